@@ -1,0 +1,66 @@
+//! What every model returns.
+
+use ndarray::{Array1, Array2};
+
+/// Result of a model in plain arrays over the cells and kept genes of a [`Dataset`](super::Dataset).
+/// `None` where a model has no such quantity.
+#[derive(Clone, Debug, Default)]
+pub struct Fit {
+    /// The model's name as in `[model] kind`.
+    pub model: String,
+    /// `ds/dt`, `[n_obs, n_vars]`.
+    pub velocity: Array2<f32>,
+    /// `du/dt`, `[n_obs, n_vars]`.
+    pub velocity_u: Option<Array2<f32>>,
+    /// Reconstructed unspliced abundance, `[n_obs, n_vars]`, in units of `Mu`.
+    pub fit_u: Option<Array2<f32>>,
+    /// Reconstructed spliced abundance, `[n_obs, n_vars]`, in units of `Ms`.
+    pub fit_s: Option<Array2<f32>>,
+    /// Spliced abundance extrapolated by `future_time`, `[n_obs, n_vars]`.
+    pub future: Option<Array2<f32>>,
+    /// How far ahead `future` looks, in units of `latent_time`.
+    pub future_time: Option<f64>,
+    /// Time per cell and gene, `[n_obs, n_vars]`.
+    pub fit_t: Option<Array2<f32>>,
+    /// One time per cell, `[n_obs]`.
+    pub latent_time: Option<Array1<f64>>,
+    /// Posterior s.d. of `latent_time`, `[n_obs]`.
+    pub latent_time_std: Option<Array1<f64>>,
+    /// Cell state, `[n_obs, n_latent]`.
+    pub latent: Option<Array2<f32>>,
+    /// Posterior s.d. of `latent`, `[n_obs, n_latent]`.
+    pub latent_std: Option<Array2<f32>>,
+    /// Coefficient of variation of the reconstruction, mean over genes, `[n_obs]`.
+    pub cell_cv: Option<Array1<f64>>,
+    /// The part of the data each cell was in: 0 train, 1 validation, 2 test; `[n_obs]`.
+    pub split: Option<Vec<u8>>,
+    /// Parameters per gene.
+    pub genes: GeneParams,
+}
+
+/// Parameters per kept gene, each `[n_vars]`; `None` where a model has no such parameter.
+#[derive(Clone, Debug, Default)]
+pub struct GeneParams {
+    /// Transcription rate.
+    pub alpha: Option<Array1<f64>>,
+    /// Splicing rate.
+    pub beta: Option<Array1<f64>>,
+    /// Degradation rate.
+    pub gamma: Option<Array1<f64>>,
+    /// Time of switching on.
+    pub t_on: Option<Array1<f64>>,
+    /// Time of switching off.
+    pub t_switch: Option<Array1<f64>>,
+    /// Factor by which unspliced counts are divided inside the model.
+    pub scaling: Option<Array1<f64>>,
+    /// Residual s.d. of unspliced abundance.
+    pub std_u: Option<Array1<f64>>,
+    /// Residual s.d. of spliced abundance.
+    pub std_s: Option<Array1<f64>>,
+    /// Score of the fit, larger is better.
+    pub likelihood: Option<Array1<f64>>,
+    /// Coefficient of variation of the reconstruction, mean over cells.
+    pub cv: Option<Array1<f64>>,
+    /// Genes whose velocity should be used.
+    pub velocity_genes: Vec<bool>,
+}

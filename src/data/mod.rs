@@ -1,0 +1,13 @@
+//! The nouns: [`Counts`] as read, [`Dataset`] as modelled, [`Fit`] as returned, [`Run`] as recorded.
+
+mod counts;
+mod dataset;
+mod fit;
+mod frame;
+mod run;
+
+pub use counts::Counts;
+pub use dataset::{Dataset, Neighbors};
+pub use fit::{Fit, GeneParams};
+pub use frame::{Column, Frame};
+pub use run::Run;

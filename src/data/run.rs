@@ -1,0 +1,5 @@
+//! The record of one run.
+
+/// Placeholder until training lands.
+#[derive(Debug)]
+pub struct Run;

@@ -1,0 +1,174 @@
+//! What can go wrong, said so that the reader can mend it: where, what was wanted, what was found, what to do.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// `Result` with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every failure that leaves this library.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file holds something that cannot be used, or lacks something that is needed.
+    #[error("{}: {place}: {problem}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// The place in the file, as AnnData spells it (`layers["unspliced"]`), or `file`.
+        place: String,
+        /// What was wanted and what was found.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A setting has a value that it cannot have.
+    #[error("{key} = {value}: {wanted}")]
+    Setting {
+        /// Dotted key as in the TOML file: `model.train.epochs`.
+        key: String,
+        /// The value found.
+        value: String,
+        /// What is allowed, as a clause: `must be at least 1`.
+        wanted: String,
+    },
+    /// A configuration cannot be read.
+    #[error("{place}: {problem}")]
+    Config {
+        /// The file or flag.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Arrays that should fit together do not.
+    #[error("{what}: wanted shape {wanted:?}, found {found:?}")]
+    Shape {
+        /// The array.
+        what: String,
+        /// The shape wanted.
+        wanted: Vec<usize>,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// The data are well formed but cannot be analysed.
+    #[error("{problem}")]
+    Data {
+        /// What stands in the way.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The operating system refused to read or write.
+    #[error("{}: cannot {action}: {reason}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was attempted: `read`, `create the folder`.
+        action: String,
+        /// The system's or HDF5's own words.
+        reason: String,
+    },
+    /// A device is not in this build or not on this machine.
+    #[error("device {name:?}: {problem}")]
+    Device {
+        /// The name given.
+        name: String,
+        /// Why it cannot be used.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// Training left the finite numbers.
+    #[error("{stage}, epoch {epoch}: {culprit} is not finite")]
+    NonFinite {
+        /// The training stage.
+        stage: String,
+        /// The epoch in that stage, from 1.
+        epoch: usize,
+        /// The loss terms and genes involved.
+        culprit: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The user pressed Ctrl-C; a checkpoint was written.
+    #[error("interrupted; the run is saved in {}", run.display())]
+    Interrupted {
+        /// The run's folder.
+        run: PathBuf,
+    },
+}
+
+impl Error {
+    /// [`Error::Input`] from its parts.
+    pub fn input(
+        path: &Path,
+        place: impl Into<String>,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Input {
+            path: path.to_path_buf(),
+            place: place.into(),
+            problem: problem.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// [`Error::File`] from its parts.
+    pub fn file(path: &Path, action: impl Into<String>, reason: impl Display) -> Self {
+        Self::File {
+            path: path.to_path_buf(),
+            action: action.into(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// What the reader can do, if there is more to say than the message itself.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Input { hint, .. }
+            | Self::Config { hint, .. }
+            | Self::Data { hint, .. }
+            | Self::Device { hint, .. }
+            | Self::NonFinite { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
+            Self::Setting { key, .. } => Some(format!(
+                "change it in the config file, or with --set {key}=VALUE"
+            )),
+            Self::Interrupted { .. } => {
+                Some("continue with the same command and --resume".to_owned())
+            }
+            Self::Shape { .. } | Self::File { .. } => None,
+        }
+    }
+
+    /// Exit code of the program: 2 for something the user gave, 130 for Ctrl-C, 1 for the rest.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input { .. }
+            | Self::Setting { .. }
+            | Self::Config { .. }
+            | Self::Data { .. }
+            | Self::Device { .. } => 2,
+            Self::Interrupted { .. } => 130,
+            Self::Shape { .. } | Self::File { .. } | Self::NonFinite { .. } => 1,
+        }
+    }
+}
+
+/// Fails with [`Error::Setting`] unless `condition` holds.
+///
+/// # Errors
+/// [`Error::Setting`] naming `key`, `value` and what was `wanted`.
+pub fn require(condition: bool, key: &str, value: impl Display, wanted: &str) -> Result<()> {
+    if condition {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        key: key.to_owned(),
+        value: value.to_string(),
+        wanted: wanted.to_owned(),
+    })
+}

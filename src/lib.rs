@@ -1,0 +1,7 @@
+pub mod error;
+
+pub mod sparse;
+
+pub mod data;
+
+pub use error::{Error, Result};
