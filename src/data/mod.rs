@@ -10,4 +10,4 @@ pub use counts::Counts;
 pub use dataset::{Dataset, Neighbors};
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
-pub use run::Run;
+pub use run::{Reporter, Run, Silent, stream};

@@ -1,5 +1,131 @@
-//! The record of one run.
+//! The record of one run: its folder, its random streams, what it says and when it must stop.
 
-/// Placeholder until training lands.
-#[derive(Debug)]
-pub struct Run;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What a run tells its user while it works.
+pub trait Reporter: Send {
+    /// A line of information.
+    fn say(&mut self, message: &str);
+    /// A line that should not be overlooked.
+    fn warn(&mut self, message: &str);
+    /// A stretch of `total` steps begins, `done` of which lie behind.
+    fn begin(&mut self, title: &str, done: u64, total: u64);
+    /// `done` steps lie behind; `state` says how it stands (the current ELBO).
+    fn advance(&mut self, done: u64, state: &str);
+    /// The stretch is over.
+    fn end(&mut self, summary: &str);
+}
+
+/// A [`Reporter`] that says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn say(&mut self, _: &str) {}
+    fn warn(&mut self, _: &str) {}
+    fn begin(&mut self, _: &str, _: u64, _: u64) {}
+    fn advance(&mut self, _: u64, _: &str) {}
+    fn end(&mut self, _: &str) {}
+}
+
+/// One run of a model: the only thing that models touch besides arrays.
+pub struct Run {
+    dir: PathBuf,
+    seed: u64,
+    resume: bool,
+    fingerprint: String,
+    stop: Arc<AtomicBool>,
+    reporter: Box<dyn Reporter>,
+}
+
+impl Run {
+    /// A run that records in `dir`, draws from `seed` and talks through `reporter`.
+    ///
+    /// `fingerprint` is whatever must not change between the parts of a resumed run: the effective settings
+    /// and the input.
+    #[must_use]
+    pub fn new(dir: &Path, seed: u64, fingerprint: String, reporter: Box<dyn Reporter>) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            seed,
+            resume: false,
+            fingerprint,
+            stop: Arc::new(AtomicBool::new(false)),
+            reporter,
+        }
+    }
+
+    /// The same run, continuing from its last checkpoint if `resume`.
+    #[must_use]
+    pub fn resuming(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// The same run, ending at the next epoch once `stop` is true.
+    #[must_use]
+    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The seed that all random streams derive from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether the run continues from its last checkpoint.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.resume
+    }
+
+    /// What must not change between the parts of a resumed run.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Whether the user asked the run to end.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Where the run talks to.
+    pub fn reporter(&mut self) -> &mut dyn Reporter {
+        self.reporter.as_mut()
+    }
+
+    /// The random stream called `name`, number `index`.
+    ///
+    /// Streams are independent of each other, so a new draw in one place leaves every other draw as it was,
+    /// and an epoch's draws do not depend on whether the epochs before it ran in the same process.
+    #[must_use]
+    pub fn rng(&self, name: &str, index: u64) -> ChaCha8Rng {
+        stream(self.seed, name, index)
+    }
+}
+
+/// The random stream called `name`, number `index`, of `seed`.
+#[must_use]
+pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
+    // FNV-1a over all that names the stream: stable across platforms and releases, unlike the standard hasher.
+    let bytes = seed.to_le_bytes().into_iter().chain(index.to_le_bytes());
+    let hash = bytes.chain(name.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    ChaCha8Rng::seed_from_u64(hash)
+}

@@ -1,0 +1,66 @@
+//! From moments to velocities: the models.
+//!
+//! A model is its settings, a struct that reads from `[model]` of the config file, and an implementation of
+//! [`VelocityModel`]. How to add one is described in `src/README.md`.
+
+#[cfg(feature = "neural")]
+pub mod velovae;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Dataset, Fit, Run};
+use crate::error::Result;
+
+/// A way from moments to velocities: steady state, EM or a network.
+pub trait VelocityModel {
+    /// Fits the model to `data` and returns all that it knows of cells and genes.
+    ///
+    /// # Errors
+    /// If the settings or the data cannot be used, the run's folder cannot be written, or the fit diverges.
+    fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit>;
+
+    /// Checks that every setting can be used.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the first that cannot.
+    fn validate(&self) -> Result<()>;
+
+    /// The papers to cite for these settings.
+    fn citations(&self) -> &'static [&'static str];
+}
+
+/// `[model]` in the config. The tag `kind` is the model's name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ModelConfig {
+    /// VeloVAE, basic or full.
+    #[cfg(feature = "neural")]
+    Velovae(velovae::Velovae),
+}
+
+impl ModelConfig {
+    /// The names that `kind` can have.
+    pub const KINDS: &'static [&'static str] = &[
+        #[cfg(feature = "neural")]
+        "velovae",
+    ];
+
+    /// The model called `kind` with its default settings.
+    #[must_use]
+    pub fn named(kind: &str) -> Option<Self> {
+        match kind {
+            #[cfg(feature = "neural")]
+            "velovae" => Some(Self::Velovae(velovae::Velovae::default())),
+            _ => None,
+        }
+    }
+
+    /// The model behind the name.
+    #[must_use]
+    pub fn as_model(&self) -> &dyn VelocityModel {
+        match self {
+            #[cfg(feature = "neural")]
+            Self::Velovae(model) => model,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Initial conditions of each cell from its ancestors (paper 3.4, second stage).
+//!
+//! A cell's ancestors are training cells in a window of time before it. Their mean abundances and their mean time are
+//! the cell's `(u₀, s₀, t₀)`: the ODE then only has to bridge a short stretch, along which the cell's own
+//! transcription rate `α ρ(c)` is nearly constant. Among the cells of the window those nearest in the space of cell
+//! states are taken, so that the two sides of a branch point do not mix.
+//!
+//! Times are spread evenly before windows are laid over them: a window then holds a fixed share of the cells.
+
+use burn::tensor::Tensor;
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rayon::prelude::*;
+
+use super::network::VelovaeModule;
+use super::outputs::{Chunks, Reconstruction};
+use super::settings::{Initial, Space, Velovae};
+use crate::data::Dataset;
+use crate::nn::arrays;
+use crate::nn::draws::Draws;
+use crate::train::{Split, TrainingData};
+
+/// Where each cell starts, and how far the fit is from the data.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct InitialConditions {
+    /// Unspliced abundance divided by the scaling, `[n_obs, n_vars]`.
+    pub u0: Array2<f32>,
+    /// Spliced abundance, `[n_obs, n_vars]`.
+    pub s0: Array2<f32>,
+    /// Time, `[n_obs, 1]`.
+    pub t0: Array2<f32>,
+    /// Residual s.d. of unspliced abundance, `[n_vars]`.
+    pub sigma_u: Vec<f64>,
+    /// Residual s.d. of spliced abundance, `[n_vars]`.
+    pub sigma_s: Vec<f64>,
+}
+
+impl InitialConditions {
+    /// Root-mean-square change of `u₀` and `s₀` since `before`, as a share of their spread.
+    pub(super) fn change_from(&self, before: &Self) -> f64 {
+        let square = |now: &Array2<f32>, then: &Array2<f32>| -> f64 {
+            now.iter().zip(then).map(|(now, then)| f64::from(now - then).powi(2)).sum()
+        };
+        let spread = |values: &Array2<f32>| -> f64 {
+            let means = values.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(values.ncols()));
+            values.rows().into_iter().map(|row| (&row - &means).iter().map(|d| f64::from(*d).powi(2)).sum::<f64>()).sum()
+        };
+        let change = square(&self.u0, &before.u0) + square(&self.s0, &before.s0);
+        (change / (spread(&before.u0) + spread(&before.s0)).max(f64::MIN_POSITIVE)).sqrt()
+    }
+}
+
+/// Initial conditions and residual spreads under the module as it stands.
+pub(super) fn estimate(
+    settings: &Velovae,
+    module: &VelovaeModule,
+    data: &Dataset,
+    split: &Split,
+    on_device: &TrainingData,
+) -> InitialConditions {
+    let fitted = Reconstruction::of(module, on_device, Chunks::all(data.n_obs()), &mut Draws::Mean);
+    let states = fitted.state.as_ref().expect("the full model has states");
+    let [scaling, _, _] = module.scaling_and_sigma().map(|row: Tensor<2>| arrays::to_array1(row.inner()));
+    let (u, s) = match settings.initial {
+        Initial::Reconstructed => (fitted.u.clone(), fitted.s.clone()),
+        Initial::Observed => (&data.mu / &scaling.mapv(|value| value as f32), data.ms.clone()),
+    };
+    let timeline = Timeline::new(&fitted.time, &split.train);
+    let means: Vec<(Array1<f32>, Array1<f32>, f32)> = (0..data.n_obs())
+        .into_par_iter()
+        .map(|cell| {
+            let (ancestors, t0) = timeline.ancestors(settings, cell, &fitted.time, states);
+            (mean_of(&u, &ancestors), mean_of(&s, &ancestors), t0)
+        })
+        .collect();
+    let stack = |pick: &dyn Fn(&(Array1<f32>, Array1<f32>, f32)) -> ArrayView1<'_, f32>| {
+        let mut stacked = Array2::zeros((data.n_obs(), data.n_vars()));
+        stacked.rows_mut().into_iter().zip(&means).for_each(|(mut row, mean)| row.assign(&pick(mean)));
+        stacked
+    };
+    let [sigma_u, sigma_s] = residual_spread(settings, &fitted, data, &scaling, split);
+    InitialConditions {
+        u0: stack(&|mean| mean.0.view()),
+        s0: stack(&|mean| mean.1.view()),
+        t0: Array2::from_shape_fn((data.n_obs(), 1), |(cell, _)| means[cell].2),
+        sigma_u,
+        sigma_s,
+    }
+}
+
+fn mean_of(values: &Array2<f32>, cells: &[usize]) -> Array1<f32> {
+    let mut sum: Array1<f64> = Array1::zeros(values.ncols());
+    for &cell in cells {
+        sum.zip_mut_with(&values.row(cell), |sum, &value| *sum += f64::from(value));
+    }
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // means of f32
+    sum.mapv(|sum| (sum / cells.len() as f64) as f32)
+}
+
+fn residual_spread(
+    settings: &Velovae,
+    fitted: &Reconstruction,
+    data: &Dataset,
+    scaling: &Array1<f64>,
+    split: &Split,
+) -> [Vec<f64>; 2] {
+    let spread = |observed: &Array2<f32>, model: &Array2<f32>, factor: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        (0..data.n_vars())
+            .map(|gene| {
+                let residual = |cell: usize| {
+                    f64::from(observed[[cell, gene]]) - f64::from(model[[cell, gene]]) * factor(gene)
+                };
+                let total: f64 = split.train.iter().map(|&cell| residual(cell).powi(2)).sum();
+                #[allow(clippy::cast_precision_loss)] // counts of cells
+                (total / split.train.len() as f64).sqrt().max(settings.min_std)
+            })
+            .collect()
+    };
+    [spread(&data.mu, &fitted.u, &|gene| scaling[gene]), spread(&data.ms, &fitted.s, &|_| 1.0)]
+}
+
+/// Training cells in order of time.
+struct Timeline {
+    /// Cells by rising time.
+    order: Vec<usize>,
+    /// Their times.
+    times: Vec<f32>,
+}
+
+impl Timeline {
+    fn new(time: &Array1<f64>, train: &[usize]) -> Self {
+        let mut order = train.to_vec();
+        order.sort_by(|&a, &b| time[a].total_cmp(&time[b]).then(a.cmp(&b)));
+        let times = order.iter().map(|&cell| time[cell] as f32).collect();
+        Self { order, times }
+    }
+
+    /// Ancestors of `cell` and their mean time.
+    ///
+    /// The window lies between shares `window[0]` and `window[1]` of all training cells before the cell. Where it
+    /// holds too few cells it grows: up to the cell itself, then backwards. The earliest cells descend from the
+    /// earliest hundredth of cells, at a time one window's breadth before them.
+    fn ancestors(
+        &self,
+        settings: &Velovae,
+        cell: usize,
+        time: &Array1<f64>,
+        states: &Array2<f32>,
+    ) -> (Vec<usize>, f32) {
+        let count = self.order.len();
+        let before = self.times.partition_point(|&known| f64::from(known) < time[cell]);
+        let share = |fraction: f64| (fraction * count as f64).round() as usize;
+        let [far, near] = settings.window.map(share);
+        let (mut from, mut to) = (before.saturating_sub(far), before.saturating_sub(near));
+        let wanted = settings.n_ancestors.min(count);
+        if to - from < wanted {
+            to = before;
+            from = from.min(to.saturating_sub(wanted));
+        }
+        if to - from < wanted {
+            let earliest = share(0.01).clamp(1, count);
+            let breadth = f64::from(self.times[count - 1] - self.times[0]) * settings.window[1];
+            return (self.order[..earliest].to_vec(), self.times[0] - breadth as f32);
+        }
+        let mut candidates: Vec<usize> = (from..to).collect();
+        if settings.initial_space == Space::TimeAndState {
+            let distance = |at: &usize| squared_distance(states.row(self.order[*at]), states.row(cell));
+            candidates.sort_by(|a, b| distance(a).total_cmp(&distance(b)).then(a.cmp(b)));
+            candidates.truncate(wanted);
+        }
+        let mean_time = candidates.iter().map(|&at| f64::from(self.times[at])).sum::<f64>() / candidates.len() as f64;
+        (candidates.into_iter().map(|at| self.order[at]).collect(), mean_time as f32)
+    }
+}
+
+fn squared_distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+}

@@ -1,0 +1,151 @@
+//! VeloVAE: a variational autoencoder whose decoder is the splicing ODE (Gu, Blaauw & Welch, ICML 2022).
+//!
+//! An encoder network reads the unspliced and spliced abundance of a cell, `x = (u, s)`, and returns its time
+//! `q(t|x) = N(μ_t, σ_t²)` and, in the full model, its state `q(c|x) = N(μ_c, σ_c²)`. The decoder solves
+//!
+//! ```text
+//! du/dt = α̃ − β u,   ds/dt = β u − γ s
+//! ```
+//!
+//! - **basic** (paper 3.3): `α̃ = α` between the gene's times `t_on` and `t_off`, 0 outside; `u = s = 0` before.
+//! - **full** (paper 3.4, the variational mixture of ODEs): `α̃ = α ρ(c)` with `ρ` a network of the cell's state, so
+//!   cells of different lineages follow different curves. Trained in stages: first from `u₀ = s₀ = 0`, then, with
+//!   the encoder frozen, from initial conditions of each cell's own ancestors ([`ancestors`]).
+//!
+//! The evidence lower bound, averaged over cells, is maximised:
+//!
+//! ```text
+//! ELBO = E_q[ln p(x|t,c)] − KL(q(t|x) ‖ p(t)) − KL(q(c|x) ‖ p(c)),   p(x|t,c) = N((û·scaling, ŝ), diag(σ_u², σ_s²))
+//! ```
+//!
+//! The paper's eq. 4 prints the divergences with a plus sign; they must be subtracted.
+//!
+//! What differs from the paper, and why, stands at the setting concerned in [`Velovae`].
+
+mod ancestors;
+mod network;
+mod outputs;
+mod settings;
+mod start;
+
+pub use settings::{Initial, Space, Variant, Velovae};
+
+use burn::tensor::Device;
+
+use self::ancestors::InitialConditions;
+use self::network::{Phase, VelovaeModule};
+use self::start::Start;
+use super::VelocityModel;
+use crate::data::{Dataset, Fit, Run};
+use crate::error::Result;
+use crate::nn;
+use crate::train::{Group, Split, Stage, Trainer, TrainingData};
+
+impl VelocityModel for Velovae {
+    fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
+        let device = nn::device::open(&self.train.device)?;
+        let split = Split::new(data.n_obs(), &self.train, run.rng("split", 0))?;
+        let start = Start::new(self, data, &split, run)?;
+        let on_device = TrainingData::new(data, &device);
+        let module = self.learn(data, &split, &start, &on_device, &device, run)?;
+        Ok(outputs::predict(self, &module, data, &split, &on_device, run))
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn citations(&self) -> &'static [&'static str] {
+        &["Gu, Blaauw & Welch: Bayesian Inference of RNA Velocity from Multi-Lineage Single-Cell Data. ICML 2022"]
+    }
+}
+
+impl Velovae {
+    /// All stages of training, as a program.
+    fn learn(
+        &self,
+        data: &Dataset,
+        split: &Split,
+        start: &Start,
+        on_device: &TrainingData,
+        device: &Device,
+        run: &mut Run,
+    ) -> Result<VelovaeModule> {
+        let fresh = VelovaeModule::new(self, start, &run.rng("weights", 0), &device.clone().autodiff());
+        let mut trainer = Trainer::new(&self.train, on_device, split, run)?;
+        let mut module = trainer.restore(fresh)?;
+        let mut before: Option<InitialConditions> = None;
+        for stage in self.stages().into_iter().skip(trainer.first_stage()) {
+            module = module.with_phase(self.phase(stage.index));
+            if stage.index > self.first_refinement() {
+                // A resumed stage finds the initial conditions it was working with in its checkpoint.
+                before = Some(module.initial_conditions());
+            }
+            if stage.index >= self.first_refinement() && !trainer.resumes_in(stage.index) {
+                let now = ancestors::estimate(self, &module, data, split, on_device);
+                if before.as_ref().is_some_and(|before| now.change_from(before) < self.refine_tolerance) {
+                    trainer.run().reporter().say("initial conditions have settled");
+                    break;
+                }
+                module = module.with_initial_conditions(&now, self.first_refinement() == stage.index);
+            }
+            module = trainer.train(module, &stage)?;
+        }
+        Ok(module)
+    }
+
+    /// Number of the first stage that starts from ancestors; basic VeloVAE has none.
+    fn first_refinement(&self) -> usize {
+        if self.is_full() { 2 } else { usize::MAX }
+    }
+
+    fn is_full(&self) -> bool {
+        self.variant == Variant::Full
+    }
+
+    fn phase(&self, stage: usize) -> Phase {
+        match stage {
+            0 => Phase::Times,
+            1 => Phase::Joint,
+            _ => Phase::Refine,
+        }
+    }
+
+    /// The stages: the encoder learns the start times; all learn together; the full model is refined in rounds.
+    fn stages(&self) -> Vec<Stage> {
+        let network = |prefix| Group {
+            prefix,
+            learning_rate: self.train.learning_rate,
+            weight_decay: self.train.weight_decay,
+            delay: 0,
+        };
+        let rates = |delay| Group {
+            prefix: "rates",
+            learning_rate: self.train.rate_learning_rate,
+            weight_decay: 0.0,
+            delay,
+        };
+        let mut stages = vec![
+            Stage {
+                index: 0,
+                name: "start times".to_owned(),
+                epochs: self.start_epochs,
+                groups: vec![Group { learning_rate: 1e-3, weight_decay: 0.0, ..network("encoder") }],
+            },
+            Stage {
+                index: 1,
+                name: if self.is_full() { "times and states" } else { "times and rates" }.to_owned(),
+                epochs: self.train.epochs,
+                groups: vec![network("encoder"), network("decoder"), rates(self.rate_delay)],
+            },
+        ];
+        let rounds = if self.is_full() { self.refine_rounds } else { 0 };
+        stages.extend((0..rounds).map(|round| Stage {
+            index: 2 + round,
+            name: format!("initial conditions {}", round + 1),
+            epochs: self.train.refine_epochs,
+            groups: vec![network("refined"), rates(0)],
+        }));
+        stages
+    }
+}

@@ -1,0 +1,474 @@
+//! The network and its loss.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, activation};
+use rand_chacha::ChaCha8Rng;
+
+use super::ancestors::InitialConditions;
+use super::settings::{Variant, Velovae};
+use super::start::Start;
+use crate::nn::arrays;
+use crate::nn::distributions::kl_normal;
+use crate::nn::draws::Draws;
+use crate::nn::kinetics::{self, Observed};
+use crate::nn::layers::{Block, xavier};
+use crate::train::{Batch, Loss, Monitored, Objective};
+
+/// What the module is learning at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The encoder repeats the start times.
+    Times,
+    /// Encoder, decoder and rates, from `u₀ = s₀ = 0`.
+    Joint,
+    /// The second decoder and the rates, from each cell's own initial conditions, with the encoder frozen.
+    Refine,
+}
+
+/// VeloVAE as burn sees it. The trainer addresses its parts by the names of the fields.
+#[derive(Module, Debug)]
+pub(super) struct VelovaeModule {
+    encoder: Encoder,
+    /// ρ(c) of the first stage; full model only.
+    decoder: Option<Decoder>,
+    /// ρ(c) of the later stages; full model only.
+    refined: Option<Decoder>,
+    rates: GeneRates,
+    fixed: Fixed,
+    #[module(skip)]
+    phase: Phase,
+}
+
+/// q(t|x) and q(c|x).
+#[derive(Module, Debug)]
+struct Encoder {
+    first: Block,
+    second: Block,
+    time_mean: Linear,
+    time_std: Linear,
+    state_mean: Option<Linear>,
+    state_std: Option<Linear>,
+}
+
+/// ρ(c), in (0, 1).
+#[derive(Module, Debug)]
+struct Decoder {
+    first: Block,
+    second: Block,
+    rho: Linear,
+}
+
+/// Kinetic parameters, each `[1, n_vars]`.
+#[derive(Module, Debug)]
+struct GeneRates {
+    log_alpha: Param<Tensor<2>>,
+    log_beta: Param<Tensor<2>>,
+    log_gamma: Param<Tensor<2>>,
+    /// `t_on / t_max`; basic model only. Negative where a gene was on before the first cell.
+    on: Option<Param<Tensor<2>>>,
+    /// `ln((t_off − t_on) / t_max)`; basic model only.
+    log_duration: Option<Param<Tensor<2>>>,
+}
+
+/// What is not learned by gradients: per gene `[1, n_vars]`, per cell `[n_obs, 1]`, both `[n_obs, n_vars]`.
+#[derive(Module, Debug)]
+struct Fixed {
+    t_max: f64,
+    state_prior_std: f64,
+    scaling: Param<Tensor<2>>,
+    sigma_u: Param<Tensor<2>>,
+    sigma_s: Param<Tensor<2>>,
+    prior_mean: Param<Tensor<2>>,
+    prior_std: Param<Tensor<2>>,
+    start_time: Param<Tensor<2>>,
+    /// Initial conditions of the refinement; full model only.
+    u0: Option<Param<Tensor<2>>>,
+    s0: Option<Param<Tensor<2>>>,
+    t0: Option<Param<Tensor<2>>>,
+}
+
+/// Posterior of some cells.
+pub(super) struct Posterior {
+    /// `[batch, 1]`
+    pub time_mean: Tensor<2>,
+    /// `[batch, 1]`
+    pub time_std: Tensor<2>,
+    /// Mean and s.d. of the state, `[batch, n_latent]`; full model only.
+    pub state: Option<(Tensor<2>, Tensor<2>)>,
+}
+
+/// Fitted abundances of some cells and what they follow from.
+pub(super) struct Decoded {
+    /// Unspliced abundance divided by the scaling, `[batch, n_vars]`
+    pub u: Tensor<2>,
+    /// `[batch, n_vars]`
+    pub s: Tensor<2>,
+    /// Transcription rate, `[batch, n_vars]`
+    pub alpha: Tensor<2>,
+}
+
+/// The piece of the ODE that each cell is on: `τ` since it began, its start, its transcription rate.
+struct Piece {
+    tau: Tensor<2>,
+    start: Option<(Tensor<2>, Tensor<2>)>,
+    alpha: Tensor<2>,
+}
+
+/// Rates on their natural scale, `[1, n_vars]`.
+pub(super) struct NaturalRates {
+    pub alpha: Tensor<2>,
+    pub beta: Tensor<2>,
+    pub gamma: Tensor<2>,
+    /// Basic model only.
+    pub on_off: Option<(Tensor<2>, Tensor<2>)>,
+}
+
+impl VelovaeModule {
+    pub(super) fn new(settings: &Velovae, start: &Start, weights: &ChaCha8Rng, device: &Device) -> Self {
+        let full = settings.variant == Variant::Full;
+        let [n_obs, n_vars] = [start.cell_time.len(), start.alpha.len()];
+        let mut rng = weights.clone();
+        let mut draws = Draws::Sampled(&mut rng);
+        let decoder = |draws: &mut Draws<'_>| full.then(|| Decoder::new(settings, n_vars, draws, device));
+        let encoder = Encoder::new(settings, n_vars, &mut draws, device);
+        let (first, second) = (decoder(&mut draws), decoder(&mut draws));
+        Self {
+            encoder,
+            decoder: first,
+            refined: second,
+            rates: GeneRates::new(settings, start, device),
+            fixed: Fixed::new(settings, start, [n_obs, n_vars], device),
+            phase: Phase::Times,
+        }
+    }
+
+    /// The same module, learning what `phase` says.
+    pub(super) fn with_phase(mut self, phase: Phase) -> Self {
+        self.phase = phase;
+        if phase == Phase::Refine {
+            // Frozen also means that batch norm stops following the batches.
+            self.encoder = self.encoder.freeze();
+            self.decoder = self.decoder.map(Module::freeze);
+        }
+        self
+    }
+
+    /// The same module with other initial conditions and residual s.d.; the first time, the second decoder takes
+    /// over from the first.
+    pub(super) fn with_initial_conditions(mut self, now: &InitialConditions, first_time: bool) -> Self {
+        let device = self.fixed.scaling.val().device().inner();
+        let replace = |values: Tensor<2>| constant(values.autodiff());
+        self.fixed.u0 = Some(replace(arrays::matrix(now.u0.view(), &device)));
+        self.fixed.s0 = Some(replace(arrays::matrix(now.s0.view(), &device)));
+        self.fixed.t0 = Some(replace(arrays::matrix(now.t0.view(), &device)));
+        self.fixed.sigma_u = replace(arrays::row(&now.sigma_u, &device));
+        self.fixed.sigma_s = replace(arrays::row(&now.sigma_s, &device));
+        if first_time {
+            self.refined = self.decoder.clone().map(Module::unfreeze);
+        }
+        self
+    }
+
+    /// The initial conditions in use.
+    pub(super) fn initial_conditions(&self) -> InitialConditions {
+        let host = |values: &Option<Param<Tensor<2>>>| {
+            let values = values.as_ref().expect("the full model has initial conditions");
+            arrays::to_array(values.val().inner())
+        };
+        InitialConditions {
+            u0: host(&self.fixed.u0),
+            s0: host(&self.fixed.s0),
+            t0: host(&self.fixed.t0),
+            sigma_u: arrays::to_array1(self.fixed.sigma_u.val().inner()).to_vec(),
+            sigma_s: arrays::to_array1(self.fixed.sigma_s.val().inner()).to_vec(),
+        }
+    }
+
+    pub(super) fn encode(&self, batch: &Batch, draws: &mut Draws<'_>) -> Posterior {
+        let x = Tensor::cat(vec![batch.u.clone() / self.fixed.scaling.val(), batch.s.clone()], 1);
+        self.encoder.forward(x, draws)
+    }
+
+    /// Fitted abundances at times `t`, `[batch, 1]`, and states `c`.
+    pub(super) fn decode(&self, batch: &Batch, t: Tensor<2>, c: Option<Tensor<2>>, draws: &mut Draws<'_>) -> Decoded {
+        let rates = self.natural_rates();
+        let piece = self.piece(batch, &rates, t, c, draws);
+        let (u0, s0) = piece.start.unwrap_or_else(|| nothing(&piece.tau));
+        let (u, s) = kinetics::solve(&piece.tau, u0, s0, piece.alpha.clone(), &rates.beta, &rates.gamma);
+        Decoded { u, s, alpha: piece.alpha }
+    }
+
+    fn piece(
+        &self,
+        batch: &Batch,
+        rates: &NaturalRates,
+        t: Tensor<2>,
+        c: Option<Tensor<2>>,
+        draws: &mut Draws<'_>,
+    ) -> Piece {
+        match (&rates.on_off, self.phase) {
+            (Some((on, off)), _) => switched(t, rates, on, off),
+            (None, Phase::Refine) => {
+                let of_cells = |values: &Option<Param<Tensor<2>>>| {
+                    let values = values.as_ref().expect("refinement sets initial conditions");
+                    values.val().select(0, batch.cells.clone())
+                };
+                Piece {
+                    tau: activation::relu(t - of_cells(&self.fixed.t0)),
+                    start: Some((of_cells(&self.fixed.u0), of_cells(&self.fixed.s0))),
+                    alpha: self.transcription(self.refined.as_ref(), rates, c, draws),
+                }
+            }
+            (None, _) => Piece {
+                tau: activation::relu(t),
+                start: None,
+                alpha: self.transcription(self.decoder.as_ref(), rates, c, draws),
+            },
+        }
+    }
+
+    /// `α̃ = α ρ(c)`, `[batch, n_vars]`.
+    fn transcription(
+        &self,
+        decoder: Option<&Decoder>,
+        rates: &NaturalRates,
+        c: Option<Tensor<2>>,
+        draws: &mut Draws<'_>,
+    ) -> Tensor<2> {
+        let (decoder, c) = decoder.zip(c).expect("the full model has a decoder and states");
+        decoder.forward(c, draws) * rates.alpha.clone()
+    }
+
+    /// Kinetic parameters on their natural scale.
+    pub(super) fn natural_rates(&self) -> NaturalRates {
+        let rates = &self.rates;
+        let t_max = self.fixed.t_max;
+        let on_off = rates.on.as_ref().zip(rates.log_duration.as_ref()).map(|(on, log_duration)| {
+            let on = on.val() * t_max;
+            (on.clone(), on + log_duration.val().exp() * t_max)
+        });
+        NaturalRates {
+            alpha: rates.log_alpha.val().exp(),
+            beta: rates.log_beta.val().exp(),
+            gamma: rates.log_gamma.val().exp(),
+            on_off,
+        }
+    }
+
+    /// Scaling of unspliced abundance and residual s.d. of both, `[1, n_vars]`.
+    pub(super) fn scaling_and_sigma(&self) -> [Tensor<2>; 3] {
+        [self.fixed.scaling.val(), self.fixed.sigma_u.val(), self.fixed.sigma_s.val()]
+    }
+
+    fn observed(&self, batch: &Batch) -> Observed {
+        let [scaling, sigma_u, sigma_s] = self.scaling_and_sigma();
+        Observed { u: batch.u.clone(), s: batch.s.clone(), scaling, sigma_u, sigma_s }
+    }
+
+    fn time_loss(&self, batch: &Batch, posterior: Posterior) -> Loss {
+        let wanted = self.fixed.start_time.val().select(0, batch.cells.clone());
+        let error = (posterior.time_mean - wanted).square().mean();
+        Loss { total: error.clone(), terms: vec![("start_time_mse", error)] }
+    }
+}
+
+impl Objective for VelovaeModule {
+    fn loss(&self, batch: &Batch, draws: &mut Draws<'_>) -> Loss {
+        // The encoder is frozen while the decoder is refined: no dropout in it, no gradient through it.
+        let posterior = match self.phase {
+            Phase::Refine => self.encode(batch, &mut Draws::Mean).detach(),
+            _ => self.encode(batch, draws),
+        };
+        if self.phase == Phase::Times {
+            return self.time_loss(batch, posterior);
+        }
+        let (t, c) = posterior.draw(draws);
+        let rates = self.natural_rates();
+        let piece = self.piece(batch, &rates, t, c, draws);
+        let likelihood = kinetics::negative_log_likelihood(
+            piece.tau,
+            piece.start,
+            piece.alpha,
+            rates.beta,
+            rates.gamma,
+            self.observed(batch),
+        );
+        let kl_time = kl_normal(
+            posterior.time_mean,
+            posterior.time_std,
+            self.fixed.prior_mean.val().select(0, batch.cells.clone()),
+            self.fixed.prior_std.val().select(0, batch.cells.clone()),
+        )
+        .mean();
+        let mut terms = vec![("nll", likelihood.clone()), ("kl_time", kl_time.clone())];
+        let mut total = likelihood + kl_time;
+        if let Some((mean, std)) = posterior.state {
+            let prior_std = Tensor::full([1, 1], self.fixed.state_prior_std, &mean.device());
+            let kl_state = kl_normal(mean, std, Tensor::zeros_like(&prior_std), prior_std).mean();
+            total = total + kl_state.clone();
+            terms.push(("kl_state", kl_state));
+        }
+        Loss { total, terms }
+    }
+
+    fn monitored(&self) -> Vec<Monitored> {
+        let rates = self.natural_rates();
+        let per_gene = |name, values: Tensor<2>| Monitored { name, per_gene: true, values: arrays::values(values.inner()) };
+        let mut quantities = vec![
+            per_gene("alpha", rates.alpha),
+            per_gene("beta", rates.beta),
+            per_gene("gamma", rates.gamma),
+        ];
+        if let Some((on, off)) = rates.on_off {
+            quantities.extend([per_gene("t_on", on), per_gene("t_off", off)]);
+        }
+        quantities
+    }
+
+    fn gene_loss(&self, batch: &Batch) -> Tensor<2> {
+        let posterior = self.encode(batch, &mut Draws::Mean);
+        let (t, c) = posterior.draw(&mut Draws::Mean);
+        let decoded = self.decode(batch, t, c, &mut Draws::Mean);
+        let observed = self.observed(batch);
+        let z_u = (decoded.u * observed.scaling - observed.u) / observed.sigma_u;
+        let z_s = (decoded.s - observed.s) / observed.sigma_s;
+        (z_u.square() + z_s.square()).mean_dim(0)
+    }
+}
+
+/// The piece of a gene that is on between `on` and `off`, `[1, n_vars]`, at times `t`, `[batch, 1]`.
+fn switched(t: Tensor<2>, rates: &NaturalRates, on: &Tensor<2>, off: &Tensor<2>) -> Piece {
+    let shape = [t.dims()[0], on.dims()[1]];
+    let duration = off.clone() - on.clone();
+    let (u0, s0) = nothing(&duration);
+    let (u_off, s_off) = kinetics::solve(&duration, u0, s0, rates.alpha.clone(), &rates.beta, &rates.gamma);
+    let since_on = t.clone() - on.clone();
+    let since_off = t - off.clone();
+    let is_off = since_off.clone().greater_equal_elem(0.0);
+    let was_on = is_off.clone().float();
+    Piece {
+        tau: activation::relu(since_on).mask_where(is_off.clone(), since_off),
+        start: Some((u_off * was_on.clone(), s_off * was_on)),
+        alpha: rates.alpha.clone().expand(shape).mask_fill(is_off, 0.0),
+    }
+}
+
+/// `u₀ = s₀ = 0`, on the device of `like`.
+fn nothing(like: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let zero = Tensor::zeros([1, 1], &like.device());
+    (zero.clone(), zero)
+}
+
+impl Posterior {
+    /// A draw of time and state, or their means.
+    pub(super) fn draw(&self, draws: &mut Draws<'_>) -> (Tensor<2>, Option<Tensor<2>>) {
+        let mut draw = |mean: &Tensor<2>, std: &Tensor<2>| match draws {
+            Draws::Mean => mean.clone(),
+            Draws::Sampled(_) => mean.clone() + std.clone() * draws.normal(mean.dims(), &mean.device()),
+        };
+        let t = draw(&self.time_mean, &self.time_std);
+        (t, self.state.as_ref().map(|(mean, std)| draw(mean, std)))
+    }
+
+    fn detach(self) -> Self {
+        Self {
+            time_mean: self.time_mean.detach(),
+            time_std: self.time_std.detach(),
+            state: self.state.map(|(mean, std)| (mean.detach(), std.detach())),
+        }
+    }
+}
+
+impl Encoder {
+    fn new(settings: &Velovae, n_vars: usize, draws: &mut Draws<'_>, device: &Device) -> Self {
+        let [wide, narrow] = settings.hidden;
+        let first = Block::new(2 * n_vars, wide, settings.dropout, draws, device);
+        let second = Block::new(wide, narrow, settings.dropout, draws, device);
+        let (time_mean, time_std) = (xavier(narrow, 1, draws, device), xavier(narrow, 1, draws, device));
+        let mut state = || xavier(narrow, settings.n_latent, draws, device);
+        let full = settings.variant == Variant::Full;
+        Self {
+            first,
+            second,
+            time_mean,
+            time_std,
+            state_mean: full.then(&mut state),
+            state_std: full.then(&mut state),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Posterior {
+        let h = self.second.forward(self.first.forward(x, draws), draws);
+        let positive = |head: &Linear| activation::softplus(head.forward(h.clone()), 1.0);
+        let heads = self.state_mean.as_ref().zip(self.state_std.as_ref());
+        Posterior {
+            time_mean: positive(&self.time_mean),
+            time_std: positive(&self.time_std) + MIN_POSTERIOR_STD,
+            state: heads.map(|(mean, std)| (mean.forward(h.clone()), positive(std) + MIN_POSTERIOR_STD)),
+        }
+    }
+}
+
+/// Keeps the logarithm in the divergence finite where softplus underflows.
+const MIN_POSTERIOR_STD: f32 = 1e-6;
+
+impl Decoder {
+    fn new(settings: &Velovae, n_vars: usize, draws: &mut Draws<'_>, device: &Device) -> Self {
+        let [wide, narrow] = settings.hidden;
+        Self {
+            first: Block::new(settings.n_latent, narrow, settings.dropout, draws, device),
+            second: Block::new(narrow, wide, settings.dropout, draws, device),
+            rho: xavier(wide, n_vars, draws, device),
+        }
+    }
+
+    fn forward(&self, c: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
+        let h = self.second.forward(self.first.forward(c, draws), draws);
+        activation::sigmoid(self.rho.forward(h))
+    }
+}
+
+impl GeneRates {
+    fn new(settings: &Velovae, start: &Start, device: &Device) -> Self {
+        let learned = |values: Vec<f64>| Param::from_tensor(arrays::row(&values, device));
+        let logs = |values: &[f64]| learned(values.iter().map(|value| value.ln()).collect());
+        let basic = settings.variant == Variant::Basic;
+        let pairs = || start.t_on.iter().zip(&start.t_off);
+        Self {
+            log_alpha: logs(&start.alpha),
+            log_beta: logs(&start.beta),
+            log_gamma: logs(&start.gamma),
+            on: basic.then(|| learned(start.t_on.iter().map(|on| on / settings.t_max).collect())),
+            log_duration: basic.then(|| learned(pairs().map(|(on, off)| ((off - on) / settings.t_max).ln()).collect())),
+        }
+    }
+}
+
+impl Fixed {
+    fn new(settings: &Velovae, start: &Start, [n_obs, n_vars]: [usize; 2], device: &Device) -> Self {
+        let row = |values: &[f64]| constant(arrays::row(values, device));
+        let column = |values: &[f64]| constant(arrays::row(values, device).reshape([n_obs, 1]));
+        let empty = |columns: usize| {
+            (settings.variant == Variant::Full).then(|| constant(Tensor::zeros([n_obs, columns], device)))
+        };
+        Self {
+            t_max: settings.t_max,
+            state_prior_std: settings.state_prior_std,
+            scaling: row(&start.scaling),
+            sigma_u: row(&start.sigma_u),
+            sigma_s: row(&start.sigma_s),
+            prior_mean: column(&start.prior_mean),
+            prior_std: column(&start.prior_std),
+            start_time: column(&start.cell_time),
+            u0: empty(n_vars),
+            s0: empty(n_vars),
+            t0: empty(1),
+        }
+    }
+}
+
+/// A tensor that belongs to the module, and so to its checkpoints, but is not learned.
+fn constant(values: Tensor<2>) -> Param<Tensor<2>> {
+    Param::from_tensor(values).set_require_grad(false)
+}

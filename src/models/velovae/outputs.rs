@@ -1,0 +1,281 @@
+//! From a trained module to a [`Fit`]: posterior means and their spread for every cell, trained on or not.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use ndarray::{Array1, Array2, Axis, Zip};
+
+use super::network::{Decoded, VelovaeModule};
+use super::settings::Velovae;
+use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::nn::draws::Draws;
+use crate::nn::{arrays, kinetics};
+use crate::train::{Split, TrainingData};
+
+/// Cells in pieces that fit the device.
+pub(super) struct Chunks {
+    n_obs: usize,
+}
+
+impl Chunks {
+    const SIZE: usize = 1024;
+
+    pub(super) fn all(n_obs: usize) -> Self {
+        Self { n_obs }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Vec<usize>> + use<> {
+        let n_obs = self.n_obs;
+        (0..n_obs).step_by(Self::SIZE).map(move |from| (from..(from + Self::SIZE).min(n_obs)).collect())
+    }
+}
+
+/// What the module says of all cells.
+pub(super) struct Reconstruction {
+    /// Posterior mean of time, or a draw of it, `[n_obs]`.
+    pub time: Array1<f64>,
+    time_std: Array1<f64>,
+    /// Posterior mean of the state, or a draw of it, `[n_obs, n_latent]`.
+    pub state: Option<Array2<f32>>,
+    state_std: Option<Array2<f32>>,
+    /// Unspliced abundance divided by the scaling, `[n_obs, n_vars]`.
+    pub u: Array2<f32>,
+    /// Spliced abundance, `[n_obs, n_vars]`.
+    pub s: Array2<f32>,
+    alpha: Array2<f32>,
+}
+
+impl Reconstruction {
+    /// Posterior means with [`Draws::Mean`], a posterior sample otherwise.
+    pub(super) fn of(module: &VelovaeModule, data: &TrainingData, chunks: Chunks, draws: &mut Draws<'_>) -> Self {
+        let module = module.valid();
+        let parts: Vec<Self> = chunks
+            .rows()
+            .map(|rows| {
+                let batch = data.batch(&rows);
+                // Dropout stays off: only time and state are uncertain, not the network.
+                let posterior = module.encode(&batch, &mut Draws::Mean);
+                let (t, c) = posterior.draw(draws);
+                let Decoded { u, s, alpha } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
+                Self {
+                    time: arrays::to_array1(t),
+                    time_std: arrays::to_array1(posterior.time_std),
+                    state: c.map(arrays::to_array),
+                    state_std: posterior.state.map(|(_, std)| arrays::to_array(std)),
+                    u: arrays::to_array(u),
+                    s: arrays::to_array(s),
+                    alpha: arrays::to_array(alpha),
+                }
+            })
+            .collect();
+        Self {
+            time: parts.iter().flat_map(|part| part.time.to_vec()).collect(),
+            time_std: parts.iter().flat_map(|part| part.time_std.to_vec()).collect(),
+            state: stack_some(&parts, |part| part.state.as_ref()),
+            state_std: stack_some(&parts, |part| part.state_std.as_ref()),
+            u: stack(&parts, |part| &part.u),
+            s: stack(&parts, |part| &part.s),
+            alpha: stack(&parts, |part| &part.alpha),
+        }
+    }
+}
+
+fn stack(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> &Array2<f32>) -> Array2<f32> {
+    let views: Vec<_> = parts.iter().map(|part| pick(part).view()).collect();
+    ndarray::concatenate(Axis(0), &views).expect("all parts have the same genes")
+}
+
+fn stack_some(
+    parts: &[Reconstruction],
+    pick: impl Fn(&Reconstruction) -> Option<&Array2<f32>>,
+) -> Option<Array2<f32>> {
+    let views: Option<Vec<_>> = parts.iter().map(|part| pick(part).map(|array| array.view())).collect();
+    views.map(|views| ndarray::concatenate(Axis(0), &views).expect("all parts have the same columns"))
+}
+
+/// Everything that the trained module knows.
+pub(super) fn predict(
+    settings: &Velovae,
+    module: &VelovaeModule,
+    data: &Dataset,
+    split: &Split,
+    on_device: &TrainingData,
+    run: &Run,
+) -> Fit {
+    let fitted = Reconstruction::of(module, on_device, Chunks::all(data.n_obs()), &mut Draws::Mean);
+    let rates = module.natural_rates();
+    let host = |row: Tensor<2>| arrays::to_array1(row.inner());
+    let (alpha, beta, gamma) = (host(rates.alpha), host(rates.beta), host(rates.gamma));
+    let [scaling, sigma_u, sigma_s] = module.scaling_and_sigma().map(host);
+    let on_off = rates.on_off.map(|(on, off)| (host(on), host(off)));
+
+    let narrow = |row: &Array1<f64>| row.mapv(|value| value as f32);
+    let (beta32, gamma32, scaling32) = (narrow(&beta), narrow(&gamma), narrow(&scaling));
+    let velocity = &fitted.u * &beta32 - &fitted.s * &gamma32;
+    let velocity_u = (&fitted.alpha - &fitted.u * &beta32) * &scaling32;
+    let future = extrapolate(&fitted, settings.future_time, [&beta32, &gamma32], on_device);
+    let fit_u = &fitted.u * &scaling32;
+    let (cell_cv, gene_cv) = variation(settings, module, data, on_device, run);
+    let quality = Quality::new(data, &fit_u, &fitted.s);
+    Fit {
+        model: "velovae".to_owned(),
+        velocity,
+        velocity_u: Some(velocity_u),
+        fit_s: Some(fitted.s),
+        fit_u: Some(fit_u),
+        future: Some(future),
+        future_time: Some(settings.future_time),
+        fit_t: None,
+        latent_time: Some(fitted.time),
+        latent_time_std: Some(fitted.time_std),
+        latent: fitted.state,
+        latent_std: fitted.state_std,
+        cell_cv,
+        split: Some(split.parts()),
+        genes: GeneParams {
+            alpha: Some(alpha),
+            // scVelo stores β so that it acts on unscaled counts.
+            beta: Some(&beta / &scaling),
+            gamma: Some(gamma),
+            t_on: on_off.as_ref().map(|(on, _)| on.clone()),
+            t_switch: on_off.map(|(_, off)| off),
+            scaling: Some(scaling),
+            std_u: Some(sigma_u),
+            std_s: Some(sigma_s),
+            likelihood: Some(quality.likelihood),
+            cv: gene_cv,
+            velocity_genes: quality.velocity_genes,
+        },
+    }
+}
+
+/// Spliced abundance after a further time `ahead` under each cell's present transcription rates.
+fn extrapolate(
+    fitted: &Reconstruction,
+    ahead: f64,
+    [beta, gamma]: [&Array1<f32>; 2],
+    data: &TrainingData,
+) -> Array2<f32> {
+    let device = &data.device;
+    let parts: Vec<Array2<f32>> = Chunks::all(fitted.s.nrows())
+        .rows()
+        .map(|rows| {
+            let of_cells = |values: &Array2<f32>| arrays::matrix(values.select(Axis(0), &rows).view(), device);
+            let row = |values: &Array1<f32>| arrays::matrix(values.view().insert_axis(Axis(0)), device);
+            let tau = Tensor::full([rows.len(), 1], ahead, device);
+            let (u0, s0, alpha) = (of_cells(&fitted.u), of_cells(&fitted.s), of_cells(&fitted.alpha));
+            let (_, s) = kinetics::solve(&tau, u0, s0, alpha, &row(beta), &row(gamma));
+            arrays::to_array(s)
+        })
+        .collect();
+    let views: Vec<_> = parts.iter().map(Array2::view).collect();
+    ndarray::concatenate(Axis(0), &views).expect("all parts have the same genes")
+}
+
+/// Coefficient of variation of the fitted abundances over posterior draws of time and state (paper 4.3.3): s.d. over
+/// mean of `û` and of `ŝ`, averaged over both species and over genes (first) or cells (second).
+fn variation(
+    settings: &Velovae,
+    module: &VelovaeModule,
+    data: &Dataset,
+    on_device: &TrainingData,
+    run: &Run,
+) -> (Option<Array1<f64>>, Option<Array1<f64>>) {
+    if settings.n_samples < 2 {
+        return (None, None);
+    }
+    let mut rng = run.rng("posterior", 0);
+    let mut moments = [Moments::new(data.ms.dim()), Moments::new(data.ms.dim())];
+    for _ in 0..settings.n_samples {
+        let sample = Reconstruction::of(module, on_device, Chunks::all(data.n_obs()), &mut Draws::Sampled(&mut rng));
+        moments[0].add(&sample.u);
+        moments[1].add(&sample.s);
+    }
+    let [u, s] = moments.map(|moments| moments.variation());
+    let both = (u + s) / 2.0;
+    let average = |axis| both.mean_axis(Axis(axis)).map(|means| means.mapv(f64::from));
+    (average(1), average(0))
+}
+
+/// Running mean and squared deviations (Welford), so that draws need not be kept.
+struct Moments {
+    count: f32,
+    mean: Array2<f32>,
+    deviation: Array2<f32>,
+}
+
+impl Moments {
+    fn new(shape: (usize, usize)) -> Self {
+        Self { count: 0.0, mean: Array2::zeros(shape), deviation: Array2::zeros(shape) }
+    }
+
+    fn add(&mut self, sample: &Array2<f32>) {
+        self.count += 1.0;
+        let count = self.count;
+        Zip::from(&mut self.mean).and(&mut self.deviation).and(sample).for_each(|mean, deviation, &value| {
+            let before = value - *mean;
+            *mean += before / count;
+            *deviation += before * (value - *mean);
+        });
+    }
+
+    fn variation(self) -> Array2<f32> {
+        let count = self.count;
+        let mut result = self.deviation;
+        // Where a gene is silent its mean is 0 and it does not vary.
+        result.zip_mut_with(&self.mean, |value, &mean| {
+            *value = if mean > 1e-6 { (*value / (count - 1.0)).sqrt() / mean } else { 0.0 };
+        });
+        result
+    }
+}
+
+/// How well each gene is fitted.
+struct Quality {
+    /// scVelo's score, in which the residual variance is measured in units of the data's own spread.
+    likelihood: Array1<f64>,
+    /// Genes of which the fit explains more than nothing.
+    velocity_genes: Vec<bool>,
+}
+
+impl Quality {
+    fn new(data: &Dataset, fit_u: &Array2<f32>, fit_s: &Array2<f32>) -> Self {
+        let per_gene: Vec<(f64, bool)> = (0..data.n_vars())
+            .map(|gene| {
+                let pairs = |observed: &Array2<f32>, fitted: &Array2<f32>| -> Vec<(f64, f64)> {
+                    let column = observed.column(gene);
+                    column.iter().zip(fitted.column(gene)).map(|(&o, &f)| (f64::from(o), f64::from(f))).collect()
+                };
+                score(&pairs(&data.mu, fit_u), &pairs(&data.ms, fit_s))
+            })
+            .collect();
+        let mut velocity_genes: Vec<bool> = per_gene.iter().map(|(_, explained)| *explained).collect();
+        if velocity_genes.iter().filter(|&&explained| explained).count() < 2 {
+            velocity_genes.fill(true);
+        }
+        Self { likelihood: per_gene.iter().map(|(likelihood, _)| *likelihood).collect(), velocity_genes }
+    }
+}
+
+/// scVelo's likelihood of one gene (`exp(−Σ D / 2 n σ²) / √(2π σ²)` with `D` the squared distance in units of the
+/// data's s.d. and `σ²` its variance) and whether the fit explains part of the variance of both species.
+fn score(unspliced: &[(f64, f64)], spliced: &[(f64, f64)]) -> (f64, bool) {
+    #[allow(clippy::cast_precision_loss)] // counts of cells
+    let count = unspliced.len() as f64;
+    let variance = |pairs: &[(f64, f64)]| {
+        let mean = pairs.iter().map(|(observed, _)| observed).sum::<f64>() / count;
+        pairs.iter().map(|(observed, _)| (observed - mean).powi(2)).sum::<f64>() / count
+    };
+    let residual = |pairs: &[(f64, f64)]| pairs.iter().map(|(o, f)| (o - f).powi(2)).sum::<f64>() / count;
+    let (var_u, var_s) = (variance(unspliced), variance(spliced));
+    if var_u <= 0.0 || var_s <= 0.0 {
+        return (0.0, false);
+    }
+    let distances = unspliced.iter().zip(spliced).map(|((u, fit_u), (s, fit_s))| {
+        let (du, ds) = ((fit_u - u) / var_u.sqrt(), (fit_s - s) / var_s.sqrt());
+        (du * du + ds * ds, ds.signum())
+    });
+    let (total, signed) = distances.fold((0.0, 0.0), |(total, signed), (d, sign)| (total + d, signed + sign * d.sqrt()));
+    let spread = (total / count - (signed / count).powi(2)).max(1e-12);
+    let likelihood = (-total / (2.0 * count * spread)).exp() / (2.0 * std::f64::consts::PI * spread).sqrt();
+    (likelihood, residual(unspliced) < var_u && residual(spliced) < var_s)
+}

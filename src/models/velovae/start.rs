@@ -1,0 +1,256 @@
+//! Where learning starts: residual spreads, cell times and rates from steady-state arguments.
+//!
+//! Per gene, as scVelo starts its EM: `β = 1`, `γ` from the cells at the top, times from the explicit inverse of
+//! the ODE. Each gene's times are turned into ranks over `[0, t_max]`, so that genes agree on the scale; a cell's
+//! start time is the median over genes. Rates then follow from the cells' times.
+
+use rand::Rng;
+use rayon::prelude::*;
+
+use super::settings::Velovae;
+use crate::data::{Dataset, Run};
+use crate::error::{Error, Result};
+use crate::kinetics::{self, Rates, State};
+use crate::stats;
+use crate::train::Split;
+
+/// Start values. Per gene `[n_vars]`, per cell `[n_obs]`.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    /// Factor by which unspliced abundance is divided inside the model.
+    pub scaling: Vec<f64>,
+    /// Residual s.d. of unspliced abundance.
+    pub sigma_u: Vec<f64>,
+    /// Residual s.d. of spliced abundance.
+    pub sigma_s: Vec<f64>,
+    pub alpha: Vec<f64>,
+    pub beta: Vec<f64>,
+    pub gamma: Vec<f64>,
+    pub t_on: Vec<f64>,
+    pub t_off: Vec<f64>,
+    /// Time of each cell, in `[0, t_max]`.
+    pub cell_time: Vec<f64>,
+    /// Prior mean of each cell's time.
+    pub prior_mean: Vec<f64>,
+    /// Prior s.d. of each cell's time.
+    pub prior_std: Vec<f64>,
+}
+
+/// One gene fitted on its own.
+struct GeneStart {
+    scaling: f64,
+    sigma_u: f64,
+    sigma_s: f64,
+    times: Vec<f64>,
+}
+
+impl Start {
+    /// Start values from all cells of `data`; rates and spreads from the training cells alone.
+    pub(super) fn new(settings: &Velovae, data: &Dataset, split: &Split, run: &Run) -> Result<Self> {
+        let columns = |gene: usize| Columns::new(data, gene);
+        let genes: Vec<GeneStart> = (0..data.n_vars())
+            .into_par_iter()
+            .map(|gene| fit_gene(&columns(gene), &split.train, settings))
+            .collect();
+        let (cell_time, prior_mean, prior_std) = match settings.capture_time.as_str() {
+            "" => {
+                let time = median_over_genes(&genes, data.n_obs(), settings.t_max);
+                let prior = (settings.t_max / 2.0, settings.time_prior_std * settings.t_max);
+                (time, vec![prior.0; data.n_obs()], vec![prior.1; data.n_obs()])
+            }
+            column => from_capture_time(column, data, settings.t_max, run)?,
+        };
+        let rates: Vec<GeneRates> = (0..data.n_vars())
+            .into_par_iter()
+            .map(|gene| rates_given_times(&columns(gene), genes[gene].scaling, &split.train, &cell_time))
+            .collect();
+        Ok(Self {
+            scaling: genes.iter().map(|gene| gene.scaling).collect(),
+            sigma_u: genes.iter().map(|gene| gene.sigma_u).collect(),
+            sigma_s: genes.iter().map(|gene| gene.sigma_s).collect(),
+            alpha: rates.iter().map(|rates| rates.alpha).collect(),
+            beta: vec![1.0; data.n_vars()],
+            gamma: rates.iter().map(|rates| rates.gamma).collect(),
+            t_on: rates.iter().map(|rates| rates.t_on).collect(),
+            t_off: rates.iter().map(|rates| rates.t_off).collect(),
+            cell_time,
+            prior_mean,
+            prior_std,
+        })
+    }
+}
+
+/// Abundances of one gene in all cells.
+struct Columns {
+    u: Vec<f64>,
+    s: Vec<f64>,
+}
+
+impl Columns {
+    fn new(data: &Dataset, gene: usize) -> Self {
+        Self {
+            u: data.mu.column(gene).iter().map(|&value| f64::from(value)).collect(),
+            s: data.ms.column(gene).iter().map(|&value| f64::from(value)).collect(),
+        }
+    }
+}
+
+/// Steady-state start of one gene: `β = 1`, `γ` and `α` from the cells above the 98th percentile of both species.
+fn fit_gene(columns: &Columns, train: &[usize], settings: &Velovae) -> GeneStart {
+    let expressed: Vec<usize> =
+        train.iter().copied().filter(|&cell| columns.u[cell] > 0.0 && columns.s[cell] > 0.0).collect();
+    let floor = settings.min_std;
+    if expressed.len() < 3 {
+        return GeneStart { scaling: 1.0, sigma_u: floor, sigma_s: floor, times: vec![f64::NAN; columns.u.len()] };
+    }
+    let of = |values: &[f64]| -> Vec<f64> { expressed.iter().map(|&cell| values[cell]).collect() };
+    let (std_u, std_s) = (stats::std_dev(&of(&columns.u), 0), stats::std_dev(&of(&columns.s), 0));
+    let scaling = if std_u > 0.0 && std_s > 0.0 { std_u / std_s } else { 1.0 };
+    let scaled: Vec<f64> = columns.u.iter().map(|u| u / scaling).collect();
+
+    let top_u = stats::percentile(&of(&scaled), 98.0);
+    let top_s = stats::percentile(&of(&columns.s), 98.0);
+    let in_both = |&&cell: &&usize| scaled[cell] >= top_u && columns.s[cell] >= top_s;
+    let in_s = |&&cell: &&usize| columns.s[cell] >= top_s;
+    let both: Vec<usize> = expressed.iter().filter(in_both).copied().collect();
+    let top = if both.is_empty() { expressed.iter().filter(in_s).copied().collect() } else { both };
+    let sum = |f: &dyn Fn(usize) -> f64| top.iter().map(|&cell| f(cell)).sum::<f64>();
+    let gamma = sum(&|cell| scaled[cell] * columns.s[cell]) / sum(&|cell| columns.s[cell].powi(2)) + 1e-6;
+    #[allow(clippy::cast_precision_loss)] // counts of cells
+    let count = top.len() as f64;
+    let steady = State { u: sum(&|cell| scaled[cell]) / count, s: sum(&|cell| columns.s[cell]) / count };
+    let rates = Rates { alpha: steady.u, beta: 1.0, gamma };
+
+    let fitted = assign_times(&scaled, &columns.s, rates, steady, std_s.max(1e-12));
+    let residual = |f: &dyn Fn(usize) -> f64| {
+        let squares: Vec<f64> = expressed.iter().map(|&cell| f(cell).powi(2)).collect();
+        stats::mean(&squares).sqrt()
+    };
+    GeneStart {
+        sigma_u: residual(&|cell| (scaled[cell] - fitted[cell].1.u) * scaling).max(floor),
+        sigma_s: residual(&|cell| columns.s[cell] - fitted[cell].1.s).max(floor),
+        times: fitted.into_iter().map(|(time, _)| time).collect(),
+        scaling,
+    }
+}
+
+/// Time and fitted state of each cell on the nearer of the two branches, from the explicit inverse.
+fn assign_times(u: &[f64], s: &[f64], rates: Rates, steady: State, std: f64) -> Vec<(f64, State)> {
+    let origin = State { u: 0.0, s: 0.0 };
+    let repression = Rates { alpha: 0.0, ..rates };
+    let t_switch = kinetics::time_of(steady, origin, rates);
+    let at_switch = kinetics::solve(t_switch, origin, rates);
+    let distance = |a: State, b: State| ((a.u - b.u) / std).powi(2) + ((a.s - b.s) / std).powi(2);
+    let assign = |(&u, &s): (&f64, &f64)| {
+        let observed = State { u, s };
+        let tau_on = kinetics::time_of(observed, origin, rates).clamp(0.0, t_switch);
+        let tau_off = kinetics::time_of(observed, at_switch, repression).clamp(0.0, t_switch);
+        let on = kinetics::solve(tau_on, origin, rates);
+        let off = kinetics::solve(tau_off, at_switch, repression);
+        match distance(observed, on) <= distance(observed, off) {
+            true => (tau_on, on),
+            false => (t_switch + tau_off, off),
+        }
+    };
+    u.iter().zip(s).map(assign).collect()
+}
+
+/// Each gene's times as ranks over `[0, t_max]`; a cell's time is their median, as a rank over `[0, t_max]` again.
+fn median_over_genes(genes: &[GeneStart], n_obs: usize, t_max: f64) -> Vec<f64> {
+    let ranked: Vec<Vec<f64>> = genes
+        .par_iter()
+        .filter(|gene| gene.times.iter().all(|time| time.is_finite()))
+        .map(|gene| spread(&gene.times, t_max))
+        .collect();
+    if ranked.is_empty() {
+        return vec![t_max / 2.0; n_obs];
+    }
+    let medians: Vec<f64> = (0..n_obs)
+        .into_par_iter()
+        .map(|cell| stats::median(&ranked.iter().map(|times| times[cell]).collect::<Vec<_>>()))
+        .collect();
+    spread(&medians, t_max)
+}
+
+/// `values` replaced by their ranks, over `[0, t_max]`.
+fn spread(values: &[f64], t_max: f64) -> Vec<f64> {
+    #[allow(clippy::cast_precision_loss)] // counts of cells
+    let count = values.len() as f64;
+    stats::ranks(values).into_iter().map(|rank| (rank - 0.5) / count * t_max).collect()
+}
+
+/// Start times and priors from the capture times in column `name` of `obs`.
+///
+/// The prior mean is the capture time, moved and scaled to `[0, t_max]`; the prior s.d. is 0.525 of the mean gap to
+/// the neighbouring capture times (VeloVAE's program).
+fn from_capture_time(name: &str, data: &Dataset, t_max: f64, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
+    let unusable = |problem: String| Error::Data {
+        problem: format!("obs[{name:?}], named by model.capture_time, {problem}"),
+        hint: "name a column of numbers, or of words like E8.5 or day3; or set model.capture_time to \"\"".to_owned(),
+    };
+    let column = data.obs.get(name).ok_or_else(|| {
+        let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+        unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
+    })?;
+    let days = column.to_numbers().ok_or_else(|| unusable("holds values without a number".to_owned()))?;
+    let missing = days.iter().filter(|day| !day.is_finite()).count();
+    if missing > 0 {
+        return Err(unusable(format!("has no value in {missing} cells")));
+    }
+    let mut distinct = days.clone();
+    distinct.sort_by(f64::total_cmp);
+    distinct.dedup();
+    let (first, last) = (distinct[0], distinct[distinct.len() - 1]);
+    if distinct.len() < 2 {
+        return Err(unusable("has the same value in all cells".to_owned()));
+    }
+    let scaled = |day: f64| (day - first) / (last - first) * t_max;
+    let gaps: Vec<f64> = distinct.windows(2).map(|pair| scaled(pair[1]) - scaled(pair[0])).collect();
+    let spread_at = |day: f64| {
+        let at = distinct.partition_point(|&known| known < day);
+        let around = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|gap| gaps.get(gap).copied());
+        0.525 * stats::mean(&around.collect::<Vec<_>>())
+    };
+    let mean: Vec<f64> = days.iter().map(|&day| scaled(day)).collect();
+    let std: Vec<f64> = days.iter().map(|&day| spread_at(day)).collect();
+    let mut rng = run.rng("capture time", 0);
+    let jittered = mean.iter().zip(&std).map(|(mean, std)| mean + 0.2 * std * rng.random_range(-1.0..1.0));
+    Ok((jittered.map(|time| time.clamp(0.0, t_max)).collect(), mean, std))
+}
+
+/// Rates of one gene once the cells have times.
+struct GeneRates {
+    alpha: f64,
+    gamma: f64,
+    t_on: f64,
+    t_off: f64,
+}
+
+/// Rates of one gene from cells with times, at `β = 1`: `t_off` is the median time of the cells with the highest
+/// abundance, `t_on` and `α` follow from the heights there and half-way up, `γ` from the highest spliced abundance.
+fn rates_given_times(columns: &Columns, scaling: f64, train: &[usize], cell_time: &[f64]) -> GeneRates {
+    const SMALLEST: f64 = 1e-3;
+    let u: Vec<f64> = train.iter().map(|&cell| columns.u[cell] / scaling).collect();
+    let s: Vec<f64> = train.iter().map(|&cell| columns.s[cell]).collect();
+    let t: Vec<f64> = train.iter().map(|&cell| cell_time[cell]).collect();
+    let (top_u, top_s) = (stats::percentile(&u, 95.0), stats::percentile(&s, 95.0));
+    let chosen = |f: &dyn Fn(usize) -> bool| -> Vec<usize> { (0..u.len()).filter(|&cell| f(cell)).collect() };
+    let either = chosen(&|cell| u[cell] >= top_u || s[cell] >= top_s);
+    let median_of = |values: &[f64], cells: &[usize]| {
+        stats::median(&cells.iter().map(|&cell| values[cell]).collect::<Vec<_>>())
+    };
+    let (u1, t1) = (median_of(&u, &either), median_of(&t, &either));
+    let half = chosen(&|cell| t[cell] <= t1 && (u[cell] - u1 / 2.0).abs() < 0.02 * u1);
+    let t_on = if half.is_empty() || u1 <= 0.0 {
+        0.0
+    } else {
+        let (u2, t2) = (median_of(&u, &half), median_of(&t, &half));
+        // ln[(u₁ − u₂) / (u₁ e^{−t₂} − u₂ e^{−t₁})] with e^{t₁} taken out, for late cells.
+        let rise = (u1 - u2) / (u1 * (t1 - t2).exp() - u2);
+        if rise > 0.0 { (t1 + rise.ln()).clamp(0.0, t1) } else { 0.0 }
+    };
+    let height = -(t_on - t1).exp_m1();
+    let alpha = (u1 / height.max(0.05)).max(SMALLEST);
+    let gamma = alpha / top_s.max(SMALLEST);
+    GeneRates { alpha, gamma: gamma.clamp(1e-2, 1e2), t_on, t_off: t1.max(t_on + SMALLEST) }
+}

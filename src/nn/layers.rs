@@ -1,0 +1,52 @@
+//! Building blocks of encoders and decoders.
+
+use burn::module::Module;
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, activation};
+
+use super::draws::Draws;
+
+/// Linear → batch norm → leaky ReLU → dropout.
+#[derive(Module, Debug)]
+pub struct Block {
+    linear: Linear,
+    norm: BatchNorm,
+    dropout: f64,
+}
+
+impl Block {
+    /// A block from `inputs` to `outputs` features that drops a share `dropout` of its activations in training.
+    #[must_use]
+    pub fn new(inputs: usize, outputs: usize, dropout: f64, draws: &mut Draws<'_>, device: &Device) -> Self {
+        Self {
+            linear: xavier(inputs, outputs, draws, device),
+            norm: BatchNormConfig::new(outputs).init(device),
+            dropout,
+        }
+    }
+
+    /// `[batch, inputs]` → `[batch, outputs]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
+        let h = activation::leaky_relu(self.norm.forward(self.linear.forward(x)), 0.01);
+        match draws.dropout_mask(h.dims(), self.dropout, &h.device()) {
+            Some(mask) => h * mask,
+            None => h,
+        }
+    }
+}
+
+/// A linear layer with Xavier-uniform weights, `U(±√(6 / (inputs + outputs)))`, and zero bias.
+#[must_use]
+pub fn xavier(inputs: usize, outputs: usize, draws: &mut Draws<'_>, device: &Device) -> Linear {
+    let mut linear = LinearConfig::new(inputs, outputs)
+        .with_initializer(Initializer::Zeros)
+        .init(device);
+    #[allow(clippy::cast_precision_loss)] // layer widths are small
+    let bound = (6.0 / (inputs + outputs) as f64).sqrt();
+    let weight = draws.uniform([inputs, outputs], bound, device);
+    linear.weight = linear.weight.map(|zeros| {
+        if zeros.is_require_grad() { weight.require_grad() } else { weight }
+    });
+    linear
+}

@@ -1,0 +1,147 @@
+//! Which cells are trained on, in which order, and their values on the device.
+
+use burn::tensor::{Device, Int, Tensor};
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::TrainConfig;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::arrays;
+
+/// Cells for training, for early stopping and for the final evaluation; each list rises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Cells whose likelihood is maximised.
+    pub train: Vec<usize>,
+    /// Cells that early stopping looks at.
+    pub validation: Vec<usize>,
+    /// Cells that nothing looks at before the final evaluation.
+    pub test: Vec<usize>,
+}
+
+impl Split {
+    /// A random split of `n_obs` cells.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if fewer than two cells are left to train on.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // shares of n_obs
+    pub fn new(n_obs: usize, config: &TrainConfig, mut rng: ChaCha8Rng) -> Result<Self> {
+        let share = |fraction: f64| (fraction * n_obs as f64).round() as usize;
+        let (n_validation, n_test) = (share(config.validation_fraction), share(config.test_fraction));
+        if n_validation + n_test + 2 > n_obs {
+            return Err(Error::Data {
+                problem: format!("{n_obs} cells are too few to train on"),
+                hint: "a network needs at least two training cells, and some hundreds to say anything".to_owned(),
+            });
+        }
+        let mut order: Vec<usize> = (0..n_obs).collect();
+        order.shuffle(&mut rng);
+        let mut take = |count: usize| {
+            let mut part = order.split_off(order.len() - count);
+            part.sort_unstable();
+            part
+        };
+        let (test, validation) = (take(n_test), take(n_validation));
+        order.sort_unstable();
+        Ok(Self { train: order, validation, test })
+    }
+
+    /// The part of each cell: 0 train, 1 validation, 2 test.
+    #[must_use]
+    pub fn parts(&self) -> Vec<u8> {
+        let mut parts = vec![0; self.train.len() + self.validation.len() + self.test.len()];
+        self.validation.iter().for_each(|&cell| parts[cell] = 1);
+        self.test.iter().for_each(|&cell| parts[cell] = 2);
+        parts
+    }
+}
+
+/// The moments of all cells on the device.
+pub struct TrainingData {
+    /// Device without gradients.
+    pub device: Device,
+    /// `Mu`, `[n_obs, n_vars]`.
+    pub mu: Tensor<2>,
+    /// `Ms`, `[n_obs, n_vars]`.
+    pub ms: Tensor<2>,
+    /// Names of the genes, for messages.
+    pub genes: Vec<String>,
+}
+
+/// Some cells, as a module sees them.
+pub struct Batch {
+    /// Positions of the cells in the data set, `[batch]`.
+    pub cells: Tensor<1, Int>,
+    /// Unspliced abundance `Mu`, `[batch, n_vars]`.
+    pub u: Tensor<2>,
+    /// Spliced abundance `Ms`, `[batch, n_vars]`.
+    pub s: Tensor<2>,
+}
+
+impl TrainingData {
+    /// Moves the moments of `data` to `device`.
+    #[must_use]
+    pub fn new(data: &Dataset, device: &Device) -> Self {
+        let device = device.clone().inner();
+        Self {
+            mu: arrays::matrix(data.mu.view(), &device),
+            ms: arrays::matrix(data.ms.view(), &device),
+            genes: data.var.index.clone(),
+            device,
+        }
+    }
+
+    /// Number of genes.
+    #[must_use]
+    pub fn n_vars(&self) -> usize {
+        self.genes.len()
+    }
+
+    /// The cells at `rows`, outside any gradient.
+    #[must_use]
+    pub fn batch(&self, rows: &[usize]) -> Batch {
+        let cells = arrays::positions(rows, &self.device);
+        Batch {
+            u: self.mu.clone().select(0, cells.clone()),
+            s: self.ms.clone().select(0, cells.clone()),
+            cells,
+        }
+    }
+}
+
+impl Batch {
+    /// The same cells for a module that is being trained.
+    #[must_use]
+    pub fn autodiff(self) -> Self {
+        Self { cells: self.cells, u: self.u.autodiff(), s: self.s.autodiff() }
+    }
+}
+
+/// `rows` in random order, dealt into batches of at most `size` whose lengths differ by at most one: a last
+/// batch of one or two cells would spoil batch normalisation.
+pub(super) fn deal(rows: &[usize], size: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
+    let mut order = rows.to_vec();
+    order.shuffle(rng);
+    even_chunks(&order, size)
+}
+
+/// `rows` in order, in chunks of at most `size` whose lengths differ by at most one.
+pub(super) fn even_chunks(rows: &[usize], size: usize) -> Vec<Vec<usize>> {
+    let count = rows.len().div_ceil(size);
+    let bound = |part: usize| part * rows.len() / count;
+    (0..count).map(|part| rows[bound(part)..bound(part + 1)].to_vec()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::even_chunks;
+
+    #[test]
+    fn no_batch_is_much_smaller_than_the_others() {
+        let rows: Vec<usize> = (0..129).collect();
+        let lengths: Vec<usize> = even_chunks(&rows, 128).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [64, 65]);
+        assert!(even_chunks(&[], 128).is_empty());
+    }
+}

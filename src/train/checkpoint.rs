@@ -1,0 +1,222 @@
+//! All that the next step of a training run depends on, in one file.
+//!
+//! ```text
+//! "nascent1" | length of the header, u64 | header, JSON | module | best module | optimisers …
+//! ```
+//!
+//! The parts after the header are burnpack archives, whose lengths the header lists. The file is written beside
+//! its place and renamed into it, so a run that is killed at any moment finds a whole checkpoint: the last one
+//! or the one before.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::stopping::Stopper;
+use crate::data::Run;
+use crate::error::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"nascent1";
+
+/// How far training has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Number of the stage.
+    pub stage: usize,
+    /// Epochs of that stage that lie behind.
+    pub epoch: usize,
+    /// Whether the stage is over.
+    pub finished: bool,
+    /// Gradient steps of the whole run that lie behind.
+    pub step: u64,
+    pub(super) stopper: Stopper,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    position: Position,
+    fingerprint: String,
+    lengths: Vec<usize>,
+}
+
+/// A training run at the end of an epoch.
+pub struct Checkpoint {
+    /// How far training had come.
+    pub position: Position,
+    fingerprint: String,
+    module: Vec<u8>,
+    best: Vec<u8>,
+    optimizers: Vec<Vec<u8>>,
+}
+
+impl Checkpoint {
+    /// The state of a run after an epoch.
+    pub(super) fn new<M: Module>(
+        position: Position,
+        run: &Run,
+        module: &M,
+        best: Option<&M>,
+        optimizers: &[ModuleOptimizer],
+    ) -> Result<Self> {
+        let path = path_in(run.dir());
+        let pack = |module: &M| {
+            let bytes = module.clone().into_record().into_bytes();
+            bytes.map(|bytes| bytes.to_vec()).map_err(|reason| Error::file(&path, "write", reason))
+        };
+        let states: Result<Vec<Vec<u8>>> = optimizers
+            .iter()
+            .map(|optimizer| {
+                let bytes = optimizer.into_bytes().map_err(|reason| Error::file(&path, "write", reason))?;
+                Ok(bytes.to_vec())
+            })
+            .collect();
+        Ok(Self {
+            position,
+            fingerprint: run.fingerprint().to_owned(),
+            module: pack(module)?,
+            best: best.map(pack).transpose()?.unwrap_or_default(),
+            optimizers: states?,
+        })
+    }
+
+    /// Writes the checkpoint into the folder of a run, in place of the one before.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the folder cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        let path = path_in(dir);
+        let failed = |action: &str| {
+            let action = action.to_owned();
+            let path = path.clone();
+            move |reason: std::io::Error| Error::file(&path, action.clone(), reason)
+        };
+        let folder = path.parent().expect("the checkpoint lies in a folder of the run");
+        fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
+        let parts = [&self.module, &self.best].into_iter().chain(&self.optimizers);
+        let header = serde_json::to_vec(&Header {
+            position: self.position.clone(),
+            fingerprint: self.fingerprint.clone(),
+            lengths: parts.clone().map(Vec::len).collect(),
+        })
+        .expect("a header holds numbers and text only");
+
+        let beside = path.with_extension("partial");
+        let mut file = File::create(&beside).map_err(failed("write"))?;
+        file.write_all(MAGIC).map_err(failed("write"))?;
+        file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed("write"))?;
+        file.write_all(&header).map_err(failed("write"))?;
+        for part in parts {
+            file.write_all(part).map_err(failed("write"))?;
+        }
+        file.sync_all().map_err(failed("write"))?;
+        fs::rename(&beside, &path).map_err(failed("rename"))
+    }
+
+    /// Reads the checkpoint of `run`; `None` if the run has not left one yet.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the file is damaged or belongs to a run with other settings or another input.
+    pub fn load(run: &Run) -> Result<Option<Self>> {
+        let path = path_in(run.dir());
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path).map_err(|reason| Error::file(&path, "read", reason))?;
+        let damaged = || {
+            let hint = format!("begin anew without --resume, or delete {}", path.display());
+            Error::input(&path, "file", "not a whole checkpoint", hint)
+        };
+        let checkpoint = Self::parse(&bytes).ok_or_else(damaged)?;
+        if let Some(difference) = first_difference(&checkpoint.fingerprint, run.fingerprint()) {
+            return Err(Error::input(
+                &path,
+                "settings",
+                format!("the run was made with other settings: {difference}"),
+                "resume with the same config, flags and input, or begin anew in another folder with --run DIR",
+            ));
+        }
+        Ok(Some(checkpoint))
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (length, rest) = rest.split_at_checked(8)?;
+        let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+        let (header, mut rest) = rest.split_at_checked(length)?;
+        let header: Header = serde_json::from_slice(header).ok()?;
+        let mut parts = Vec::new();
+        for length in header.lengths {
+            let (part, behind) = rest.split_at_checked(length)?;
+            parts.push(part.to_vec());
+            rest = behind;
+        }
+        let mut parts = parts.into_iter();
+        Some(Self {
+            position: header.position,
+            fingerprint: header.fingerprint,
+            module: parts.next()?,
+            best: parts.next()?,
+            optimizers: parts.collect(),
+        })
+    }
+
+    /// `module` with the parameters of the checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the checkpoint is of another network.
+    pub fn restore<M: Module>(&self, dir: &Path, module: M) -> Result<M> {
+        unpack(dir, &self.module, module)
+    }
+
+    /// `module` with the best parameters so far, if the checkpoint holds any.
+    pub(super) fn restore_best<M: Module>(&self, dir: &Path, module: M) -> Result<Option<M>> {
+        if self.best.is_empty() {
+            return Ok(None);
+        }
+        unpack(dir, &self.best, module).map(Some)
+    }
+
+    /// `fresh` optimisers with the state of the checkpoint.
+    pub(super) fn restore_optimizers(&self, dir: &Path, fresh: Vec<ModuleOptimizer>) -> Result<Vec<ModuleOptimizer>> {
+        let states = self.optimizers.iter().map(|state| Bytes::from_bytes_vec(state.clone()));
+        let restored = fresh.into_iter().zip(states).map(|(optimizer, state)| optimizer.from_bytes(state));
+        restored.collect::<std::result::Result<_, _>>().map_err(|reason| foreign(dir, &reason))
+    }
+}
+
+fn path_in(dir: &Path) -> PathBuf {
+    dir.join("checkpoints").join("last.ckpt")
+}
+
+fn unpack<M: Module>(dir: &Path, bytes: &[u8], module: M) -> Result<M> {
+    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.to_vec()));
+    let loaded = record.and_then(|record| module.try_load_record(record));
+    loaded.map_err(|reason| foreign(dir, &reason))
+}
+
+fn foreign(dir: &Path, reason: &dyn std::fmt::Display) -> Error {
+    let hint = "begin anew without --resume, or in another folder with --run DIR";
+    Error::input(&path_in(dir), "network", format!("not of this model: {reason}"), hint)
+}
+
+/// The first line in which two fingerprints differ, as `was …, is …`.
+fn first_difference(before: &str, now: &str) -> Option<String> {
+    if before == now {
+        return None;
+    }
+    let (mut before, mut now) = (before.lines(), now.lines());
+    loop {
+        let pair = (before.next(), now.next());
+        if pair.0 != pair.1 {
+            let show = |line: Option<&str>| line.map_or_else(|| "nothing".to_owned(), |line| line.trim().to_owned());
+            return Some(format!("was `{}`, is `{}`", show(pair.0), show(pair.1)));
+        }
+        pair.0?;
+    }
+}

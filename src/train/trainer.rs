@@ -1,0 +1,375 @@
+//! The loop over epochs.
+
+use std::time::Instant;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::decay::WeightDecayConfig;
+use burn::tensor::Tensor;
+
+use super::batches::{deal, even_chunks};
+use super::checkpoint::{Checkpoint, Position};
+use super::log::Log;
+use super::stopping::Stopper;
+use super::{Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
+use crate::data::Run;
+use crate::error::{Error, Result};
+use crate::nn::draws::Draws;
+
+/// Parameters that share a step size: those whose path in the module begins with `prefix`.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// Field of the module.
+    pub prefix: &'static str,
+    /// Step size of Adam.
+    pub learning_rate: f64,
+    /// L2 penalty.
+    pub weight_decay: f64,
+    /// Epochs at the start of the stage in which the group stands still.
+    pub delay: usize,
+}
+
+/// A stretch of training with its own parameters and step sizes.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Position in the model's list of stages.
+    pub index: usize,
+    /// Name in logs.
+    pub name: String,
+    /// Most epochs.
+    pub epochs: usize,
+    /// Parameters that are trained; all others stand still.
+    pub groups: Vec<Group>,
+}
+
+/// Runs the stages of one model.
+pub struct Trainer<'a> {
+    config: &'a TrainConfig,
+    data: &'a TrainingData,
+    split: &'a Split,
+    run: &'a mut Run,
+    log: Log,
+    resumed: Option<Checkpoint>,
+    step: u64,
+    last_save: Instant,
+}
+
+impl<'a> Trainer<'a> {
+    /// A trainer that begins at the checkpoint of `run` if the run is resumed, and at the start otherwise.
+    ///
+    /// # Errors
+    /// If the checkpoint cannot be used or the log cannot be written.
+    pub fn new(config: &'a TrainConfig, data: &'a TrainingData, split: &'a Split, run: &'a mut Run) -> Result<Self> {
+        let resumed = if run.resumes() { Checkpoint::load(run)? } else { None };
+        let step = resumed.as_ref().map(|checkpoint| checkpoint.position.step);
+        if let Some(Position { stage, epoch, .. }) = resumed.as_ref().map(|checkpoint| &checkpoint.position) {
+            let message = format!("resuming after epoch {epoch} of stage {}", stage + 1);
+            run.reporter().say(&message);
+        }
+        Ok(Self {
+            log: Log::open(run.dir(), step)?,
+            config,
+            data,
+            split,
+            run,
+            resumed,
+            step: step.unwrap_or(0),
+            last_save: Instant::now(),
+        })
+    }
+
+    /// The run that is trained in.
+    pub fn run(&mut self) -> &mut Run {
+        self.run
+    }
+
+    /// The stage to begin with: 0, or that of the checkpoint.
+    #[must_use]
+    pub fn first_stage(&self) -> usize {
+        self.resumed.as_ref().map_or(0, |checkpoint| checkpoint.position.stage)
+    }
+
+    /// Whether the checkpoint lies in or at the end of stage `index`, so that what is prepared before that stage is
+    /// already part of it.
+    #[must_use]
+    pub fn resumes_in(&self, index: usize) -> bool {
+        self.resumed.is_some() && self.first_stage() == index
+    }
+
+    /// `module` with the parameters of the checkpoint; as it is if there is none.
+    ///
+    /// # Errors
+    /// If the checkpoint is of another network.
+    pub fn restore<M: Module>(&self, module: M) -> Result<M> {
+        match &self.resumed {
+            Some(checkpoint) => checkpoint.restore(self.run.dir(), module),
+            None => Ok(module),
+        }
+    }
+
+    /// Trains `module` through `stage` and returns it with the parameters of its best look at the held-out cells, or
+    /// with the last ones where nothing is held out.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the loss leaves the finite numbers, [`Error::Interrupted`] on Ctrl-C; in both cases
+    /// the last good checkpoint is kept.
+    pub fn train<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<M> {
+        let mut state = self.enter(module, stage)?;
+        if state.position.finished {
+            return Ok(state.module);
+        }
+        self.run.reporter().begin(&stage.name, state.position.epoch as u64, stage.epochs as u64);
+        while !state.position.finished {
+            let (summary, gain) = self.epoch(&mut state, stage)?;
+            self.run.reporter().advance(state.position.epoch as u64, &summary);
+            let interrupted = self.run.interrupted();
+            if state.position.finished
+                && let Some(best) = state.best.take()
+            {
+                state.module = best;
+            }
+            let due = self.last_save.elapsed().as_secs_f64() >= self.config.checkpoint_seconds;
+            if state.position.finished || interrupted || due {
+                self.save(&state)?;
+            }
+            if interrupted {
+                return Err(Error::Interrupted { run: self.run.dir().to_path_buf() });
+            }
+            if state.position.finished {
+                self.run.reporter().end(&format!("{}: {} epochs, {gain}", stage.name, state.position.epoch));
+            }
+        }
+        Ok(state.module)
+    }
+
+    fn enter<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<State<M>> {
+        let mut optimizers: Vec<ModuleOptimizer> = stage.groups.iter().map(adam).collect();
+        let fresh = Position { stage: stage.index, epoch: 0, finished: false, step: self.step, stopper: Stopper::new() };
+        let (position, best) = match self.resumed.take_if(|checkpoint| checkpoint.position.stage == stage.index) {
+            Some(checkpoint) => {
+                optimizers = checkpoint.restore_optimizers(self.run.dir(), optimizers)?;
+                let best = checkpoint.restore_best(self.run.dir(), module.clone())?;
+                (checkpoint.position, best)
+            }
+            None => (fresh, None),
+        };
+        let members = stage.groups.iter().map(|group| members(&module, group.prefix)).collect();
+        Ok(State { module, best, optimizers, members, position })
+    }
+
+    /// One pass over the training cells, and a look at the held-out ones where it is time. Returns how the loss
+    /// stands, for the progress bar and for the end.
+    fn epoch<M: Objective>(&mut self, state: &mut State<M>, stage: &Stage) -> Result<(String, String)> {
+        let started = Instant::now();
+        let epoch = state.position.epoch;
+        let stream = |what: &str| format!("{}/{what}", stage.index);
+        let mut noise = self.run.rng(&stream("noise"), epoch as u64);
+        let mut order = self.run.rng(&stream("shuffle"), epoch as u64);
+        let mut meter = Meter::default();
+        for rows in deal(&self.split.train, self.config.batch_size, &mut order) {
+            let batch = self.data.batch(&rows).autodiff();
+            let loss = state.module.loss(&batch, &mut Draws::Sampled(&mut noise));
+            if !meter.add(&loss, rows.len()) {
+                return Err(self.culprit(state, stage, &loss, &rows));
+            }
+            state.descend(&loss, stage, epoch);
+            self.step += 1;
+        }
+        state.position.epoch += 1;
+        state.position.step = self.step;
+
+        let mut scalars = meter.means("train");
+        #[allow(clippy::cast_precision_loss)] // counts of cells
+        let throughput = self.split.train.len() as f64 / started.elapsed().as_secs_f64();
+        scalars.push(("speed/cells_per_second".to_owned(), throughput));
+        for group in &stage.groups {
+            scalars.push((format!("learning_rate/{}", group.prefix), group.learning_rate));
+        }
+        let last = state.position.epoch >= stage.epochs;
+        let mut stop = false;
+        if last || state.position.epoch.is_multiple_of(self.config.check_every) {
+            let (held_out, verdict) = self.look(state);
+            scalars.extend(held_out);
+            stop = verdict;
+            self.log.histograms(self.step, &state.module.monitored());
+        }
+        state.position.finished = last || stop;
+        self.log.scalars(&stage.name, state.position.epoch, self.step, &scalars)?;
+        let elbo = |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, loss)| -loss);
+        let train = elbo("train/loss").unwrap_or(f64::NAN);
+        let best = state.position.stopper.best.map_or_else(String::new, |loss| format!(", held-out {:.1}", -loss));
+        Ok((format!("ELBO {train:.1}{best}"), format!("ELBO {train:.1} per cell{best}")))
+    }
+
+    /// The loss of the held-out cells at the posterior means, and whether the stage should end.
+    fn look<M: Objective>(&self, state: &mut State<M>) -> (Vec<(String, f64)>, bool) {
+        let rows = match self.config.stop_on {
+            StopOn::Validation => &self.split.validation,
+            StopOn::Test => &self.split.test,
+        };
+        if rows.is_empty() {
+            return (Vec::new(), false);
+        }
+        let module = state.module.valid();
+        let mut meter = Meter::default();
+        for rows in even_chunks(rows, 512) {
+            meter.add(&module.loss(&self.data.batch(&rows), &mut Draws::Mean), rows.len());
+        }
+        let scalars = meter.means("validation");
+        #[allow(clippy::cast_precision_loss)] // counts of genes
+        let min_gain = self.config.min_gain * self.data.n_vars() as f64;
+        let verdict = state.position.stopper.look(meter.loss(), min_gain, self.config.patience);
+        if verdict.is_best {
+            state.best = Some(state.module.clone());
+        }
+        (scalars, verdict.stop)
+    }
+
+    fn save<M: Objective>(&mut self, state: &State<M>) -> Result<()> {
+        let best = state.best.as_ref();
+        let checkpoint = Checkpoint::new(state.position.clone(), self.run, &state.module, best, &state.optimizers)?;
+        checkpoint.save(self.run.dir())?;
+        self.last_save = Instant::now();
+        Ok(())
+    }
+
+    /// Says what made the loss of the cells at `rows` leave the finite numbers.
+    fn culprit<M: Objective>(&self, state: &State<M>, stage: &Stage, loss: &Loss, rows: &[usize]) -> Error {
+        let terms: Vec<&str> = loss
+            .terms
+            .iter()
+            .filter(|(_, term)| !scalar(term).is_finite())
+            .map(|(name, _)| *name)
+            .collect();
+        let module = state.module.valid();
+        let parameters: Vec<String> = module
+            .monitored()
+            .iter()
+            .filter(|quantity| quantity.values.iter().any(|value| !value.is_finite()))
+            .map(|quantity| match quantity.per_gene {
+                true => format!("{} of {}", quantity.name, self.names_of_non_finite(&quantity.values)),
+                false => quantity.name.to_owned(),
+            })
+            .collect();
+        let per_gene = crate::nn::arrays::values(module.gene_loss(&self.data.batch(rows)));
+        let culprit = match (parameters.is_empty(), per_gene.iter().all(|value| value.is_finite())) {
+            (false, _) => format!("the loss ({}), with {}", terms.join(", "), parameters.join("; ")),
+            (true, false) => format!("the loss ({}) of {}", terms.join(", "), self.names_of_non_finite(&per_gene)),
+            (true, true) => format!("the loss ({})", terms.join(", ")),
+        };
+        Error::NonFinite {
+            stage: stage.name.clone(),
+            epoch: state.position.epoch + 1,
+            culprit,
+            hint: format!(
+                "lower model.train.learning_rate or leave these genes out; the last good checkpoint is in {}",
+                self.run.dir().display()
+            ),
+        }
+    }
+
+    fn names_of_non_finite(&self, values: &[f32]) -> String {
+        let pairs = self.data.genes.iter().zip(values);
+        let genes: Vec<&str> = pairs.filter(|(_, value)| !value.is_finite()).map(|(gene, _)| gene.as_str()).collect();
+        match genes.len() {
+            count if count > 5 => format!("{count} genes ({}, …)", genes[..5].join(", ")),
+            _ => genes.join(", "),
+        }
+    }
+}
+
+/// A module on its way through a stage.
+struct State<M> {
+    module: M,
+    best: Option<M>,
+    optimizers: Vec<ModuleOptimizer>,
+    members: Vec<Vec<ParamId>>,
+    position: Position,
+}
+
+impl<M: Objective> State<M> {
+    fn descend(&mut self, loss: &Loss, stage: &Stage, epoch: usize) {
+        let mut gradients = loss.total.backward();
+        for (group, (optimizer, members)) in stage.groups.iter().zip(self.optimizers.iter_mut().zip(&self.members)) {
+            if epoch < group.delay {
+                continue;
+            }
+            let gradients = GradientsParams::from_params(&mut gradients, &self.module, members);
+            self.module = optimizer.step(group.learning_rate, self.module.clone(), gradients);
+        }
+    }
+}
+
+fn adam(group: &Group) -> ModuleOptimizer {
+    // burn's epsilon is 1e-5; the papers' is PyTorch's.
+    let mut config = AdamConfig::new().with_epsilon(1e-8);
+    if group.weight_decay > 0.0 {
+        #[allow(clippy::cast_possible_truncation)] // burn takes an f32
+        let penalty = group.weight_decay as f32;
+        config = config.with_weight_decay(Some(WeightDecayConfig::new(penalty)));
+    }
+    config.init()
+}
+
+/// The trainable parameters under the field `prefix` of `module`.
+fn members<M: Module>(module: &M, prefix: &str) -> Vec<ParamId> {
+    struct Collector<'a> {
+        prefix: &'a str,
+        path: Vec<String>,
+        found: Vec<ParamId>,
+    }
+    impl ModuleVisitor for Collector<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if self.path.first().is_some_and(|field| field == self.prefix) && param.is_require_grad() {
+                self.found.push(param.id);
+            }
+        }
+    }
+    let mut collector = Collector { prefix, path: Vec::new(), found: Vec::new() };
+    module.visit(&mut collector);
+    collector.found
+}
+
+fn scalar(tensor: &Tensor<1>) -> f64 {
+    f64::from(tensor.clone().into_scalar::<f32>())
+}
+
+/// Means of the loss and its terms over the cells of an epoch.
+#[derive(Default)]
+struct Meter {
+    cells: f64,
+    sums: Vec<(&'static str, f64)>,
+}
+
+impl Meter {
+    /// Adds the loss of `cells` cells; false if it is not finite.
+    #[allow(clippy::cast_precision_loss)] // counts of cells
+    fn add(&mut self, loss: &Loss, cells: usize) -> bool {
+        let total = scalar(&loss.total);
+        let terms = loss.terms.iter().map(|(name, term)| (*name, scalar(term)));
+        for (name, value) in std::iter::once(("loss", total)).chain(terms) {
+            let value = value * cells as f64;
+            match self.sums.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += value,
+                None => self.sums.push((name, value)),
+            }
+        }
+        self.cells += cells as f64;
+        total.is_finite()
+    }
+
+    fn means(&self, part: &str) -> Vec<(String, f64)> {
+        let mean = |(name, sum): &(&'static str, f64)| (format!("{part}/{name}"), sum / self.cells);
+        self.sums.iter().map(mean).collect()
+    }
+
+    fn loss(&self) -> f64 {
+        self.sums.iter().find(|(name, _)| *name == "loss").map_or(f64::NAN, |(_, sum)| sum / self.cells)
+    }
+}
