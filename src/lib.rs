@@ -5,3 +5,6 @@ pub mod sparse;
 pub mod data;
 
 pub use error::{Error, Result};
+
+#[cfg(feature = "neural")]
+pub mod nn;

@@ -1,8 +1,10 @@
-//! What the neural models are made of: devices, layers, distributions and the kinetics on tensors.
+//! What the neural models are made of: devices, random draws, layers, distributions, the splicing kinetics on tensors
+//! and the likelihood that training maximises.
 
 pub mod arrays;
 pub mod device;
 pub mod distributions;
 pub mod draws;
+pub mod fused;
 pub mod kinetics;
 pub mod layers;

@@ -1,0 +1,207 @@
+//! [`super::kinetic_nll`] as one operation of the Flex backend, with its own backward pass.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, DispatchDevice, Flex};
+use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
+
+use super::kernel::{self, Gradient, Likelihood, Problem};
+use super::{KineticNll, Kinetics, Observed};
+
+/// Whether every tensor is in f32 on a Flex device whose graph keeps what the backward pass needs.
+pub(super) fn supports(kinetics: &Kinetics, observed: &Observed) -> bool {
+    let Kinetics {
+        tau,
+        alpha,
+        start,
+        beta,
+        gamma,
+    } = kinetics;
+    let start = start.iter().flat_map(|(u0, s0)| [u0, s0]);
+    let moments = [&observed.u, &observed.s];
+    let constants = [&observed.scaling, &observed.sigma_u, &observed.sigma_s];
+    [tau, alpha, beta, gamma]
+        .into_iter()
+        .chain(start)
+        .chain(moments)
+        .all(is_plain)
+        && constants.into_iter().all(is_plain)
+}
+
+fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let device = tensor.device();
+    let checkpointing = device
+        .gradient_checkpointing_strategy()
+        .is_some_and(|it| it != Default::default());
+    tensor.dtype() == DType::F32 && is_flex(&device) && !checkpointing
+}
+
+/// Whether tensors on `device` live in the memory of Flex.
+fn is_flex(device: &Device) -> bool {
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Flex(_)
+    )
+}
+
+/// The fused operation; see [`supports`].
+pub(super) fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
+    let Kinetics {
+        tau,
+        alpha,
+        start,
+        beta,
+        gamma,
+    } = kinetics;
+    let data = Data::new(observed);
+    match start {
+        None => apply([tau, alpha, beta, gamma], &data),
+        Some((u0, s0)) => apply([tau, alpha, beta, gamma, u0, s0], &data),
+    }
+}
+
+/// The constants, contiguous.
+struct Data {
+    u: FlexTensor,
+    s: FlexTensor,
+    scaling: FlexTensor,
+    sigma_u: FlexTensor,
+    sigma_s: FlexTensor,
+}
+
+impl Data {
+    fn new(observed: Observed) -> Self {
+        Self {
+            u: constant(observed.u),
+            s: constant(observed.s),
+            scaling: constant(observed.scaling),
+            sigma_u: constant(observed.sigma_u),
+            sigma_s: constant(observed.sigma_s),
+        }
+    }
+
+    /// The problem with `inputs`: tau, alpha, beta, gamma and, perhaps, u0, s0.
+    fn problem<'a>(&'a self, inputs: &'a [FlexTensor]) -> Problem<'a> {
+        let shape = self.u.layout().shape();
+        Problem {
+            n_cells: shape[0],
+            n_genes: shape[1],
+            tau: slice(&inputs[0]),
+            alpha: slice(&inputs[1]),
+            start: (inputs.len() == 6).then(|| (slice(&inputs[4]), slice(&inputs[5]))),
+            beta: slice(&inputs[2]),
+            gamma: slice(&inputs[3]),
+            scaling: slice(&self.scaling),
+            sigma_u: slice(&self.sigma_u),
+            sigma_s: slice(&self.sigma_s),
+            u: slice(&self.u),
+            s: slice(&self.s),
+        }
+    }
+}
+
+fn apply<const N: usize>(inputs: [Tensor<2>; N], data: &Data) -> KineticNll {
+    if !inputs.iter().any(Tensor::is_tracked) {
+        let inputs = inputs.map(constant);
+        let nll = kernel::evaluate(&data.problem(&inputs));
+        let [total, unspliced, spliced] = results(nll).map(Tensor::from_primitive::<Flex>);
+        return KineticNll {
+            total,
+            unspliced,
+            spliced,
+        };
+    }
+
+    let inputs = inputs.map(tracked);
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let primitives = inputs.map(|input| input.into_primitive().to_contiguous());
+    let (nll, gradient) = kernel::differentiate(&data.problem(&primitives));
+    let [total, unspliced, spliced] = results(nll);
+    let total = match KineticBackward
+        .prepare::<NoCheckpointing>(nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish(shaped(gradient, &primitives), total),
+        OpsKind::UnTracked(prep) => prep.finish(total),
+    };
+    KineticNll {
+        total: Tensor::from_primitive::<Autodiff<Flex>>(total),
+        unspliced: Tensor::from_primitive::<Flex>(unspliced),
+        spliced: Tensor::from_primitive::<Flex>(spliced),
+    }
+}
+
+/// The backward pass: the gradients are known since the forward pass.
+#[derive(Debug)]
+struct KineticBackward;
+
+impl<const N: usize> Backward<Flex, N> for KineticBackward {
+    /// The gradient of the likelihood by each input.
+    type State = [FlexTensor; N];
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let outer = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let outer = slice(&outer)[0];
+        for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
+            if let Some(node) = parent {
+                let gradient = if outer == 1.0 {
+                    gradient
+                } else {
+                    Flex::float_mul_scalar(gradient, outer.into())
+                };
+                grads.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+/// The gradients as tensors of the shapes of the `N` inputs.
+fn shaped<const N: usize>(gradient: Gradient, inputs: &[FlexTensor; N]) -> [FlexTensor; N] {
+    let Gradient {
+        tau,
+        alpha,
+        beta,
+        gamma,
+        start,
+    } = gradient;
+    let start = start.into_iter().flat_map(|(u0, s0)| [u0, s0]);
+    let mut values = [tau, alpha, beta, gamma]
+        .into_iter()
+        .chain(start)
+        .zip(inputs);
+    std::array::from_fn(|_| {
+        let (values, input) = values.next().expect("a gradient for each input");
+        FlexTensor::from_data(TensorData::new(values, input.layout().shape().clone()))
+    })
+}
+
+/// Total, unspliced and spliced part.
+fn results(nll: Likelihood) -> [FlexTensor; 3] {
+    let Likelihood { unspliced, spliced } = nll;
+    [unspliced + spliced, unspliced, spliced]
+        .map(|value| FlexTensor::from_data(TensorData::new(vec![value as f32], Shape::new([1]))))
+}
+
+fn constant<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    let primitive = tensor.without_autodiff().try_into_primitive::<Flex>();
+    primitive
+        .expect("the device is Flex, as `supports` found")
+        .to_contiguous()
+}
+
+fn tracked(tensor: Tensor<2>) -> FloatTensor<Autodiff<Flex>> {
+    let primitive = tensor.autodiff().try_into_primitive::<Autodiff<Flex>>();
+    primitive.expect("the device is Flex without checkpointing, as `supports` found")
+}
+
+fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor
+        .as_slice()
+        .expect("f32, as `supports` found, and made contiguous")
+}

@@ -1,0 +1,511 @@
+//! Kinetics, Gaussian likelihood and all gradients in one pass over cells and genes.
+//!
+//! The same model as [`crate::nn::kinetics`] and `super::composed`, in plain loops over `f32`
+//! slices that the compiler vectorises; where that module picks a series so that a difference does
+//! not cancel, so does this one, except that ψ is left as `H(τ; γ) − φ`: its error, one unit in the
+//! last place of `α τ`, is far below any σ.
+//!
+//! Cells are cut into fixed blocks; each block adds up its cells in order, and the blocks are added
+//! in order: the result does not depend on the number of threads.
+
+use rayon::prelude::*;
+
+use super::exp::{exp_and_m1, mul_add};
+
+/// Cells per block: few enough to share eight threads a batch of 128.
+const BLOCK: usize = 16;
+/// Lanes in which a row is summed before the lanes are added: fixed, so that sums are too.
+const LANES: usize = 16;
+/// ½ ln 2π.
+const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
+/// Below this `|γ − β| τ`, φ is its series; see [`crate::nn::kinetics::phi`].
+const SERIES_BELOW: f32 = 0.5;
+
+/// The model's inputs and the data, row-major over `[n_cells, n_genes]`.
+#[derive(Clone, Copy)]
+pub(super) struct Problem<'a> {
+    pub(super) n_cells: usize,
+    pub(super) n_genes: usize,
+    /// `[n_cells]` or `[n_cells, n_genes]`.
+    pub(super) tau: &'a [f32],
+    pub(super) alpha: &'a [f32],
+    /// `(u0, s0)`; none means zero.
+    pub(super) start: Option<(&'a [f32], &'a [f32])>,
+    /// `[n_genes]`, as are the constants below.
+    pub(super) beta: &'a [f32],
+    pub(super) gamma: &'a [f32],
+    pub(super) scaling: &'a [f32],
+    pub(super) sigma_u: &'a [f32],
+    pub(super) sigma_s: &'a [f32],
+    pub(super) u: &'a [f32],
+    pub(super) s: &'a [f32],
+}
+
+/// Negative log-likelihoods: summed over genes, mean over cells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Likelihood {
+    pub(super) unspliced: f64,
+    pub(super) spliced: f64,
+}
+
+/// Derivatives of the sum of both likelihoods, each of the shape of its input.
+#[derive(Debug, PartialEq)]
+pub(super) struct Gradient {
+    pub(super) tau: Vec<f32>,
+    pub(super) alpha: Vec<f32>,
+    pub(super) beta: Vec<f32>,
+    pub(super) gamma: Vec<f32>,
+    pub(super) start: Option<(Vec<f32>, Vec<f32>)>,
+}
+
+/// The likelihood alone.
+pub(super) fn evaluate(problem: &Problem) -> Likelihood {
+    let genes = Genes::new(problem);
+    let blocks = (0..problem.n_cells.div_ceil(BLOCK)).map(|block| Block {
+        first: block * BLOCK,
+        n_cells: BLOCK.min(problem.n_cells - block * BLOCK),
+        tau: &mut [],
+        alpha: &mut [],
+        u0: &mut [],
+        s0: &mut [],
+    });
+    let sums = run(blocks.collect(), |block| {
+        match (problem.start.is_some(), problem.tau_per_gene()) {
+            (false, false) => block.run::<false, false, false>(problem, &genes),
+            (false, true) => block.run::<false, false, true>(problem, &genes),
+            (true, false) => block.run::<false, true, false>(problem, &genes),
+            (true, true) => block.run::<false, true, true>(problem, &genes),
+        }
+    });
+    problem.likelihood(&sums)
+}
+
+/// The likelihood and its gradient.
+pub(super) fn differentiate(problem: &Problem) -> (Likelihood, Gradient) {
+    let genes = Genes::new(problem);
+    let n_start = if problem.start.is_some() {
+        problem.alpha.len()
+    } else {
+        0
+    };
+    let mut tau = vec![0.0; problem.tau.len()];
+    let mut alpha = vec![0.0; problem.alpha.len()];
+    let (mut u0, mut s0) = (vec![0.0; n_start], vec![0.0; n_start]);
+
+    let blocks = problem.blocks(&mut tau, &mut alpha, &mut u0, &mut s0);
+    let sums = run(blocks, |block| {
+        match (problem.start.is_some(), problem.tau_per_gene()) {
+            (false, false) => block.run::<true, false, false>(problem, &genes),
+            (false, true) => block.run::<true, false, true>(problem, &genes),
+            (true, false) => block.run::<true, true, false>(problem, &genes),
+            (true, true) => block.run::<true, true, true>(problem, &genes),
+        }
+    });
+
+    let (mut beta, mut gamma) = (vec![0.0; problem.n_genes], vec![0.0; problem.n_genes]);
+    for sum in &sums {
+        add(&mut beta, &sum.beta);
+        add(&mut gamma, &sum.gamma);
+    }
+    let start = problem.start.is_some().then_some((u0, s0));
+    (
+        problem.likelihood(&sums),
+        Gradient {
+            tau,
+            alpha,
+            beta,
+            gamma,
+            start,
+        },
+    )
+}
+
+/// Runs the blocks, on the thread pool if it has more than one thread; results in order.
+fn run<'a>(blocks: Vec<Block<'a>>, block: impl Fn(Block<'a>) -> Sums + Send + Sync) -> Vec<Sums> {
+    if rayon::current_num_threads() == 1 {
+        blocks.into_iter().map(block).collect()
+    } else {
+        blocks.into_par_iter().map(block).collect()
+    }
+}
+
+fn add(total: &mut [f32], part: &[f32]) {
+    for (total, part) in total.iter_mut().zip(part) {
+        *total += part;
+    }
+}
+
+impl<'a> Problem<'a> {
+    fn tau_per_gene(&self) -> bool {
+        self.tau.len() != self.n_cells
+    }
+
+    /// The cells, cut into blocks with their parts of the gradients.
+    fn blocks<'g>(
+        &self,
+        tau: &'g mut [f32],
+        alpha: &'g mut [f32],
+        u0: &'g mut [f32],
+        s0: &'g mut [f32],
+    ) -> Vec<Block<'g>> {
+        let per_cell = tau.len() / self.n_cells.max(1);
+        let mut start = u0
+            .chunks_mut(BLOCK * self.n_genes)
+            .zip(s0.chunks_mut(BLOCK * self.n_genes));
+        tau.chunks_mut(BLOCK * per_cell)
+            .zip(alpha.chunks_mut(BLOCK * self.n_genes))
+            .enumerate()
+            .map(|(block, (tau, alpha))| {
+                let (u0, s0) = start.next().unwrap_or_default();
+                let n_cells = tau.len() / per_cell;
+                Block {
+                    first: block * BLOCK,
+                    n_cells,
+                    tau,
+                    alpha,
+                    u0,
+                    s0,
+                }
+            })
+            .collect()
+    }
+
+    fn row(&self, cell: usize) -> Row<'a> {
+        let row = cell * self.n_genes..(cell + 1) * self.n_genes;
+        let (u0, s0) = self.start.map_or((&[][..], &[][..]), |(u0, s0)| {
+            (&u0[row.clone()], &s0[row.clone()])
+        });
+        Row {
+            tau: if self.tau_per_gene() {
+                &self.tau[row.clone()]
+            } else {
+                &self.tau[cell..=cell]
+            },
+            alpha: &self.alpha[row.clone()],
+            u0,
+            s0,
+            u: &self.u[row.clone()],
+            s: &self.s[row],
+        }
+    }
+
+    /// `Σ ½ z² / n_cells + Σ (ln σ + ½ ln 2π)`, for each of u and s.
+    fn likelihood(&self, sums: &[Sums]) -> Likelihood {
+        let n_cells = self.n_cells as f64;
+        let log_scale = |sigma: &[f32]| -> f64 {
+            sigma
+                .iter()
+                .map(|&sigma| f64::from(sigma.ln()))
+                .sum::<f64>()
+                + HALF_LN_TAU * self.n_genes as f64
+        };
+        Likelihood {
+            unspliced: 0.5 * sums.iter().map(|sum| sum.unspliced).sum::<f64>() / n_cells
+                + log_scale(self.sigma_u),
+            spliced: 0.5 * sums.iter().map(|sum| sum.spliced).sum::<f64>() / n_cells
+                + log_scale(self.sigma_s),
+        }
+    }
+}
+
+/// What is constant along a column: `[n_genes]` each.
+struct Genes {
+    beta: Vec<f32>,
+    gamma: Vec<f32>,
+    per_beta: Vec<f32>,
+    per_gamma: Vec<f32>,
+    /// `1/(γ − β)`; 0 where they are equal, and the series is used.
+    per_gap: Vec<f32>,
+    /// `1/σ_u`, `scaling/σ_u`, `1/σ_s`.
+    per_sigma_u: Vec<f32>,
+    scaled_per_sigma_u: Vec<f32>,
+    per_sigma_s: Vec<f32>,
+}
+
+impl Genes {
+    fn new(problem: &Problem) -> Self {
+        let reciprocal =
+            |values: &[f32]| values.iter().map(|value| value.recip()).collect::<Vec<_>>();
+        let per_sigma_u = reciprocal(problem.sigma_u);
+        Self {
+            beta: problem.beta.to_vec(),
+            gamma: problem.gamma.to_vec(),
+            per_beta: reciprocal(problem.beta),
+            per_gamma: reciprocal(problem.gamma),
+            per_gap: (problem.gamma.iter().zip(problem.beta))
+                .map(|(gamma, beta)| {
+                    if gamma == beta {
+                        0.0
+                    } else {
+                        (gamma - beta).recip()
+                    }
+                })
+                .collect(),
+            scaled_per_sigma_u: (problem.scaling.iter().zip(&per_sigma_u))
+                .map(|(a, b)| a * b)
+                .collect(),
+            per_sigma_u,
+            per_sigma_s: reciprocal(problem.sigma_s),
+        }
+    }
+}
+
+/// One cell's inputs and data.
+struct Row<'a> {
+    tau: &'a [f32],
+    alpha: &'a [f32],
+    u0: &'a [f32],
+    s0: &'a [f32],
+    u: &'a [f32],
+    s: &'a [f32],
+}
+
+/// Consecutive cells and where their gradients go.
+struct Block<'a> {
+    first: usize,
+    n_cells: usize,
+    tau: &'a mut [f32],
+    alpha: &'a mut [f32],
+    u0: &'a mut [f32],
+    s0: &'a mut [f32],
+}
+
+/// What a block adds to the whole: `Σ z²` and the gradients of the rates.
+struct Sums {
+    unspliced: f64,
+    spliced: f64,
+    beta: Vec<f32>,
+    gamma: Vec<f32>,
+}
+
+impl Block<'_> {
+    fn run<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
+        self,
+        problem: &Problem,
+        genes: &Genes,
+    ) -> Sums {
+        let n = problem.n_genes;
+        let on = |used: bool| if used { n } else { 0 };
+        let mut sums = Sums {
+            unspliced: 0.0,
+            spliced: 0.0,
+            beta: vec![0.0; on(GRAD)],
+            gamma: vec![0.0; on(GRAD)],
+        };
+        let (mut z2_u, mut z2_s, mut d_tau_row) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let per_cell = 1.0 / problem.n_cells as f32;
+        for i in 0..self.n_cells {
+            let part = |used: bool| if used { i * n..(i + 1) * n } else { 0..0 };
+            let d_tau = if TAU_PER_GENE {
+                &mut self.tau[part(GRAD)]
+            } else {
+                &mut d_tau_row[..]
+            };
+            cell::<GRAD, START, TAU_PER_GENE>(
+                &problem.row(self.first + i),
+                genes,
+                per_cell,
+                &mut z2_u,
+                &mut z2_s,
+                d_tau,
+                &mut self.alpha[part(GRAD)],
+                &mut self.u0[part(GRAD && START)],
+                &mut self.s0[part(GRAD && START)],
+                &mut sums.beta,
+                &mut sums.gamma,
+            );
+            sums.unspliced += f64::from(sum(&z2_u));
+            sums.spliced += f64::from(sum(&z2_s));
+            if GRAD && !TAU_PER_GENE {
+                self.tau[i] = sum(&d_tau_row);
+            }
+        }
+        sums
+    }
+}
+
+/// The sum of a row, in [`LANES`] partial sums.
+fn sum(row: &[f32]) -> f32 {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+}
+
+/// [`cell_with`] in the widest instructions that this processor has.
+#[allow(clippy::too_many_arguments, reason = "see cell_with")]
+fn cell<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
+    row: &Row,
+    genes: &Genes,
+    per_cell: f32,
+    z2_u: &mut [f32],
+    z2_s: &mut [f32],
+    d_tau: &mut [f32],
+    d_alpha: &mut [f32],
+    d_u0: &mut [f32],
+    d_s0: &mut [f32],
+    d_beta: &mut [f32],
+    d_gamma: &mut [f32],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        // SAFETY: the processor has both features, as just asked.
+        unsafe {
+            cell_avx2::<GRAD, START, TAU_PER_GENE>(
+                row, genes, per_cell, z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma,
+            );
+        }
+        return;
+    }
+    // Every aarch64 processor multiplies and adds in one instruction; without it `mul_add` would
+    // be a function call.
+    const FMA: bool = cfg!(target_arch = "aarch64");
+    cell_with::<FMA, GRAD, START, TAU_PER_GENE>(
+        row, genes, per_cell, z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma,
+    );
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+#[allow(clippy::too_many_arguments, reason = "see cell_with")]
+fn cell_avx2<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
+    row: &Row,
+    genes: &Genes,
+    per_cell: f32,
+    z2_u: &mut [f32],
+    z2_s: &mut [f32],
+    d_tau: &mut [f32],
+    d_alpha: &mut [f32],
+    d_u0: &mut [f32],
+    d_s0: &mut [f32],
+    d_beta: &mut [f32],
+    d_gamma: &mut [f32],
+) {
+    cell_with::<true, GRAD, START, TAU_PER_GENE>(
+        row, genes, per_cell, z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma,
+    );
+}
+
+/// One cell: squared residuals in units of σ to `z2_u` and `z2_s`, derivatives to `d_tau`,
+/// `d_alpha`, `d_u0`, `d_s0`, and added to `d_beta`, `d_gamma`.
+///
+/// Derivatives of φ: algorithm notes in [`crate::nn::kinetics::phi`]; with `q = (γ − β)τ/2`,
+/// near γ = β from the series in m and h, elsewhere `∂φ/∂β = (φ − τe^{−βτ})/(γ − β)`.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the compiler vectorises only if it knows that the outputs do not overlap, which it does of arguments"
+)]
+#[inline(always)]
+fn cell_with<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
+    row: &Row,
+    genes: &Genes,
+    per_cell: f32,
+    z2_u: &mut [f32],
+    z2_s: &mut [f32],
+    d_tau: &mut [f32],
+    d_alpha: &mut [f32],
+    d_u0: &mut [f32],
+    d_s0: &mut [f32],
+    d_beta: &mut [f32],
+    d_gamma: &mut [f32],
+) {
+    let n = row.alpha.len();
+    let n_start = if START { n } else { 0 };
+    let n_grad = if GRAD { n } else { 0 };
+    let n_grad_start = if GRAD { n_start } else { 0 };
+    // Equal lengths stated once, so that the loop needs no bounds checks.
+    let (alpha, u, s) = (&row.alpha[..n], &row.u[..n], &row.s[..n]);
+    let (u0, s0) = (&row.u0[..n_start], &row.s0[..n_start]);
+    let tau = &row.tau[..if TAU_PER_GENE { n } else { 1 }];
+    let (beta, gamma) = (&genes.beta[..n], &genes.gamma[..n]);
+    let (per_beta, per_gamma, per_gap) = (
+        &genes.per_beta[..n],
+        &genes.per_gamma[..n],
+        &genes.per_gap[..n],
+    );
+    let (per_su, scaled_per_su) = (&genes.per_sigma_u[..n], &genes.scaled_per_sigma_u[..n]);
+    let per_ss = &genes.per_sigma_s[..n];
+    let (z2_u, z2_s) = (&mut z2_u[..n], &mut z2_s[..n]);
+    let (d_tau, d_alpha) = (&mut d_tau[..n_grad], &mut d_alpha[..n_grad]);
+    let (d_u0, d_s0) = (&mut d_u0[..n_grad_start], &mut d_s0[..n_grad_start]);
+    let (d_beta, d_gamma) = (&mut d_beta[..n_grad], &mut d_gamma[..n_grad]);
+
+    for j in 0..n {
+        let (a, b, g) = (alpha[j], beta[j], gamma[j]);
+        let t = if TAU_PER_GENE { tau[j] } else { tau[0] };
+        let (exp_beta, exp_beta_m1) = exp_and_m1::<FMA>(-b * t);
+        let (exp_gamma, exp_gamma_m1) = exp_and_m1::<FMA>(-g * t);
+        let (exp_mean, _) = exp_and_m1::<FMA>(-0.5 * (b + g) * t);
+        let made_beta = -exp_beta_m1 * per_beta[j];
+        let made_gamma = -exp_gamma_m1 * per_gamma[j];
+
+        let q = 0.5 * (g - b) * t;
+        let y = q * q;
+        let near = 2.0 * q.abs() < SERIES_BELOW;
+        let sinh_quotient = mul_add::<FMA>(
+            mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 5040.0, 1.0 / 120.0), y, 1.0 / 6.0),
+            y,
+            1.0,
+        );
+        let phi_near = t * exp_mean * sinh_quotient;
+        let phi_away = (exp_beta - exp_gamma) * per_gap[j];
+        let phi = if near { phi_near } else { phi_away };
+        let psi = made_gamma - phi;
+
+        let (mut u_hat, mut s_hat) = (a * made_beta, a * psi);
+        if START {
+            u_hat = mul_add::<FMA>(u0[j], exp_beta, u_hat);
+            s_hat = mul_add::<FMA>(s0[j], exp_gamma, mul_add::<FMA>(b * u0[j], phi, s_hat));
+        }
+        let z_u = u[j] * per_su[j] - u_hat * scaled_per_su[j];
+        let z_s = (s[j] - s_hat) * per_ss[j];
+        z2_u[j] = z_u * z_u;
+        z2_s[j] = z_s * z_s;
+
+        if GRAD {
+            let du = -z_u * scaled_per_su[j] * per_cell;
+            let ds = -z_s * per_ss[j] * per_cell;
+            d_alpha[j] = du * made_beta + ds * psi;
+
+            let tau_exp_beta = t * exp_beta;
+            let tau_exp_gamma = t * exp_gamma;
+            let phi_m = -t * phi_near;
+            let phi_h_series =
+                mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 840.0, 1.0 / 30.0), y, 1.0 / 3.0);
+            let phi_h = t * t * exp_mean * q * phi_h_series;
+            let phi_beta = if near {
+                0.5 * (phi_m - phi_h)
+            } else {
+                (phi - tau_exp_beta) * per_gap[j]
+            };
+            let phi_gamma = if near {
+                0.5 * (phi_m + phi_h)
+            } else {
+                (tau_exp_gamma - phi) * per_gap[j]
+            };
+
+            let mut excess = a;
+            let mut u_beta = a * per_beta[j] * (tau_exp_beta - made_beta);
+            let mut s_gamma = a * per_gamma[j] * (tau_exp_gamma - made_gamma);
+            let mut s_beta = 0.0;
+            if START {
+                excess -= b * u0[j];
+                u_beta -= u0[j] * tau_exp_beta;
+                s_gamma -= s0[j] * tau_exp_gamma;
+                s_beta = u0[j] * phi;
+                d_u0[j] = du * exp_beta + ds * b * phi;
+                d_s0[j] = ds * exp_gamma;
+            }
+            s_beta -= excess * phi_beta;
+            s_gamma -= excess * phi_gamma;
+            d_beta[j] += du * u_beta + ds * s_beta;
+            d_gamma[j] += ds * s_gamma;
+            d_tau[j] = du * excess * exp_beta + ds * (b * u_hat - g * s_hat);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! One integration binary: a module per module of the library.
+
+#[cfg(feature = "flex")]
+mod nn;
