@@ -1,10 +1,35 @@
-pub mod error;
+#![doc = include_str!("README.md")]
 
+// The modules, lowest row first; a module uses those above it only.
+pub mod error;
+pub mod kinetics;
+pub mod neighbors;
+pub mod pca;
 pub mod sparse;
+pub mod stats;
 
 pub mod data;
 
-pub use error::{Error, Result};
-
+pub mod metrics;
+pub mod models;
 #[cfg(feature = "neural")]
 pub mod nn;
+pub mod preprocess;
+pub mod simulate;
+#[cfg(feature = "neural")]
+pub mod train;
+
+#[cfg(feature = "h5ad")]
+pub mod io;
+
+#[cfg(feature = "h5ad")]
+pub mod config;
+#[cfg(feature = "h5ad")]
+pub mod pipeline;
+
+#[cfg(feature = "h5ad")]
+pub mod cli;
+#[cfg(feature = "h5ad")]
+mod progress;
+
+pub use error::{Error, Result};

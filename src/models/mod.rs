@@ -64,3 +64,37 @@ impl ModelConfig {
         }
     }
 }
+
+/// Speed of training on one device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timing {
+    /// Name of the device.
+    pub device: &'static str,
+    /// Genes of the data.
+    pub genes: usize,
+    /// Cells per step.
+    pub batch_size: usize,
+    /// Gradient steps per second of wall time.
+    pub steps_per_second: f64,
+    /// Milliseconds of CPU time, over all threads, per step.
+    pub cpu_ms_per_step: f64,
+}
+
+/// Times training steps of VeloVAE on every device of this build.
+///
+/// # Errors
+/// If a device cannot be opened.
+#[cfg(feature = "neural")]
+pub fn bench(genes: usize, batch_size: usize, steps: usize) -> Result<Vec<Timing>> {
+    let timing = |device: &'static str| {
+        let timed = velovae::bench(&crate::nn::device::open(device)?, genes, batch_size, steps);
+        Ok(Timing {
+            device,
+            genes,
+            batch_size,
+            steps_per_second: 1.0 / timed.wall_seconds,
+            cpu_ms_per_step: timed.cpu_seconds * 1e3,
+        })
+    };
+    crate::nn::device::names().into_iter().map(timing).collect()
+}

@@ -70,3 +70,20 @@ fn unknown(name: &str) -> Error {
         },
     }
 }
+
+/// One line per device of this build: its name and what it is.
+#[must_use]
+pub fn describe() -> Vec<String> {
+    let about = |name: &str| match name {
+        "flex" => "CPU, burn's own backend",
+        "ndarray" => "CPU, through ndarray; deprecated by burn",
+        "wgpu" => "GPU through Vulkan, Metal or DirectX",
+        "cuda" => "NVIDIA GPU through CUDA",
+        _ => "",
+    };
+    let line = |(at, name): (usize, &str)| {
+        let default = if at == 0 { " (auto)" } else { "" };
+        format!("{name:8} {}{default}", about(name))
+    };
+    names().into_iter().enumerate().map(line).collect()
+}

@@ -1,6 +1,7 @@
 //! Which cells are trained on, in which order, and their values on the device.
 
 use burn::tensor::{Device, Int, Tensor};
+use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -83,13 +84,19 @@ impl TrainingData {
     /// Moves the moments of `data` to `device`.
     #[must_use]
     pub fn new(data: &Dataset, device: &Device) -> Self {
+        Self::from_moments(data.mu.view(), data.ms.view(), data.var.index.clone(), device)
+    }
+
+    /// Moves moments, `[n_obs, n_vars]`, of `genes` to `device`.
+    #[must_use]
+    pub fn from_moments(
+        mu: ArrayView2<'_, f32>,
+        ms: ArrayView2<'_, f32>,
+        genes: Vec<String>,
+        device: &Device,
+    ) -> Self {
         let device = device.clone().inner();
-        Self {
-            mu: arrays::matrix(data.mu.view(), &device),
-            ms: arrays::matrix(data.ms.view(), &device),
-            genes: data.var.index.clone(),
-            device,
-        }
+        Self { mu: arrays::matrix(mu, &device), ms: arrays::matrix(ms, &device), genes, device }
     }
 
     /// Number of genes.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Split, TrainingData};
 pub use checkpoint::Checkpoint;
-pub use trainer::{Group, Stage, Trainer};
+pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
 use crate::error::{Result, require};
 use crate::nn::draws::Draws;

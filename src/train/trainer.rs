@@ -6,13 +6,14 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::optim::decay::WeightDecayConfig;
 use burn::tensor::Tensor;
+use cpu_time::ProcessTime;
 
 use super::batches::{deal, even_chunks};
 use super::checkpoint::{Checkpoint, Position};
 use super::log::Log;
 use super::stopping::Stopper;
 use super::{Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
-use crate::data::Run;
+use crate::data::{Run, stream};
 use crate::error::{Error, Result};
 use crate::nn::draws::Draws;
 
@@ -143,18 +144,13 @@ impl<'a> Trainer<'a> {
     }
 
     fn enter<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<State<M>> {
-        let mut optimizers: Vec<ModuleOptimizer> = stage.groups.iter().map(adam).collect();
-        let fresh = Position { stage: stage.index, epoch: 0, finished: false, step: self.step, stopper: Stopper::new() };
-        let (position, best) = match self.resumed.take_if(|checkpoint| checkpoint.position.stage == stage.index) {
-            Some(checkpoint) => {
-                optimizers = checkpoint.restore_optimizers(self.run.dir(), optimizers)?;
-                let best = checkpoint.restore_best(self.run.dir(), module.clone())?;
-                (checkpoint.position, best)
-            }
-            None => (fresh, None),
-        };
-        let members = stage.groups.iter().map(|group| members(&module, group.prefix)).collect();
-        Ok(State { module, best, optimizers, members, position })
+        let mut state = State::new(module, stage, self.step);
+        if let Some(checkpoint) = self.resumed.take_if(|checkpoint| checkpoint.position.stage == stage.index) {
+            state.optimizers = checkpoint.restore_optimizers(self.run.dir(), state.optimizers)?;
+            state.best = checkpoint.restore_best(self.run.dir(), state.module.clone())?;
+            state.position = checkpoint.position;
+        }
+        Ok(state)
     }
 
     /// One pass over the training cells, and a look at the held-out ones where it is time. Returns how the loss
@@ -278,6 +274,38 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// What one training step costs.
+#[derive(Clone, Copy, Debug)]
+pub struct Timed {
+    /// Wall time per step.
+    pub wall_seconds: f64,
+    /// CPU time per step, over all threads.
+    pub cpu_seconds: f64,
+}
+
+/// Times `steps` gradient steps of `module` on batches of `batch_size` cells, after three that warm up.
+pub fn time_steps<M: Objective>(module: M, data: &TrainingData, stage: &Stage, batch_size: usize, steps: usize) -> Timed {
+    let mut state = State::new(module, stage, 0);
+    let mut rng = stream(0, "time", 0);
+    let n_obs = data.ms.dims()[0];
+    let mut step = |index: usize| {
+        let rows: Vec<usize> = (0..batch_size).map(|row| (index * batch_size + row) % n_obs).collect();
+        let loss = state.module.loss(&data.batch(&rows).autodiff(), &mut Draws::Sampled(&mut rng));
+        state.descend(&loss, stage, usize::MAX);
+        scalar(&loss.total)
+    };
+    (0..3).for_each(|index| {
+        step(index);
+    });
+    let (wall, cpu) = (Instant::now(), ProcessTime::now());
+    (0..steps).for_each(|index| {
+        step(index);
+    });
+    #[allow(clippy::cast_precision_loss)] // counts of steps
+    let count = steps.max(1) as f64;
+    Timed { wall_seconds: wall.elapsed().as_secs_f64() / count, cpu_seconds: cpu.elapsed().as_secs_f64() / count }
+}
+
 /// A module on its way through a stage.
 struct State<M> {
     module: M,
@@ -288,6 +316,16 @@ struct State<M> {
 }
 
 impl<M: Objective> State<M> {
+    fn new(module: M, stage: &Stage, step: u64) -> Self {
+        Self {
+            best: None,
+            optimizers: stage.groups.iter().map(adam).collect(),
+            members: stage.groups.iter().map(|group| members(&module, group.prefix)).collect(),
+            position: Position { stage: stage.index, epoch: 0, finished: false, step, stopper: Stopper::new() },
+            module,
+        }
+    }
+
     fn descend(&mut self, loss: &Loss, stage: &Stage, epoch: usize) {
         let mut gradients = loss.total.backward();
         for (group, (optimizer, members)) in stage.groups.iter().zip(self.optimizers.iter_mut().zip(&self.members)) {

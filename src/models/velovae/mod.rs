@@ -23,11 +23,13 @@
 //! What differs from the paper, and why, stands at the setting concerned in [`Velovae`].
 
 mod ancestors;
+mod bench;
 mod network;
 mod outputs;
 mod settings;
 mod start;
 
+pub use bench::bench;
 pub use settings::{Initial, Space, Variant, Velovae};
 
 use burn::tensor::Device;

@@ -11,7 +11,8 @@ use super::start::Start;
 use crate::nn::arrays;
 use crate::nn::distributions::kl_normal;
 use crate::nn::draws::Draws;
-use crate::nn::kinetics::{self, Observed};
+use crate::nn::fused::{Kinetics, Observed, kinetic_nll};
+use crate::nn::kinetics;
 use crate::nn::layers::{Block, xavier};
 use crate::train::{Batch, Loss, Monitored, Objective};
 
@@ -262,7 +263,7 @@ impl VelovaeModule {
     }
 
     fn observed(&self, batch: &Batch) -> Observed {
-        let [scaling, sigma_u, sigma_s] = self.scaling_and_sigma();
+        let [scaling, sigma_u, sigma_s] = self.scaling_and_sigma().map(|row| row.squeeze_dim(0));
         Observed { u: batch.u.clone(), s: batch.s.clone(), scaling, sigma_u, sigma_s }
     }
 
@@ -286,14 +287,9 @@ impl Objective for VelovaeModule {
         let (t, c) = posterior.draw(draws);
         let rates = self.natural_rates();
         let piece = self.piece(batch, &rates, t, c, draws);
-        let likelihood = kinetics::negative_log_likelihood(
-            piece.tau,
-            piece.start,
-            piece.alpha,
-            rates.beta,
-            rates.gamma,
-            self.observed(batch),
-        );
+        let Piece { tau, start, alpha } = piece;
+        let kinetics = Kinetics { tau, alpha, start, beta: rates.beta, gamma: rates.gamma };
+        let nll = kinetic_nll(kinetics, self.observed(batch));
         let kl_time = kl_normal(
             posterior.time_mean,
             posterior.time_std,
@@ -301,8 +297,12 @@ impl Objective for VelovaeModule {
             self.fixed.prior_std.val().select(0, batch.cells.clone()),
         )
         .mean();
-        let mut terms = vec![("nll", likelihood.clone()), ("kl_time", kl_time.clone())];
-        let mut total = likelihood + kl_time;
+        let mut terms = vec![
+            ("nll_unspliced", nll.unspliced),
+            ("nll_spliced", nll.spliced),
+            ("kl_time", kl_time.clone()),
+        ];
+        let mut total = nll.total + kl_time;
         if let Some((mean, std)) = posterior.state {
             let prior_std = Tensor::full([1, 1], self.fixed.state_prior_std, &mean.device());
             let kl_state = kl_normal(mean, std, Tensor::zeros_like(&prior_std), prior_std).mean();
@@ -330,9 +330,9 @@ impl Objective for VelovaeModule {
         let posterior = self.encode(batch, &mut Draws::Mean);
         let (t, c) = posterior.draw(&mut Draws::Mean);
         let decoded = self.decode(batch, t, c, &mut Draws::Mean);
-        let observed = self.observed(batch);
-        let z_u = (decoded.u * observed.scaling - observed.u) / observed.sigma_u;
-        let z_s = (decoded.s - observed.s) / observed.sigma_s;
+        let [scaling, sigma_u, sigma_s] = self.scaling_and_sigma();
+        let z_u = (decoded.u * scaling - batch.u.clone()) / sigma_u;
+        let z_s = (decoded.s - batch.s.clone()) / sigma_s;
         (z_u.square() + z_s.square()).mean_dim(0)
     }
 }

@@ -78,6 +78,24 @@ impl Start {
             prior_std,
         })
     }
+
+    /// The same values for all genes and cells.
+    pub(super) fn flat(settings: &Velovae, n_obs: usize, n_vars: usize) -> Self {
+        let (per_gene, middle) = (vec![1.0; n_vars], settings.t_max / 2.0);
+        Self {
+            scaling: per_gene.clone(),
+            sigma_u: per_gene.clone(),
+            sigma_s: per_gene.clone(),
+            alpha: per_gene.clone(),
+            beta: per_gene.clone(),
+            gamma: per_gene,
+            t_on: vec![0.0; n_vars],
+            t_off: vec![middle; n_vars],
+            cell_time: vec![middle; n_obs],
+            prior_mean: vec![middle; n_obs],
+            prior_std: vec![settings.time_prior_std * settings.t_max; n_obs],
+        }
+    }
 }
 
 /// Abundances of one gene in all cells.

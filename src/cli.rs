@@ -1,0 +1,262 @@
+//! The words that users type.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::io;
+use crate::pipeline::{self, Job};
+use crate::progress::{Terminal, emphasised};
+use crate::simulate::SimulateConfig;
+
+/// RNA velocity: from spliced and unspliced counts to where each cell is heading.
+///
+/// Reads and writes AnnData .h5ad files under the names that scVelo, scanpy and CellRank use.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nascent train --input pancreas.h5ad --output velocity.h5ad
+  nascent train configs/velovae_basic.toml --input pancreas.h5ad --output velocity.h5ad --seed 1
+  nascent inspect velocity.h5ad
+  nascent simulate --cells 1000 --genes 300 --branches 2 --output simulated.h5ad
+  nascent evaluate velocity.h5ad --json";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fit a velocity model to a file and write the velocities
+    Train(Train),
+    /// Make counts with known rates, times and velocities
+    Simulate(Simulate),
+    /// Measure how well a fitted file explains its data, and its truth where it holds one
+    Evaluate(Evaluate),
+    /// Say what a file holds and whether it is ready for velocity
+    Inspect(Inspect),
+    /// List the devices that this build can compute on
+    Devices,
+    /// Time training steps of VeloVAE on each device of this build
+    Bench(Bench),
+}
+
+/// Settings come from the defaults of the model, then CONFIG, then flags. The effective settings are saved as
+/// `config.toml` in the run's folder, with checkpoints, `metrics.jsonl` and TensorBoard events.
+#[derive(Args, Debug)]
+struct Train {
+    /// Settings in TOML; configs/ has a complete example of each model [default: VeloVAE, full]
+    config: Option<PathBuf>,
+    /// The .h5ad file with spliced and unspliced counts
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// The .h5ad file to write
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// The run's folder [default: the output's name with .run instead of .h5ad]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Continue from the last checkpoint of the run
+    #[arg(long)]
+    resume: bool,
+    /// Where to compute: auto, flex, ndarray, wgpu, cuda:0 [see: nascent devices]
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Seed of all random draws [default: 0]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Change one setting, as model.train.epochs=500; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+struct Simulate {
+    /// Number of cells
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    cells: usize,
+    /// Number of genes
+    #[arg(long, value_name = "G", default_value_t = 300)]
+    genes: usize,
+    /// Number of lineages that a common trunk splits into
+    #[arg(long, value_name = "1|2|3", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+    branches: u8,
+    /// Seed of all random draws
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// The .h5ad file to write
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct Evaluate {
+    /// A file written by `nascent train`
+    file: PathBuf,
+    /// Print one flat JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Inspect {
+    /// Any .h5ad file
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Bench {
+    /// Number of genes
+    #[arg(long, value_name = "G", default_value_t = 2000)]
+    genes: usize,
+    /// Cells per step
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    batch_size: usize,
+    /// Steps to time
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    steps: usize,
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Train(options) => options.run(),
+            Command::Simulate(options) => options.run(),
+            Command::Evaluate(options) => options.run(),
+            Command::Inspect(options) => options.run(),
+            Command::Devices => print(&pipeline::devices().join("\n")),
+            Command::Bench(options) => options.run(),
+        }
+    }
+}
+
+impl Train {
+    fn run(self) -> Result<()> {
+        use_threads(self.threads)?;
+        let mut overrides = self.set;
+        overrides.extend(self.device.map(|device| format!("model.train.device={device:?}")));
+        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
+        let config = Config::load(self.config.as_deref(), &overrides)?;
+        let job = Job {
+            run: self.run.unwrap_or_else(|| self.output.with_extension("run")),
+            input: self.input,
+            output: self.output,
+            resume: self.resume,
+        };
+        let summary = pipeline::train(&config, &job, Box::<Terminal>::default(), stop_on_ctrl_c())?;
+        print(&summary.to_string())
+    }
+}
+
+impl Simulate {
+    fn run(self) -> Result<()> {
+        let config = SimulateConfig {
+            cells: self.cells,
+            genes: self.genes,
+            branches: self.branches.into(),
+            seed: self.seed,
+            ..SimulateConfig::default()
+        };
+        pipeline::simulate(&config, &self.output)?;
+        print(&format!("wrote {}: {} cells, {} genes, with the truth", self.output.display(), self.cells, self.genes))
+    }
+}
+
+impl Evaluate {
+    fn run(self) -> Result<()> {
+        let evaluation = pipeline::evaluate(&self.file)?;
+        if self.json { print_json(&evaluation) } else { print(&evaluation.to_string()) }
+    }
+}
+
+impl Inspect {
+    fn run(self) -> Result<()> {
+        let description = io::describe(&self.file)?;
+        if self.json { print_json(&description) } else { print(&description.to_string()) }
+    }
+}
+
+impl Bench {
+    fn run(self) -> Result<()> {
+        use_threads(self.threads)?;
+        let rows = pipeline::bench(self.genes, self.batch_size, self.steps)?;
+        if self.json {
+            return print_json(&rows);
+        }
+        let lines = rows.iter().map(|row| {
+            let (speed, size) = (row.steps_per_second, format!("{} genes, {} cells per step", row.genes, row.batch_size));
+            format!("{:8} {speed:8.1} steps/s   {:8.2} ms CPU/step   {size}", row.device, row.cpu_ms_per_step)
+        });
+        print(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Prints an error as the user sees it.
+pub fn complain(error: &Error) {
+    let hint = error.hint().map_or_else(String::new, |hint| format!("\n{} {hint}", emphasised("hint:", "36")));
+    // If stderr is gone there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "{} {error}{hint}", emphasised("error:", "31"));
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|reason| Error::file("stdout".as_ref(), "write JSON", reason))?;
+    print(&text)
+}
+
+/// stdout is data: a reader that closes the pipe early (`head`) ends the output without a complaint.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(reason) if reason.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::file("stdout".as_ref(), "write", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn use_threads(threads: Option<u16>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    pool.map_err(|reason| Error::Setting {
+        key: "--threads".to_owned(),
+        value: threads.to_string(),
+        wanted: format!("could not be used: {reason}"),
+    })
+}
+
+/// A flag that Ctrl-C sets: the run then ends at the next epoch with a checkpoint. A second Ctrl-C ends it at once.
+fn stop_on_ctrl_c() -> Arc<AtomicBool> {
+    const INTERRUPTED: i32 = 130;
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    // Without a handler Ctrl-C still works, only less gracefully.
+    let _ = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        let _ = writeln!(std::io::stderr(), "\nending after this epoch; press Ctrl-C again to end at once");
+    });
+    stop
+}

@@ -1,0 +1,207 @@
+//! All settings in one struct: defaults, overlaid by a file, overlaid by flags.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::error::{Error, Result};
+use crate::io::{InputConfig, OutputConfig};
+use crate::models::ModelConfig;
+use crate::preprocess::PreprocessConfig;
+
+/// The effective settings of a run. Each table belongs to the module that it sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of every random stream. The flag `--seed` sets it.
+    pub seed: u64,
+    /// `[input]`: where in the file the counts are.
+    pub input: InputConfig,
+    /// `[preprocess]`: from counts to moments.
+    pub preprocess: PreprocessConfig,
+    /// `[model]`: from moments to velocities.
+    pub model: ModelConfig,
+    /// `[output]`: what is written.
+    pub output: OutputConfig,
+}
+
+/// The model that is trained when no config names one.
+const DEFAULT_KIND: &str = "velovae";
+
+impl Config {
+    /// The defaults of the model called `kind`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such model.
+    pub fn default_for(kind: &str) -> Result<Self> {
+        let model = ModelConfig::named(kind).ok_or_else(|| Error::Setting {
+            key: "model.kind".to_owned(),
+            value: format!("{kind:?}"),
+            wanted: format!("must be one of: {}", ModelConfig::KINDS.join(", ")),
+        })?;
+        Ok(Self {
+            seed: 0,
+            input: InputConfig::default(),
+            preprocess: PreprocessConfig::default(),
+            model,
+            output: OutputConfig::default(),
+        })
+    }
+
+    /// The defaults of the model that `file` names, overlaid by `file`, overlaid by `overrides` of the form
+    /// `dotted.key=value`; checked.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Setting`] naming the file or flag, the key and what was wanted.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        let mut layers = Vec::new();
+        if let Some(path) = file {
+            layers.push((path.display().to_string(), read_table(path)?));
+        }
+        for text in overrides {
+            layers.push((format!("--set {text}"), parse_override(text)?));
+        }
+        let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
+        let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| DEFAULT_KIND.to_owned());
+        let mut effective = Self::default_for(&kind)?.to_table();
+        for (place, layer) in layers {
+            overlay(&mut effective, layer, &place, "")?;
+        }
+        let config: Self = Value::Table(effective).try_into().map_err(|reason: toml::de::Error| Error::Config {
+            place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
+            problem: reason.message().to_owned(),
+            hint: "configs/ has a complete example of each model".to_owned(),
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks every value that can be checked before the data are read.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        self.preprocess.validate()?;
+        self.output.validate()?;
+        self.model.as_model().validate()
+    }
+
+    /// The settings as TOML, every value spelled out.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are numbers, words, lists and tables")
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).expect("settings are numbers, words, lists and tables")
+    }
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let text = fs::read_to_string(path).map_err(|reason| Error::Config {
+        place: path.display().to_string(),
+        problem: format!("cannot read the config: {reason}"),
+        hint: "configs/ has a complete example of each model".to_owned(),
+    })?;
+    text.parse().map_err(|reason: toml::de::Error| {
+        let line = reason.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        Error::Config {
+            place: format!("{}, line {line}", path.display()),
+            problem: reason.message().to_owned(),
+            hint: "this is not valid TOML: text needs quotes, tables are written [like.this]".to_owned(),
+        }
+    })
+}
+
+/// `a.b=c` as the table `{a: {b: c}}`; what is no TOML value is taken as text.
+fn parse_override(text: &str) -> Result<Table> {
+    let bad = || Error::Config {
+        place: format!("--set {text}"),
+        problem: "must look like dotted.key=value".to_owned(),
+        hint: "for example --set model.train.epochs=500".to_owned(),
+    };
+    let (key, value) = text.split_once('=').ok_or_else(bad)?;
+    let (key, value) = (key.trim(), value.trim());
+    if key.is_empty() || key.split('.').any(str::is_empty) {
+        return Err(bad());
+    }
+    let parsed = format!("value = {value}").parse::<Table>().ok();
+    let value = parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.to_owned()));
+    let nest = |inner: Value, name: &str| Value::Table(Table::from_iter([(name.to_owned(), inner)]));
+    match key.rsplit('.').fold(value, nest) {
+        Value::Table(table) => Ok(table),
+        _ => Err(bad()),
+    }
+}
+
+/// Lays `layer` over `base`, whose keys are all there are.
+fn overlay(base: &mut Table, layer: Table, place: &str, prefix: &str) -> Result<()> {
+    for (name, value) in layer {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let Some(known) = base.get_mut(&name) else {
+            return Err(unknown_key(&key, &name, base, place));
+        };
+        match (known, value) {
+            (Value::Table(known), Value::Table(inner)) => overlay(known, inner, place, &key)?,
+            // A whole number is a fine value for a setting with decimals.
+            #[allow(clippy::cast_precision_loss)]
+            (known @ Value::Float(_), Value::Integer(whole)) => *known = Value::Float(whole as f64),
+            (known, value) if known.same_type(&value) => *known = value,
+            (known, value) => {
+                return Err(Error::Config {
+                    place: place.to_owned(),
+                    problem: format!("{key} = {value} is {}; wanted {}", with_article(&value), with_article(known)),
+                    hint: format!("the default is {key} = {known}"),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn with_article(value: &Value) -> String {
+    let name = match value {
+        Value::String(_) => "text in quotes",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    };
+    name.to_owned()
+}
+
+fn unknown_key(key: &str, name: &str, base: &Table, place: &str) -> Error {
+    let nearest = base.keys().min_by_key(|known| edits(known, name));
+    let close = nearest.filter(|known| edits(known, name) <= 1 + known.len() / 3);
+    let table = key.strip_suffix(name).map_or("", |prefix| prefix.trim_end_matches('.'));
+    let where_ = if table.is_empty() { "at the top level".to_owned() } else { format!("in [{table}]") };
+    let known: Vec<&str> = base.keys().map(String::as_str).collect();
+    Error::Config {
+        place: place.to_owned(),
+        problem: format!("unknown key {key}"),
+        hint: match close {
+            Some(close) => format!("did you mean {close}? Known {where_}: {}", known.join(", ")),
+            None => format!("known {where_}: {}", known.join(", ")),
+        },
+    }
+}
+
+/// Levenshtein distance.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

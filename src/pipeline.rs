@@ -1,0 +1,171 @@
+//! What each command does, step by step.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::config::Config;
+use crate::data::{Dataset, Reporter, Run};
+use crate::error::{Error, Result};
+use crate::io;
+use crate::metrics::{self, Evaluation};
+use crate::preprocess;
+use crate::simulate::{self, SimulateConfig};
+
+/// The files of one training run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The `.h5ad` file with counts.
+    pub input: PathBuf,
+    /// The `.h5ad` file to write.
+    pub output: PathBuf,
+    /// The run's folder.
+    pub run: PathBuf,
+    /// Whether to continue from the run's last checkpoint.
+    pub resume: bool,
+}
+
+/// What a training run has to say for itself.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    n_obs: usize,
+    n_vars: usize,
+    velocity_genes: usize,
+    output: PathBuf,
+    run: PathBuf,
+    citations: &'static [&'static str],
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "velocities of {} cells in {} genes, {} of them velocity genes", self.n_obs, self.n_vars, self.velocity_genes)?;
+        writeln!(f, "  written to   {}", self.output.display())?;
+        writeln!(f, "  run's folder {} (tensorboard --logdir {})", self.run.display(), self.run.display())?;
+        write!(f, "  please cite  {}", self.citations.join("; "))
+    }
+}
+
+/// Runs `config` from file to file.
+///
+/// # Errors
+/// Whatever stopped the run; the output is then as it was before.
+pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
+    io::check_writable(&job.output)?;
+    let counts = io::read(&job.input, &config.input)?;
+    let (data, report) = preprocess::run(&counts, &config.preprocess)?;
+    drop(counts);
+    report.steps.iter().for_each(|step| reporter.say(step));
+    report.warnings.iter().for_each(|warning| reporter.warn(warning));
+
+    open_folder(config, job, reporter.as_mut())?;
+    let mut run = Run::new(&job.run, config.seed, fingerprint(config, &data), reporter)
+        .resuming(job.resume)
+        .stopped_by(stop);
+    let model = config.model.as_model();
+    let fit = model.fit(&data, &mut run)?;
+    io::write(&job.output, &job.input, &config.output, &data, &fit, &params(config))?;
+    Ok(Summary {
+        n_obs: data.n_obs(),
+        n_vars: data.n_vars(),
+        velocity_genes: fit.genes.velocity_genes.iter().filter(|&&chosen| chosen).count(),
+        output: job.output.clone(),
+        run: job.run.clone(),
+        citations: model.citations(),
+    })
+}
+
+/// Makes the run's folder, or clears what an earlier run left there; a folder of anything else is not touched.
+fn open_folder(config: &Config, job: &Job, reporter: &mut dyn Reporter) -> Result<()> {
+    let settings = job.run.join("config.toml");
+    let failed = |action: &'static str| move |reason| Error::file(&job.run, action, reason);
+    let is_empty = !job.run.exists() || fs::read_dir(&job.run).map_err(failed("read"))?.next().is_none();
+    if !is_empty && !settings.exists() {
+        return Err(Error::Config {
+            place: job.run.display().to_string(),
+            problem: "is not the folder of a run, and not empty".to_owned(),
+            hint: "name another with --run DIR".to_owned(),
+        });
+    }
+    if !is_empty && !job.resume {
+        let message = format!("beginning anew in {} (--resume would have continued there)", job.run.display());
+        reporter.say(&message);
+        remove_earlier_run(&job.run)?;
+    }
+    fs::create_dir_all(&job.run).map_err(failed("create the folder"))?;
+    if job.resume && settings.exists() {
+        return Ok(());
+    }
+    fs::write(&settings, config.to_toml()).map_err(failed("write config.toml in"))
+}
+
+fn remove_earlier_run(dir: &Path) -> Result<()> {
+    let failed = |reason| Error::file(dir, "clear", reason);
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name == "checkpoints" {
+            fs::remove_dir_all(&path).map_err(failed)?;
+        } else if name == "metrics.jsonl" || name.starts_with("events.out.tfevents.") {
+            fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// What must be the same before and after a resumption: the settings that decide the result, and the data.
+fn fingerprint(config: &Config, data: &Dataset) -> String {
+    const FREE: [&str; 2] = ["device", "checkpoint_seconds"];
+    let text = config.to_toml();
+    let decisive = text.lines().take_while(|line| *line != "[output]");
+    let kept = decisive.filter(|line| !FREE.iter().any(|key| line.starts_with(&format!("{key} = "))));
+    let values = data.mu.iter().chain(&data.ms).map(|value| u64::from(value.to_bits()));
+    let hash = values.fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0000_0100_0000_01b3));
+    let shape = format!("data = {} cells x {} genes, {hash:016x}", data.n_obs(), data.n_vars());
+    kept.chain([shape.as_str()]).collect::<Vec<_>>().join("\n")
+}
+
+/// What `uns["velocity_params"]` records.
+fn params(config: &Config) -> serde_json::Value {
+    serde_json::json!({
+        "mode": config.model.kind(),
+        "program": concat!("nascent ", env!("CARGO_PKG_VERSION")),
+        "seed": config.seed,
+        "config": config.to_toml(),
+    })
+}
+
+/// Simulates counts and writes them with their truth.
+///
+/// # Errors
+/// If a setting cannot be used or the file cannot be written.
+pub fn simulate(config: &SimulateConfig, output: &Path) -> Result<()> {
+    io::check_writable(output)?;
+    io::write_new(output, &simulate::simulate(config)?.into())
+}
+
+/// Evaluates the fitted file at `path`.
+///
+/// # Errors
+/// If the file cannot be read or holds no fit.
+pub fn evaluate(path: &Path) -> Result<Evaluation> {
+    Ok(metrics::evaluate(&io::read_fitted(path)?))
+}
+
+/// Names of the devices of this build, with what is known of them.
+#[must_use]
+pub fn devices() -> Vec<String> {
+    #[cfg(feature = "neural")]
+    return crate::nn::device::describe();
+    #[cfg(not(feature = "neural"))]
+    return vec!["this build has no neural models, and needs no device".to_owned()];
+}
+
+/// Times training steps of VeloVAE on each device of this build.
+///
+/// # Errors
+/// If a device cannot be used.
+pub fn bench(genes: usize, batch_size: usize, steps: usize) -> Result<Vec<crate::models::Timing>> {
+    crate::models::bench(genes, batch_size, steps)
+}
