@@ -1,5 +1,6 @@
 pub mod error;
 
+pub mod kinetics;
 pub mod sparse;
 
 pub mod data;

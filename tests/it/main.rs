@@ -1,0 +1,3 @@
+//! All integration tests, linked once; one module per module of the library.
+
+mod kinetics;
