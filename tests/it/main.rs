@@ -1,4 +1,13 @@
-//! One integration binary: a module per module of the library.
+//! One binary with all integration tests: one module per module of the library.
 
+#[cfg(feature = "h5ad")]
+mod io;
+#[cfg(feature = "h5ad")]
+mod io_bad_input;
+#[cfg(feature = "h5ad")]
+mod io_python;
+#[cfg(feature = "h5ad")]
+mod io_samples;
+mod kinetics;
 #[cfg(feature = "flex")]
 mod nn;
