@@ -2,19 +2,8 @@
 
 use ndarray::Array2;
 
-use super::Frame;
+use super::{Frame, Neighbors};
 use crate::sparse::Csr;
-
-/// The neighbour graph of cells.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Neighbors {
-    /// Weights of the symmetric graph, `[n_obs, n_obs]`, without self-loops.
-    pub connectivities: Csr<f32>,
-    /// Distances to the directed nearest neighbours, `[n_obs, n_obs]`, without the cell itself.
-    pub distances: Csr<f32>,
-    /// Neighbours asked for, the cell itself included.
-    pub n_neighbors: usize,
-}
 
 /// Kept genes, their counts and moments. Axis 0 is cells (`n_obs`), axis 1 kept genes (`n_vars`), as in AnnData.
 #[derive(Clone, Debug)]
@@ -31,12 +20,21 @@ pub struct Dataset {
     pub spliced: Csr<f32>,
     /// Unspliced counts of the kept genes, as in the file.
     pub unspliced: Csr<f32>,
+    /// Spliced counts of each cell over *all* genes of the file, `[n_obs]`.
+    pub size_spliced: Vec<f64>,
+    /// Unspliced counts of each cell over *all* genes of the file, `[n_obs]`.
+    pub size_unspliced: Vec<f64>,
+    /// Whether the layers hold counts. The moments then come from size-normalised counts; otherwise the layers
+    /// were normalised before and are used as they are.
+    pub raw_counts: bool,
     /// First moments of unspliced counts over neighbours.
     pub mu: Array2<f32>,
     /// First moments of spliced counts over neighbours.
     pub ms: Array2<f32>,
     /// Neighbour graph.
     pub neighbors: Neighbors,
+    /// Whether `neighbors` was read from the file rather than computed.
+    pub neighbors_from_file: bool,
     /// Principal components, `[n_obs, n_pcs]`; empty if the graph came from the file.
     pub pca: Array2<f32>,
 }

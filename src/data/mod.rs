@@ -7,7 +7,8 @@ mod frame;
 mod run;
 
 pub use counts::Counts;
-pub use dataset::{Dataset, Neighbors};
+pub use crate::neighbors::Neighbors;
+pub use dataset::Dataset;
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
 pub use run::{Reporter, Run, Silent, stream};

@@ -1,0 +1,265 @@
+//! Nearest neighbours of cells and the weights of the graph that they form.
+//!
+//! **Neighbours** are exact and Euclidean. Squared distances come tile by tile from `|x|² + |y|² − 2 x·y`, a matrix
+//! product; every pair that could be among the nearest by that estimate is then measured as `Σ (x − y)²`, so the
+//! choice does not depend on cancellation. Of equally distant cells the first is nearer.
+//!
+//! **Weights** are those of UMAP (`McInnes`, Healy & Melville 2018, §3.1 and algorithms 2 to 3). For cell i with distances
+//! d_ij to its k − 1 neighbours (k counts the cell itself):
+//!
+//! - ρ_i = the smallest positive d_ij (0 if there is none);
+//! - σ_i solves Σ_j exp(−max(0, d_ij − ρ_i) / σ_i) = log₂ k, by bisection, and is at least 10⁻³ times the mean distance of
+//!   the row (of all rows, if ρ_i = 0), the cell's own distance 0 included;
+//! - w_ij = exp(−max(0, d_ij − ρ_i) / σ_i), and the graph is the fuzzy union w_ij + w_ji − w_ij w_ji.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result, require};
+use crate::sparse::Csr;
+use crate::stats::count;
+
+/// Cells whose neighbours are sought together.
+const QUERY_BLOCK: usize = 128;
+/// Cells they are compared with at once: a tile of distances fits the second-level cache.
+const TILE: usize = 1024;
+/// Bound of the rounding error of the estimated squared distance, relative to |x|² + |y|²: generous for 10³ dimensions.
+const ESTIMATE_ERROR: f64 = 1e-12;
+
+/// Steps of the bisection for σ.
+const BISECTIONS: usize = 64;
+/// The bisection stops this close to log₂ k.
+const BISECTION_TOLERANCE: f64 = 1e-5;
+/// Lower bound of σ in units of the mean distance.
+const MIN_SIGMA: f64 = 1e-3;
+
+/// The neighbour graph of cells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Neighbors {
+    /// Weights of the symmetric graph, `[n_obs, n_obs]`, without self-loops.
+    pub connectivities: Csr<f32>,
+    /// Distances to the directed nearest neighbours, `[n_obs, n_obs]`, without the cell itself.
+    pub distances: Csr<f32>,
+    /// Neighbours asked for, the cell itself included.
+    pub n_neighbors: usize,
+}
+
+/// Neighbour graph of `points`, `[n_obs, n_dims]`: directed distances and the weights of the symmetric graph.
+///
+/// `n_neighbors` counts the cell itself, so each row of `distances` has `n_neighbors − 1` entries.
+///
+/// # Errors
+/// As [`nearest`].
+pub fn neighbors(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Neighbors> {
+    let distances = nearest(points, n_neighbors)?;
+    Ok(Neighbors {
+        connectivities: connectivities(&distances, n_neighbors),
+        distances,
+        n_neighbors,
+    })
+}
+
+/// Distances to the `n_neighbors − 1` nearest other cells, `[n_obs, n_obs]`; duplicates of a cell are stored with distance 0.
+///
+/// # Errors
+/// [`Error::Setting`] unless `2 <= n_neighbors <= n_obs`; [`Error::Data`] if a coordinate is not finite.
+pub fn nearest(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Csr<f32>> {
+    let n_obs = points.nrows();
+    let wanted = format!("must be between 2 and the number of cells, {n_obs}");
+    require((2..=n_obs).contains(&n_neighbors), "preprocess.n_neighbors", n_neighbors, &wanted)?;
+    if let Some(cell) = points.rows().into_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
+        return Err(Error::Data {
+            problem: format!("neighbours: a coordinate of cell {cell} (counted from 0) is not finite"),
+            hint: String::new(),
+        });
+    }
+    let points = points.mapv(f64::from);
+    let norms: Vec<f64> = points.rows().into_iter().map(|row| row.dot(&row)).collect();
+    let starts: Vec<usize> = (0..n_obs).step_by(QUERY_BLOCK).collect();
+    let blocks: Vec<Vec<Nearest>> = starts
+        .into_par_iter()
+        .map(|start| nearest_of_block(points.view(), &norms, start, n_neighbors - 1))
+        .collect();
+    let rows: Vec<_> = blocks.into_iter().flatten().map(Nearest::into_row).collect();
+    Ok(Csr::from_rows(n_obs, &rows))
+}
+
+fn nearest_of_block(points: ArrayView2<'_, f64>, norms: &[f64], start: usize, k: usize) -> Vec<Nearest> {
+    let n_obs = points.nrows();
+    let queries = points.slice(s![start..n_obs.min(start + QUERY_BLOCK), ..]);
+    let mut found: Vec<Nearest> = (0..queries.nrows()).map(|_| Nearest::new(k)).collect();
+    let mut products = Array2::<f64>::zeros((queries.nrows(), TILE.min(n_obs)));
+    for tile in (0..n_obs).step_by(TILE) {
+        let others = points.slice(s![tile..n_obs.min(tile + TILE), ..]);
+        let mut products = products.slice_mut(s![.., ..others.nrows()]);
+        general_mat_mul(1.0, &queries, &others.t(), 0.0, &mut products);
+        for (q, nearest) in found.iter_mut().enumerate() {
+            let query = queries.row(q);
+            for (o, product) in products.row(q).iter().enumerate() {
+                let (i, j) = (start + q, tile + o);
+                let size = norms[i] + norms[j];
+                let estimate = size - 2.0 * product;
+                if estimate <= nearest.bound + ESTIMATE_ERROR * size && i != j {
+                    nearest.offer(squared_distance(query, others.row(o)), j);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn squared_distance(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum()
+}
+
+/// The nearest cells met so far, nearest first, of equally near ones the first first.
+struct Nearest {
+    k: usize,
+    /// Squared distance that a cell must not exceed to be among them.
+    bound: f64,
+    /// Squared distance and cell.
+    cells: Vec<(f64, usize)>,
+}
+
+impl Nearest {
+    fn new(k: usize) -> Self {
+        let cells = Vec::with_capacity(k + 1);
+        Self { k, bound: f64::INFINITY, cells }
+    }
+
+    fn offer(&mut self, squared: f64, cell: usize) {
+        let at = self.cells.partition_point(|&(d, c)| (d, c) < (squared, cell));
+        if at == self.k {
+            return;
+        }
+        self.cells.insert(at, (squared, cell));
+        self.cells.truncate(self.k);
+        if self.cells.len() == self.k {
+            self.bound = self.cells[self.k - 1].0;
+        }
+    }
+
+    fn into_row(mut self) -> Vec<(u32, f32)> {
+        self.cells.sort_unstable_by_key(|cell| cell.1);
+        #[allow(clippy::cast_possible_truncation)] // fewer than 2^32 cells; distances are kept in f32
+        self.cells.into_iter().map(|(d, cell)| (cell as u32, d.sqrt() as f32)).collect()
+    }
+}
+
+/// Weights of the symmetric graph, `[n_obs, n_obs]`, from directed `distances` without the cell itself.
+///
+/// `n_neighbors` counts the cell itself and sets the effective number of neighbours, log₂ of it.
+///
+/// # Panics
+/// If `distances` is not square.
+#[must_use]
+pub fn connectivities(distances: &Csr<f32>, n_neighbors: usize) -> Csr<f32> {
+    assert_eq!(distances.n_rows, distances.n_cols, "distances are between the same cells");
+    let n_entries = count(distances.nnz() + distances.n_rows);
+    let mean_distance = distances.row_sums().iter().sum::<f64>() / n_entries;
+    let target = count(n_neighbors).log2();
+    let rows: Vec<Vec<(u32, f64)>> = (0..distances.n_rows)
+        .into_par_iter()
+        .map(|i| directed_weights(distances.row(i), target, mean_distance))
+        .collect();
+    let directed = Csr::from_rows(distances.n_cols, &rows);
+    fuzzy_union(&directed)
+}
+
+fn directed_weights((cells, distances): (&[u32], &[f32]), target: f64, mean_distance: f64) -> Vec<(u32, f64)> {
+    let positive = distances.iter().filter(|&&d| d > 0.0).map(|&d| f64::from(d));
+    let rho = positive.reduce(f64::min).unwrap_or(0.0);
+    let beyond: Vec<f64> = distances.iter().map(|&d| (f64::from(d) - rho).max(0.0)).collect();
+    let row_mean = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / count(distances.len() + 1);
+    let scale = if rho > 0.0 { row_mean } else { mean_distance };
+    let sigma = bandwidth(&beyond, target).max(MIN_SIGMA * scale);
+    // sigma is 0 only if all cells coincide; then every neighbour is as near as can be.
+    let weight = |d: f64| if d > 0.0 { (-d / sigma).exp() } else { 1.0 };
+    cells.iter().copied().zip(beyond.into_iter().map(weight)).filter(|entry| entry.1 > 0.0).collect()
+}
+
+/// σ with `Σ exp(−d / σ) = target`, d ≥ 0; where there is none, the end of the search.
+fn bandwidth(beyond: &[f64], target: f64) -> f64 {
+    let (mut low, mut high, mut sigma) = (0.0, f64::INFINITY, 1.0);
+    for _ in 0..BISECTIONS {
+        let sum: f64 = beyond.iter().map(|&d| if d > 0.0 { (-d / sigma).exp() } else { 1.0 }).sum();
+        if (sum - target).abs() < BISECTION_TOLERANCE {
+            break;
+        }
+        if sum > target {
+            high = sigma;
+        } else {
+            low = sigma;
+        }
+        sigma = if high.is_finite() { f64::midpoint(low, high) } else { 2.0 * sigma };
+    }
+    sigma
+}
+
+/// `w_ij + w_ji − w_ij w_ji` for each pair that either side names.
+fn fuzzy_union(directed: &Csr<f64>) -> Csr<f32> {
+    let reversed = directed.transpose();
+    let rows: Vec<Vec<(u32, f32)>> = (0..directed.n_rows)
+        .into_par_iter()
+        .map(|i| {
+            let (out, inward) = (directed.row(i), reversed.row(i));
+            let both = out.0.iter().zip(out.1).chain(inward.0.iter().zip(inward.1));
+            let mut both: Vec<(u32, f64)> = both.map(|(&cell, &weight)| (cell, weight)).collect();
+            both.sort_by_key(|entry| entry.0);
+            both.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                if same {
+                    kept.1 = kept.1 + next.1 - kept.1 * next.1;
+                }
+                same
+            });
+            #[allow(clippy::cast_possible_truncation)] // weights in [0, 1] are kept in f32
+            both.into_iter().map(|(cell, weight)| (cell, weight as f32)).collect()
+        })
+        .collect();
+    Csr::from_rows(directed.n_cols, &rows)
+}
+
+/// Checks that a graph has `n_obs` cells and that each has a neighbour; `names` are the cells' names.
+///
+/// # Errors
+/// [`Error::Shape`] if a matrix of the graph is not `[n_obs, n_obs]`; [`Error::Data`] if a weight or distance is
+/// negative or not finite, or a cell has no neighbour.
+pub fn check(graph: &Neighbors, names: &[String]) -> Result<()> {
+    let n_obs = names.len();
+    for (what, matrix) in [("connectivities", &graph.connectivities), ("distances", &graph.distances)] {
+        if (matrix.n_rows, matrix.n_cols) != (n_obs, n_obs) {
+            return Err(Error::Shape {
+                what: what.to_owned(),
+                wanted: vec![n_obs, n_obs],
+                found: vec![matrix.n_rows, matrix.n_cols],
+            });
+        }
+        if matrix.data.iter().any(|value| !value.is_finite() || *value < 0.0) {
+            return Err(Error::Data {
+                problem: format!("neighbour graph: {what} holds a value that is negative or not finite"),
+                hint: "set preprocess.neighbors = \"compute\"".to_owned(),
+            });
+        }
+    }
+    let alone = |&i: &usize| graph.connectivities.row(i).1.iter().all(|&weight| weight == 0.0);
+    let alone: Vec<usize> = (0..n_obs).filter(alone).collect();
+    let Some(&first) = alone.first() else { return Ok(()) };
+    Err(Error::Data {
+        problem: format!(
+            "neighbour graph: {} of {n_obs} cells have no neighbour, the first is {:?}",
+            alone.len(),
+            names[first]
+        ),
+        hint: "remove these cells, or set preprocess.neighbors = \"compute\"".to_owned(),
+    })
+}
+
+/// Least and most stored distances of a cell.
+#[must_use]
+pub fn row_sizes(graph: &Neighbors) -> (usize, usize) {
+    let sizes = (0..graph.distances.n_rows).map(|i| graph.distances.row_nnz(i));
+    let (least, most) = (sizes.clone().min(), sizes.max());
+    (least.unwrap_or(0), most.unwrap_or(0))
+}

@@ -1,0 +1,139 @@
+//! What would otherwise go wrong in silence.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::config::CountsKind;
+use super::normalize::is_whole;
+use super::report::{Report, some_of};
+use crate::data::{Counts, Neighbors};
+use crate::error::{Error, Result};
+use crate::neighbors;
+use crate::sparse::Csr;
+
+/// Unspliced shares outside this range are unusual (scVelo's documentation: 10 to 25 per cent).
+const USUAL_UNSPLICED: std::ops::RangeInclusive<f64> = 0.10..=0.50;
+
+/// The layers have the shape that the annotation says, and hold finite values of at least 0.
+pub(super) fn shapes_and_values(counts: &Counts) -> Result<()> {
+    let (n_obs, n_vars) = (counts.obs.index.len(), counts.var.index.len());
+    let layers = [("layers[\"spliced\"]", &counts.spliced), ("layers[\"unspliced\"]", &counts.unspliced)];
+    for (name, layer) in layers.into_iter().chain(counts.x.as_ref().map(|x| ("X", x))) {
+        if (layer.n_rows, layer.n_cols) != (n_obs, n_vars) {
+            return Err(Error::Shape {
+                what: name.to_owned(),
+                wanted: vec![n_obs, n_vars],
+                found: vec![layer.n_rows, layer.n_cols],
+            });
+        }
+    }
+    for (name, layer) in layers {
+        let Some(at) = layer.data.iter().position(|value| !value.is_finite() || *value < 0.0) else {
+            continue;
+        };
+        let cell = layer.indptr.partition_point(|&start| start <= at) - 1;
+        let (cell, gene) = (&counts.obs.index[cell], &counts.var.index[layer.indices[at] as usize]);
+        let problem = format!("cell {cell:?}, gene {gene:?} holds {}: wanted counts", layer.data[at]);
+        let hint = "scaled or centred values cannot be used: name the layers of counts";
+        return Err(Error::input(&counts.path, name, problem, hint));
+    }
+    if n_obs >= 2 {
+        return Ok(());
+    }
+    let problem = format!("{n_obs} cells, wanted at least 2");
+    Err(Error::input(&counts.path, "obs", problem, "velocity compares a cell with its neighbours"))
+}
+
+/// Whether the layers hold raw counts, as `kind` says or, if it is `auto`, as they look.
+pub(super) fn raw_counts(counts: &Counts, kind: CountsKind, report: &mut Report) -> Result<bool> {
+    let whole = [is_whole(&counts.spliced), is_whole(&counts.unspliced)];
+    let (raw, note) = match (kind, whole) {
+        (CountsKind::Auto, [true, true]) => (true, "the layers hold whole numbers: taken for raw counts"),
+        (CountsKind::Auto, [false, false]) => {
+            report.warn(
+                "the layers do not hold whole numbers: taken for normalised already, cell sizes are NOT divided out; \
+                 if they are counts, set preprocess.counts = \"raw\""
+                    .to_owned(),
+            );
+            (false, "the layers are taken as they are")
+        }
+        (CountsKind::Auto, [spliced, _]) => {
+            let (yes, no) = if spliced { ("spliced", "unspliced") } else { ("unspliced", "spliced") };
+            return Err(Error::input(
+                &counts.path,
+                "layers",
+                format!("{yes:?} holds whole numbers and {no:?} does not: one of them was changed"),
+                "name layers of the same kind, or say what they hold: preprocess.counts = \"raw\" or \"normalised\"",
+            ));
+        }
+        (CountsKind::Raw, _) => (true, "the layers are raw counts, as set"),
+        (CountsKind::Normalised, whole) => {
+            if whole.contains(&true) {
+                report.warn("preprocess.counts = \"normalised\", but a layer holds whole numbers only".to_owned());
+            }
+            (false, "the layers are normalised already, as set")
+        }
+    };
+    report.step("counts", counts.n_vars(), note.to_owned());
+    Ok(raw)
+}
+
+/// Cells without counts, and an unusual share of unspliced counts.
+pub(super) fn sizes(counts: &Counts, spliced: &[f64], unspliced: &[f64], report: &mut Report) {
+    for (name, sizes) in [("spliced", spliced), ("unspliced", unspliced)] {
+        let names = counts.obs.index.iter().zip(sizes);
+        let empty: Vec<&str> = names.filter(|cell| *cell.1 <= 0.0).map(|cell| cell.0.as_str()).collect();
+        if !empty.is_empty() {
+            report.warn(format!("{} cells have no {name} counts: {}", empty.len(), some_of(empty.into_iter())));
+        }
+    }
+    let (s, u) = (spliced.iter().sum::<f64>(), unspliced.iter().sum::<f64>());
+    let share = u / (s + u);
+    if !USUAL_UNSPLICED.contains(&share) {
+        report.warn(format!(
+            "{:.1} % of the counts are unspliced, usual are 10 to 50 %: check that the layers are what their names say",
+            100.0 * share
+        ));
+    }
+}
+
+/// Cells with the same counts of the kept genes: they are each other's nearest neighbours at distance 0.
+pub(super) fn duplicates(names: &[String], spliced: &Csr<f32>, unspliced: &Csr<f32>, report: &mut Report) {
+    let same = |a: usize, b: usize| spliced.row(a) == spliced.row(b) && unspliced.row(a) == unspliced.row(b);
+    let mut cells: Vec<(u64, usize)> = (0..names.len()).map(|i| (hash_of(spliced, unspliced, i), i)).collect();
+    cells.sort_unstable();
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    for group in cells.chunk_by(|a, b| a.0 == b.0) {
+        let first = group[0].1;
+        pairs.extend(group[1..].iter().filter(|cell| same(first, cell.1)).map(|cell| (cell.1, first)));
+    }
+    if pairs.is_empty() {
+        return;
+    }
+    pairs.sort_unstable();
+    let copies = pairs.iter().take(5).map(|&(copy, first)| format!("{:?} = {:?}", names[copy], names[first]));
+    report.warn(format!(
+        "{} cells have the same counts of the kept genes as another cell, which distorts the neighbour graph: {}{}; remove the copies",
+        pairs.len(),
+        copies.collect::<Vec<_>>().join(", "),
+        if pairs.len() > 5 { ", ..." } else { "" },
+    ));
+}
+
+fn hash_of(spliced: &Csr<f32>, unspliced: &Csr<f32>, i: usize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (genes, values) in [spliced.row(i), unspliced.row(i)] {
+        genes.hash(&mut hasher);
+        values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+    }
+    hasher.finish()
+}
+
+/// Cells with far fewer neighbours than others, which only a graph of the file can have.
+pub(super) fn row_sizes(graph: &Neighbors, report: &mut Report) {
+    let (least, most) = neighbors::row_sizes(graph);
+    if 2 * least <= most {
+        report.warn(format!(
+            "the file's graph is uneven: cells have {least} to {most} neighbours (duplicated cells, or a graph of batches?)"
+        ));
+    }
+}

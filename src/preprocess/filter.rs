@@ -1,0 +1,258 @@
+//! Which genes are kept.
+//!
+//! **Shared counts** of gene g: Σ (s + u) over the cells with s > 0 and u > 0; **shared cells**: their number.
+//!
+//! **Variability** (flavour `seurat`), of size-normalised and not logged expression with mean m and sample variance v:
+//! the dispersion d = ln(v / m) is standardised within 20 bins of equal width over ln(1 + m),
+//! z = (d − mean of bin) / s.d. of bin (sample). A gene alone in its bin has z = 1; a gene without variance has no d and
+//! counts as z = 0. Kept are all genes with z at least the n-th largest, so equal scores stay together.
+//!
+//! Source: Satija et al. 2015 (dispersion); scanpy 1.10 `pp.highly_variable_genes`; Bergen et al. 2020 (shared counts).
+
+use super::config::PreprocessConfig;
+use super::normalize::Expression;
+use super::report::{Report, some_of};
+use crate::data::{Column, Counts};
+use crate::error::{Error, Result};
+use crate::sparse::{Csr, shared_entries};
+use crate::stats::{count, mean, std_dev};
+
+/// Bins of mean expression.
+const N_BINS: usize = 20;
+/// The first bin begins this share of the range below the lowest mean, so that it holds it (as `pandas.cut`).
+const BIN_MARGIN: f64 = 1e-3;
+
+/// Why a gene is in or out; the discriminant is the position in [`STATUS`].
+#[derive(Clone, Copy, PartialEq)]
+enum Status {
+    Kept,
+    Retained,
+    SharedCounts,
+    SharedCells,
+    NotVariable,
+    NotListed,
+}
+
+const STATUS: [&str; 6] = ["kept", "retained", "shared_counts", "shared_cells", "not_variable", "not_listed"];
+
+/// Counts of each gene in the cells that have both forms, and the number of these cells; each `[n_vars]`.
+///
+/// # Errors
+/// [`Error::Shape`] if the layers differ in shape.
+pub fn shared_counts(spliced: &Csr<f32>, unspliced: &Csr<f32>) -> Result<(Vec<f64>, Vec<f64>)> {
+    if (spliced.n_rows, spliced.n_cols) != (unspliced.n_rows, unspliced.n_cols) {
+        return Err(Error::Shape {
+            what: "unspliced".to_owned(),
+            wanted: vec![spliced.n_rows, spliced.n_cols],
+            found: vec![unspliced.n_rows, unspliced.n_cols],
+        });
+    }
+    let (mut counts, mut cells) = (vec![0.0; spliced.n_cols], vec![0.0; spliced.n_cols]);
+    for i in 0..spliced.n_rows {
+        for (gene, s, u) in shared_entries(spliced.row(i), unspliced.row(i)) {
+            if s > 0.0 && u > 0.0 {
+                counts[gene as usize] += f64::from(s) + f64::from(u);
+                cells[gene as usize] += 1.0;
+            }
+        }
+    }
+    Ok((counts, cells))
+}
+
+/// Scores of variability, each `[n_vars]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variability {
+    /// ln(1 + m).
+    pub means: Vec<f64>,
+    /// ln(v / m); NaN for a gene without variance.
+    pub dispersions: Vec<f64>,
+    /// Dispersion standardised within its bin; NaN for a gene without variance.
+    pub dispersions_norm: Vec<f64>,
+}
+
+/// Variability of each gene of `expression`, `[n_obs, n_vars]`: size-normalised and not logged.
+#[must_use]
+pub fn variability(expression: &Csr<f32>) -> Variability {
+    let n = count(expression.n_rows);
+    let (sums, squares) = expression.column_sums();
+    let score = |(sum, square): (&f64, &f64)| {
+        let m = sum / n;
+        let v = ((square / n - m * m) * n / (n - 1.0)).max(0.0);
+        // A silent gene: any small mean puts it into the first bin; 1e-12 is scanpy's.
+        let m = if m == 0.0 { 1e-12 } else { m };
+        let d = if v > 0.0 { (v / m).ln() } else { f64::NAN };
+        (m.ln_1p(), d)
+    };
+    let (means, dispersions): (Vec<f64>, Vec<f64>) = sums.iter().zip(&squares).map(score).unzip();
+    let bins = bins_of(&means);
+    let mut dispersions_norm = vec![f64::NAN; means.len()];
+    for bin in 0..N_BINS {
+        let members: Vec<usize> = (0..means.len()).filter(|&g| bins[g] == bin && !dispersions[g].is_nan()).collect();
+        let values: Vec<f64> = members.iter().map(|&g| dispersions[g]).collect();
+        let (centre, spread) = (mean(&values), std_dev(&values, 1));
+        for &g in &members {
+            dispersions_norm[g] = match values.len() {
+                1 => 1.0,
+                _ if spread > 0.0 => (dispersions[g] - centre) / spread,
+                _ => 0.0,
+            };
+        }
+    }
+    Variability { means, dispersions, dispersions_norm }
+}
+
+/// The bin of each mean among [`N_BINS`] of equal width, closed on the right.
+fn bins_of(means: &[f64]) -> Vec<usize> {
+    let low = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let step = (high - low) / count(N_BINS);
+    let mut edges: Vec<f64> = (0..=N_BINS).map(|k| low + step * count(k)).collect();
+    edges[0] -= (high - low) * BIN_MARGIN;
+    edges[N_BINS] = high;
+    let bin = |m: &f64| edges.partition_point(|edge| edge < m).saturating_sub(1);
+    means.iter().map(bin).collect()
+}
+
+/// Whether each score is at least the `n`-th largest; NaN counts as 0 here and is not ranked. `[scores.len()]`
+#[must_use]
+pub fn top(scores: &[f64], n: usize) -> Vec<bool> {
+    let mut ranked: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
+    ranked.sort_unstable_by(|a, b| b.total_cmp(a));
+    let Some(&cutoff) = ranked.get(n.min(ranked.len()).saturating_sub(1)) else {
+        return vec![true; scores.len()];
+    };
+    scores.iter().map(|&score| if score.is_nan() { 0.0 } else { score }).map(|score| score >= cutoff).collect()
+}
+
+/// Positions of the kept genes, rising. Writes the table of genes into `report`.
+pub(super) fn choose_genes(
+    counts: &Counts,
+    expression: &Expression<'_>,
+    config: &PreprocessConfig,
+    report: &mut Report,
+) -> Result<Vec<usize>> {
+    let (n_counts, n_cells) = shared_counts(&counts.spliced, &counts.unspliced)?;
+    report.genes.set("shared_counts", Column::Float(n_counts.clone()));
+    report.genes.set("shared_cells", Column::Float(n_cells.clone()));
+    let mut status = vec![Status::Kept; counts.n_vars()];
+
+    if config.genes.is_empty() {
+        let retained = find(&counts.var.index, &config.retain_genes, "preprocess.retain_genes")?;
+        for g in 0..status.len() {
+            if n_counts[g] < f64::from(config.min_shared_counts) {
+                status[g] = Status::SharedCounts;
+            } else if n_cells[g] < f64::from(config.min_shared_cells) {
+                status[g] = Status::SharedCells;
+            }
+        }
+        retain(&mut status, &retained);
+        let note = format!(
+            "at least {} counts in cells with both forms, at least {} such cells",
+            config.min_shared_counts, config.min_shared_cells
+        );
+        report.step("shared counts", kept(&status).len(), note);
+        enough(&status, config)?;
+        keep_variable(&mut status, expression, config, report)?;
+        retain(&mut status, &retained);
+    } else {
+        let listed = find(&counts.var.index, &config.genes, "preprocess.genes")?;
+        for (g, status) in status.iter_mut().enumerate() {
+            *status = if listed[g] { Status::Kept } else { Status::NotListed };
+        }
+        report.step("genes", kept(&status).len(), "as listed; no filter is used".to_owned());
+    }
+    enough(&status, config)?;
+    report.genes.set(
+        "status",
+        Column::Categorical {
+            codes: status.iter().map(|&status| Some(status as u32)).collect(),
+            categories: STATUS.map(str::to_owned).to_vec(),
+            ordered: false,
+        },
+    );
+    Ok(kept(&status))
+}
+
+/// Scores the genes still in, and drops those that are not variable enough.
+fn keep_variable(
+    status: &mut [Status],
+    expression: &Expression<'_>,
+    config: &PreprocessConfig,
+    report: &mut Report,
+) -> Result<()> {
+    let candidates = kept(status);
+    if config.n_top_genes == 0 || config.n_top_genes >= candidates.len() {
+        let note = format!("all are kept: n_top_genes = {}", config.n_top_genes);
+        report.step("variable genes", candidates.len(), note);
+        return Ok(());
+    }
+    let scores = variability(&expression.normalized(&candidates)?);
+    let in_file_order = |values: &[f64]| {
+        let mut column = vec![f64::NAN; status.len()];
+        candidates.iter().zip(values).for_each(|(&g, &value)| column[g] = value);
+        Column::Float(column)
+    };
+    report.genes.set("means", in_file_order(&scores.means));
+    report.genes.set("dispersions", in_file_order(&scores.dispersions));
+    report.genes.set("dispersions_norm", in_file_order(&scores.dispersions_norm));
+    for (&g, variable) in candidates.iter().zip(top(&scores.dispersions_norm, config.n_top_genes)) {
+        if !variable {
+            status[g] = Status::NotVariable;
+        }
+    }
+    let note = format!("the {} most variable of {}, flavour seurat", config.n_top_genes, expression.name);
+    report.step("variable genes", kept(status).len(), note);
+    Ok(())
+}
+
+fn kept(status: &[Status]) -> Vec<usize> {
+    let is_in = |&g: &usize| matches!(status[g], Status::Kept | Status::Retained);
+    (0..status.len()).filter(is_in).collect()
+}
+
+fn retain(status: &mut [Status], retained: &[bool]) {
+    for (status, _) in status.iter_mut().zip(retained).filter(|gene| *gene.1) {
+        if *status != Status::Kept {
+            *status = Status::Retained;
+        }
+    }
+}
+
+/// Whether each gene of the file is among `wanted`.
+fn find(names: &[String], wanted: &[String], key: &str) -> Result<Vec<bool>> {
+    let known: std::collections::HashSet<&str> = names.iter().map(String::as_str).collect();
+    let unknown: Vec<&str> = wanted.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    if !unknown.is_empty() {
+        return Err(Error::Data {
+            problem: format!("{key}: {} genes are not in the file: {}", unknown.len(), some_of(unknown.into_iter())),
+            hint: format!("the file's names look like {}", some_of(names.iter().take(3).map(String::as_str))),
+        });
+    }
+    let wanted: std::collections::HashSet<&str> = wanted.iter().map(String::as_str).collect();
+    Ok(names.iter().map(|name| wanted.contains(name.as_str())).collect())
+}
+
+fn enough(status: &[Status], config: &PreprocessConfig) -> Result<()> {
+    let n_kept = kept(status).len();
+    if n_kept >= 2 {
+        return Ok(());
+    }
+    let n_below = |wanted: Status| status.iter().filter(|&&status| status == wanted).count();
+    let (problem, hint) = if config.genes.is_empty() {
+        (
+            format!(
+                "{n_kept} of {} genes are left, wanted at least 2: {} have fewer than preprocess.min_shared_counts = {} counts \
+                 in cells with both forms, {} fewer than preprocess.min_shared_cells = {} such cells",
+                status.len(),
+                n_below(Status::SharedCounts),
+                config.min_shared_counts,
+                n_below(Status::SharedCells),
+                config.min_shared_cells
+            ),
+            "lower the thresholds, or check that both layers hold counts".to_owned(),
+        )
+    } else {
+        (format!("preprocess.genes names {n_kept} genes, wanted at least 2"), "list more genes".to_owned())
+    };
+    Err(Error::Data { problem, hint })
+}
