@@ -1,0 +1,10 @@
+//! One binary with all integration tests: one module per module of the library.
+
+#[cfg(feature = "h5ad")]
+mod io;
+#[cfg(feature = "h5ad")]
+mod io_bad_input;
+#[cfg(feature = "h5ad")]
+mod io_python;
+#[cfg(feature = "h5ad")]
+mod io_samples;
