@@ -1,0 +1,245 @@
+//! HDF5 as AnnData uses it: opening, groups and datasets by name, attributes, words and numbers.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
+use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
+
+use super::place::{At, Place, reason};
+use super::raw;
+use crate::error::{Error, Result};
+
+/// A group or a dataset.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// A group.
+    Group(Group),
+    /// A dataset.
+    Dataset(Dataset),
+}
+
+impl Node {
+    /// The object under `name`; `None` if there is none, or one that is neither group nor dataset.
+    pub(super) fn open(parent: &Group, name: &str) -> Option<Self> {
+        match parent.loc_type_by_name(name).ok()? {
+            LocationType::Group => parent.group(name).ok().map(Self::Group),
+            LocationType::Dataset => parent.dataset(name).ok().map(Self::Dataset),
+            _ => None,
+        }
+    }
+
+    /// The object as something with attributes.
+    pub(super) fn location(&self) -> &Location {
+        match self {
+            Self::Group(group) => group,
+            Self::Dataset(dataset) => dataset,
+        }
+    }
+
+    /// AnnData's name for how the object is stored, from the attribute `encoding-type`.
+    pub(super) fn encoding(&self) -> Option<String> {
+        attr_text(self.location(), "encoding-type")
+    }
+}
+
+/// What the values of a dataset are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Float,
+    Int,
+    Bool,
+    Text,
+    Record,
+    Other,
+}
+
+/// What the values of `source` are.
+pub(super) fn kind(source: &Container) -> Kind {
+    let Ok(stored) = source.dtype() else {
+        return Kind::Other;
+    };
+    match stored.to_descriptor() {
+        Ok(TypeDescriptor::Float(_)) => Kind::Float,
+        Ok(TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_)) => Kind::Int,
+        Ok(TypeDescriptor::Boolean) => Kind::Bool,
+        Ok(
+            TypeDescriptor::FixedAscii(_)
+            | TypeDescriptor::FixedUnicode(_)
+            | TypeDescriptor::VarLenAscii
+            | TypeDescriptor::VarLenUnicode,
+        ) => Kind::Text,
+        Ok(TypeDescriptor::Compound(_)) => Kind::Record,
+        Ok(_) => Kind::Other,
+        // Half and extended precision have no descriptor, but HDF5 converts them.
+        Err(_) if stored.conv_to::<f64>().is_some() => Kind::Float,
+        Err(_) => Kind::Other,
+    }
+}
+
+/// The numpy name of the type of `source`, for showing.
+pub(super) fn dtype_name(source: &Container) -> String {
+    let Ok(stored) = source.dtype() else {
+        return "unknown".to_owned();
+    };
+    match stored.to_descriptor() {
+        Ok(descriptor) => descriptor.to_string(),
+        Err(_) if stored.conv_to::<f64>().is_some() => format!("float{}", 8 * stored.size()),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// Names of the members of a group, sorted.
+pub(super) fn members(group: &Group) -> Vec<String> {
+    let mut names = group.member_names().unwrap_or_default();
+    names.sort_unstable();
+    names
+}
+
+/// Opens a file to read.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be opened, [`Error::Input`] if it is no HDF5 file or is damaged.
+pub(super) fn open(path: &Path) -> Result<File> {
+    let place = Place::root(path);
+    let about = fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => place.error("no such file", "check the path"),
+        _ => Error::file(path, "read", error),
+    })?;
+    if about.is_dir() {
+        return Err(place.error(
+            "this is a folder, not an .h5ad file",
+            "a .zarr store is converted by: python -c \"import anndata; anndata.read_zarr('IN.zarr').write_h5ad('OUT.h5ad')\"",
+        ));
+    }
+    let signed = has_signature(path).map_err(|error| Error::file(path, "read", error))?;
+    if !signed {
+        return Err(not_hdf5(path, &place));
+    }
+    File::open(path).map_err(|error| {
+        let words = reason(&error);
+        if words.contains("lock") {
+            return Error::file(path, "read, another program has it open", words);
+        }
+        if words.contains("truncated") {
+            return place.error(
+                format!("the file ends too early ({words})"),
+                "it was not written or copied to its end; fetch or write it again",
+            );
+        }
+        place.damaged(format!("HDF5 cannot open it: {words}"))
+    })
+}
+
+/// HDF5's signature stands at 0, 512, 1024, 2048, … .
+fn has_signature(path: &Path) -> std::io::Result<bool> {
+    const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(8192 + 8).read_to_end(&mut start)?;
+    let offsets = [0, 512, 1024, 2048, 4096, 8192];
+    Ok(offsets.iter().any(|&at| start.get(at..at + 8) == Some(SIGNATURE)))
+}
+
+fn not_hdf5(path: &Path, place: &Place) -> Error {
+    let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+    let hint = match extension {
+        "csv" | "tsv" | "txt" | "mtx" => {
+            "tables are read by anndata or scanpy in Python, which write .h5ad with write_h5ad; layers spliced and unspliced are needed"
+        }
+        "rds" | "rda" | "RData" => "R objects are converted to .h5ad by zellkonverter or SeuratDisk",
+        _ => "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size",
+    };
+    place.error("this is not an HDF5 file", hint)
+}
+
+/// The words of an attribute; `None` if it is absent or holds no words.
+pub(super) fn attr_texts(at: &Location, name: &str) -> Option<Vec<String>> {
+    let attribute = at.attr(name).ok()?;
+    texts(&attribute).ok()
+}
+
+/// The one word of an attribute; `None` if it is absent or no word.
+pub(super) fn attr_text(at: &Location, name: &str) -> Option<String> {
+    attr_texts(at, name)?.into_iter().next()
+}
+
+/// The whole numbers of an attribute; `None` if it is absent or holds none.
+pub(super) fn attr_ints(at: &Location, name: &str) -> Option<Vec<i64>> {
+    let attribute = at.attr(name).ok()?;
+    matches!(kind(&attribute), Kind::Int | Kind::Bool)
+        .then(|| attribute.read_raw::<i64>().ok())
+        .flatten()
+}
+
+/// A scalar number under `name`, if there is one.
+pub(super) fn scalar(parent: &Group, name: &str) -> Option<f64> {
+    let Node::Dataset(dataset) = Node::open(parent, name)? else {
+        return None;
+    };
+    (dataset.size() == 1 && matches!(kind(&dataset), Kind::Int | Kind::Float))
+        .then(|| dataset.read_raw::<f64>().ok()?.first().copied())
+        .flatten()
+}
+
+/// A word under `name`, if there is one.
+pub(super) fn word(parent: &Group, name: &str) -> Option<String> {
+    let Node::Dataset(dataset) = Node::open(parent, name)? else {
+        return None;
+    };
+    (dataset.size() == 1).then(|| texts(&dataset).ok()?.into_iter().next()).flatten()
+}
+
+/// All words of a dataset or attribute of any string type, in C order; bytes that are not UTF-8 become `�`.
+pub(super) fn texts(source: &Container) -> hdf5::Result<Vec<String>> {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let descriptor = source.dtype()?.to_descriptor()?;
+    match descriptor {
+        TypeDescriptor::VarLenUnicode => {
+            let words = values::<VarLenUnicode>(source)?;
+            Ok(words.iter().map(|word| lossy(word.as_bytes())).collect())
+        }
+        TypeDescriptor::VarLenAscii => {
+            let words = values::<VarLenAscii>(source)?;
+            Ok(words.iter().map(|word| lossy(word.as_bytes())).collect())
+        }
+        TypeDescriptor::FixedAscii(width) | TypeDescriptor::FixedUnicode(width) => {
+            let bytes = raw::read_bytes(source, &descriptor)?;
+            Ok(split_fixed(&bytes, width))
+        }
+        other => Err(format!("found {other} where words were expected").into()),
+    }
+}
+
+/// Words of a fixed number of bytes, padded with zeros.
+pub(super) fn split_fixed(bytes: &[u8], width: usize) -> Vec<String> {
+    let trim = |word: &[u8]| {
+        let end = word.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        String::from_utf8_lossy(&word[..end]).into_owned()
+    };
+    bytes.chunks_exact(width.max(1)).map(trim).collect()
+}
+
+/// All values of a dataset or attribute, in C order, as type `T`; HDF5 converts.
+pub(super) fn values<T: H5Type>(source: &Container) -> hdf5::Result<Vec<T>> {
+    let n_values = source.space()?.size();
+    // Damaged files can claim any size; asking first turns an abort into an error.
+    Vec::<T>::new()
+        .try_reserve_exact(n_values)
+        .map_err(|error| hdf5::Error::from(error.to_string()))?;
+    if n_values == 0 {
+        return Ok(Vec::new());
+    }
+    source.read_raw()
+}
+
+/// All numbers of a dataset as type `T`.
+pub(super) fn numbers<T: H5Type>(dataset: &Dataset, place: &Place) -> Result<Vec<T>> {
+    match kind(dataset) {
+        Kind::Float | Kind::Int | Kind::Bool => values(dataset).at(place),
+        _ => Err(place.damaged(format!(
+            "numbers were expected, found {}",
+            dtype_name(dataset)
+        ))),
+    }
+}

@@ -1,0 +1,146 @@
+//! Every AnnData key that this program reads or writes, once.
+//!
+//! The names are scVelo's where scVelo has one, so its plots and CellRank read our files as they are.
+//! Axis 0 is cells (`n_obs`), axis 1 genes (`n_vars`).
+
+// --- what a file brings ---------------------------------------------------------------------------------------
+
+/// layers, `[n_obs, n_vars]`: spliced counts.
+pub const SPLICED: &str = "spliced";
+/// layers, `[n_obs, n_vars]`: unspliced counts.
+pub const UNSPLICED: &str = "unspliced";
+/// uns: scanpy's record of the neighbour graph.
+pub const NEIGHBORS: &str = "neighbors";
+/// obsp, `[n_obs, n_obs]`: weights of the neighbour graph.
+pub const CONNECTIVITIES: &str = "connectivities";
+/// obsp, `[n_obs, n_obs]`: distances to the nearest neighbours.
+pub const DISTANCES: &str = "distances";
+/// `uns["neighbors"]`: where in obsp the weights are.
+pub const CONNECTIVITIES_KEY: &str = "connectivities_key";
+/// `uns["neighbors"]`: where in obsp the distances are.
+pub const DISTANCES_KEY: &str = "distances_key";
+/// `uns["neighbors"]`: settings of the graph, a dictionary.
+pub const PARAMS: &str = "params";
+/// `uns["neighbors"]["params"]`: neighbours asked for, the cell itself included.
+pub const N_NEIGHBORS: &str = "n_neighbors";
+
+// --- what preprocessing adds ----------------------------------------------------------------------------------
+
+/// layers, `[n_obs, n_vars]`: first moments of spliced counts.
+pub const MS: &str = "Ms";
+/// layers, `[n_obs, n_vars]`: first moments of unspliced counts.
+pub const MU: &str = "Mu";
+/// obsm, `[n_obs, n_pcs]`: principal components.
+pub const X_PCA: &str = "X_pca";
+
+// --- what a model adds ----------------------------------------------------------------------------------------
+
+/// layers, `[n_obs, n_vars]`: `ds/dt`.
+pub const VELOCITY: &str = "velocity";
+/// layers, `[n_obs, n_vars]`: `du/dt`.
+pub const VELOCITY_U: &str = "velocity_u";
+/// layers, `[n_obs, n_vars]`: unspliced abundance of the fit, in units of `Mu`. Ours.
+pub const FIT_U: &str = "fit_u";
+/// layers, `[n_obs, n_vars]`: spliced abundance of the fit, in units of `Ms`. Ours.
+pub const FIT_S: &str = "fit_s";
+/// layers, `[n_obs, n_vars]`: spliced abundance of the fit, `velocity_params["future_time"]` later. Ours.
+pub const FIT_S_FUTURE: &str = "fit_s_future";
+/// layers, `[n_obs, n_vars]`: time per cell and gene.
+pub const FIT_T: &str = "fit_t";
+
+/// obs: one time per cell.
+pub const LATENT_TIME: &str = "latent_time";
+/// obs: posterior s.d. of `latent_time`. Ours.
+pub const LATENT_TIME_STD: &str = "latent_time_std";
+/// obs and var: coefficient of variation of the reconstruction, mean over the other axis. Ours.
+pub const FIT_CV: &str = "fit_cv";
+/// obs: the part of the data that a cell was in, `train`, `validation` or `test`. Ours.
+pub const VELOCITY_SPLIT: &str = "velocity_split";
+/// The categories of [`VELOCITY_SPLIT`], by code.
+pub const SPLITS: [&str; 3] = ["train", "validation", "test"];
+
+/// var: transcription rate.
+pub const FIT_ALPHA: &str = "fit_alpha";
+/// var: splicing rate.
+pub const FIT_BETA: &str = "fit_beta";
+/// var: degradation rate.
+pub const FIT_GAMMA: &str = "fit_gamma";
+/// var: time of switching on. Ours.
+pub const FIT_T_ON: &str = "fit_t_on";
+/// var: time of switching off. The odd name is scVelo's.
+pub const FIT_T_OFF: &str = "fit_t_";
+/// var: factor by which unspliced counts are divided inside the model.
+pub const FIT_SCALING: &str = "fit_scaling";
+/// var: residual s.d. of unspliced abundance.
+pub const FIT_STD_U: &str = "fit_std_u";
+/// var: residual s.d. of spliced abundance.
+pub const FIT_STD_S: &str = "fit_std_s";
+/// var: score of the fit, larger is better.
+pub const FIT_LIKELIHOOD: &str = "fit_likelihood";
+/// var: genes whose velocity should be used.
+pub const VELOCITY_GENES: &str = "velocity_genes";
+
+/// uns: model, settings, version and seed, a dictionary.
+pub const VELOCITY_PARAMS: &str = "velocity_params";
+/// `uns["velocity_params"]`: the model's name, scVelo's word where it has one.
+pub const MODE: &str = "mode";
+/// `uns["velocity_params"]`: how far ahead [`FIT_S_FUTURE`] looks, in units of `latent_time`.
+pub const FUTURE_TIME: &str = "future_time";
+
+/// obsm, `[n_obs, n_latent]`: cell states of a model, `X_velovae` for all of VeloVAE's variants.
+#[must_use]
+pub fn latent(model: &str) -> String {
+    let family = model.split_once('_').map_or(model, |(family, _)| family);
+    match family {
+        "velovae" | "velovi" => format!("X_{family}"),
+        _ => format!("X_{model}"),
+    }
+}
+
+/// obsm, `[n_obs, n_latent]`: posterior s.d. of the cell states of a model. Ours.
+#[must_use]
+pub fn latent_std(model: &str) -> String {
+    format!("{}_std", latent(model))
+}
+
+// --- what the velocity graph adds -----------------------------------------------------------------------------
+
+/// uns, `[n_obs, n_obs]` CSR: cosines with the neighbours that the velocity points to.
+pub const VELOCITY_GRAPH: &str = "velocity_graph";
+/// uns, `[n_obs, n_obs]` CSR: cosines with the neighbours that the velocity points away from.
+pub const VELOCITY_GRAPH_NEG: &str = "velocity_graph_neg";
+/// obs: length of the velocity vector.
+pub const VELOCITY_LENGTH: &str = "velocity_length";
+/// obs: agreement of a cell's velocity with its neighbours'.
+pub const VELOCITY_CONFIDENCE: &str = "velocity_confidence";
+/// obs: pseudotime along the velocity graph.
+pub const VELOCITY_PSEUDOTIME: &str = "velocity_pseudotime";
+
+/// obsm, `[n_obs, n_dims]`: velocities projected onto the embedding `X_<basis>`.
+#[must_use]
+pub fn projected(basis: &str) -> String {
+    format!("velocity_{basis}")
+}
+
+// --- what a simulation knows ----------------------------------------------------------------------------------
+
+/// obs: the time at which a cell was simulated.
+pub const TRUE_T: &str = "true_t";
+/// layers, `[n_obs, n_vars]`: `ds/dt` before noise.
+pub const TRUE_VELOCITY: &str = "true_velocity";
+/// layers, `[n_obs, n_vars]`: unspliced abundance before noise.
+pub const TRUE_UNSPLICED: &str = "true_unspliced";
+/// layers, `[n_obs, n_vars]`: spliced abundance before noise.
+pub const TRUE_SPLICED: &str = "true_spliced";
+/// var: transcription rate of the simulation.
+pub const TRUE_ALPHA: &str = "true_alpha";
+/// var: splicing rate of the simulation.
+pub const TRUE_BETA: &str = "true_beta";
+/// var: degradation rate of the simulation.
+pub const TRUE_GAMMA: &str = "true_gamma";
+/// var: time of switching on in the simulation.
+pub const TRUE_T_ON: &str = "true_t_on";
+/// var: time of switching off in the simulation.
+pub const TRUE_T_OFF: &str = "true_t_off";
+/// var: scaling of unspliced counts in the simulation.
+pub const TRUE_SCALING: &str = "true_scaling";

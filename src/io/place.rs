@@ -1,0 +1,80 @@
+//! Where in which file: the context of every message about a file.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// What to do about a file that contradicts itself.
+pub(super) const DAMAGED: &str =
+    "the file is damaged or was not written by anndata; write it anew with anndata's write_h5ad";
+
+/// A place in a file, spelled as AnnData spells it: `layers["spliced"]`.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'a> {
+    path: &'a Path,
+    name: String,
+}
+
+impl<'a> Place<'a> {
+    /// The top of the file.
+    pub(super) fn root(path: &'a Path) -> Self {
+        Self {
+            path,
+            name: String::new(),
+        }
+    }
+
+    /// What lies under `key` here.
+    pub(super) fn child(&self, key: &str) -> Self {
+        let name = if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}[{key:?}]", self.name)
+        };
+        Self {
+            path: self.path,
+            name,
+        }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &'a Path {
+        self.path
+    }
+
+    /// The place without its file, for use inside a sentence.
+    pub(super) fn name(&self) -> &str {
+        if self.name.is_empty() {
+            "file"
+        } else {
+            &self.name
+        }
+    }
+
+    /// An [`Error::Input`] about this place.
+    pub(super) fn error(&self, problem: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::input(self.path, self.name(), problem, hint)
+    }
+
+    /// The place contradicts itself or the rest of the file.
+    pub(super) fn damaged(&self, problem: impl Into<String>) -> Error {
+        self.error(problem, DAMAGED)
+    }
+}
+
+/// Turns HDF5's errors into ours.
+pub(super) trait At<T> {
+    /// Says where reading failed.
+    fn at(self, place: &Place) -> Result<T>;
+}
+
+impl<T> At<T> for hdf5::Result<T> {
+    fn at(self, place: &Place) -> Result<T> {
+        self.map_err(|error| place.damaged(format!("HDF5 cannot read it: {}", reason(&error))))
+    }
+}
+
+/// HDF5's own words, on one line.
+pub(super) fn reason(error: &hdf5::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

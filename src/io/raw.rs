@@ -1,0 +1,113 @@
+//! The one place that hands memory to HDF5 by address: values whose type is known only from the file.
+
+use std::ffi::c_void;
+use std::ops::Range;
+
+use hdf5::types::TypeDescriptor;
+use hdf5::{Container, Dataset, Dataspace, Datatype};
+use hdf5_sys::h5a::{H5Aread, H5Awrite};
+use hdf5_sys::h5d::{H5Dread, H5Dwrite};
+use hdf5_sys::h5i::{H5I_type_t, H5Iget_type};
+use hdf5_sys::h5p::H5P_DEFAULT;
+use hdf5_sys::h5s::H5S_ALL;
+
+/// All values of a dataset or attribute as bytes, laid out as `memory` says, in C order.
+///
+/// # Errors
+/// HDF5's, and if `memory` holds addresses or the values do not fit in memory.
+pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::Result<Vec<u8>> {
+    let (kind, length) = prepare(source, memory)?;
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|error| hdf5::Error::from(error.to_string()))?;
+    bytes.resize(length, 0_u8);
+    if length == 0 {
+        return Ok(bytes);
+    }
+    let address: *mut c_void = bytes.as_mut_ptr().cast();
+    // SAFETY: `prepare` checked that `kind` holds no addresses and that `bytes` has room for all values of that
+    // type; both ids are alive in `source` and `kind`; `sync` holds the library's lock.
+    let status = hdf5::sync::sync(|| unsafe {
+        if H5Iget_type(source.id()) == H5I_type_t::H5I_ATTR {
+            H5Aread(source.id(), kind.id(), address)
+        } else {
+            H5Dread(source.id(), kind.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, address)
+        }
+    });
+    check(status)?;
+    Ok(bytes)
+}
+
+/// Writes all values of a dataset or attribute from bytes laid out as `memory` says, in C order.
+///
+/// # Errors
+/// HDF5's, and if `memory` holds addresses or `bytes` has another length than `target`.
+pub(super) fn write_bytes(target: &Container, memory: &TypeDescriptor, bytes: &[u8]) -> hdf5::Result<()> {
+    let (kind, length) = prepare(target, memory)?;
+    if bytes.len() != length {
+        return Err(format!("{} bytes for {length}", bytes.len()).into());
+    }
+    if length == 0 {
+        return Ok(());
+    }
+    let address: *const c_void = bytes.as_ptr().cast();
+    // SAFETY: as in `read_bytes`, and the length was checked above.
+    let status = hdf5::sync::sync(|| unsafe {
+        if H5Iget_type(target.id()) == H5I_type_t::H5I_ATTR {
+            H5Awrite(target.id(), kind.id(), address)
+        } else {
+            H5Dwrite(target.id(), kind.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, address)
+        }
+    });
+    check(status)
+}
+
+/// Writes some rows of a two-dimensional dataset from values in C order.
+///
+/// # Errors
+/// HDF5's, and if `values` does not fill the rows.
+pub(super) fn write_rows(target: &Dataset, rows: Range<usize>, values: &[f32]) -> hdf5::Result<()> {
+    let kind = Datatype::from_type::<f32>()?;
+    let n_cols = target.shape().get(1).copied().unwrap_or_default();
+    let memory = Dataspace::try_new([rows.len(), n_cols])?;
+    let part = target.space()?.select((rows, ..))?;
+    if values.len() != memory.size() || part.selection_size() != memory.size() {
+        return Err(format!("{} values for {} places", values.len(), memory.size()).into());
+    }
+    let address: *const c_void = values.as_ptr().cast();
+    // SAFETY: `values` has as many values of `kind` as `memory` has places; all ids are alive; `sync` holds the lock.
+    let status = hdf5::sync::sync(|| unsafe {
+        H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address)
+    });
+    check(status)
+}
+
+fn prepare(container: &Container, memory: &TypeDescriptor) -> hdf5::Result<(Datatype, usize)> {
+    if holds_addresses(memory) {
+        return Err(format!("cannot read {memory} as bytes").into());
+    }
+    let kind = Datatype::from_descriptor(memory)?;
+    let n_values = container.space()?.size();
+    let length = n_values
+        .checked_mul(kind.size())
+        .ok_or("more values than memory can hold")?;
+    Ok((kind, length))
+}
+
+/// Whether values of this type lie elsewhere in memory, behind an address.
+pub(super) fn holds_addresses(kind: &TypeDescriptor) -> bool {
+    match kind {
+        TypeDescriptor::VarLenArray(_)
+        | TypeDescriptor::VarLenAscii
+        | TypeDescriptor::VarLenUnicode
+        | TypeDescriptor::Reference(_) => true,
+        TypeDescriptor::FixedArray(inner, _) => holds_addresses(inner),
+        TypeDescriptor::Compound(record) => record.fields.iter().any(|field| holds_addresses(&field.ty)),
+        _ => false,
+    }
+}
+
+fn check(status: i32) -> hdf5::Result<()> {
+    hdf5::h5check(status).map(|_| ())
+}

@@ -1,0 +1,228 @@
+//! From an `.h5ad` file to [`Counts`].
+
+use std::path::Path;
+
+use hdf5::{File, Group};
+use ndarray::Array2;
+
+use super::frame::{self, quoted};
+use super::h5::{self, Kind, Node};
+use super::matrix::Matrix;
+use super::place::{At, Place};
+use super::{InputConfig, check, keys, neighbors, record};
+use crate::data::{Counts, Frame};
+use crate::error::Result;
+use crate::sparse::Csr;
+
+/// Reads what velocity needs from an `.h5ad` file of anndata 0.6 to 0.12.
+///
+/// Counts are made sparse; columns of `obs` and `var` whose types are unknown are left out; `obsm` gives its
+/// two-dimensional numeric arrays. `moments` is set if the file has both `Mu` and `Ms`; a file written by this
+/// program has NaN there for genes that were not kept.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) naming the place and the remedy, if the file is no AnnData file, is damaged, lacks a layer, or
+/// has counts that are negative, infinite or missing, repeated names, or no cells or genes;
+/// [`Error::File`](crate::Error::File) if the system refuses to read.
+pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
+    let file = h5::open(path)?;
+    let place = Place::root(path);
+    let obs = frame::read(&file, "obs", &place.child("obs"))?;
+    let var = frame::read(&file, "var", &place.child("var"))?;
+    check::names(&obs, "cell", &place.child("obs"))?;
+    check::names(&var, "gene", &place.child("var"))?;
+
+    let spliced = counts_layer(&file, "spliced", &config.spliced, &obs, &var, &place)?;
+    let unspliced = counts_layer(&file, "unspliced", &config.unspliced, &obs, &var, &place)?;
+    let (n_obs, n_vars) = (obs.index.len(), var.index.len());
+    Ok(Counts {
+        path: path.to_path_buf(),
+        x: main_matrix(&file, n_obs, n_vars, &place)?,
+        spliced,
+        unspliced,
+        moments: moments(&file, n_obs, n_vars, &place)?,
+        neighbors: neighbors::read(&file, n_obs, &place)?,
+        obsm: embeddings(&file, n_obs, &place.child("obsm"))?,
+        obs,
+        var,
+    })
+}
+
+/// Opens `layers[name]`. `setting` is the key under `[input]` that gave the name, if one did.
+pub(super) fn layer<'a>(file: &File, name: &str, setting: Option<&str>, place: &Place<'a>) -> Result<Matrix<'a>> {
+    let layer_place = place.child("layers").child(name);
+    let layers = match Node::open(file, "layers") {
+        Some(Node::Group(group)) => Some(group),
+        _ => None,
+    };
+    match layers.as_ref().and_then(|group| Node::open(group, name)) {
+        Some(node) => Matrix::open(&node, layer_place),
+        None => {
+            let present = layers.map_or_else(Vec::new, |group| h5::members(&group));
+            let hint = setting.map_or_else(String::new, |key| {
+                format!("name the layers under [input]: --set input.{key}=NAME")
+            });
+            Err(layer_place.error(format!("not found; layers present: {}", quoted(&present)), hint))
+        }
+    }
+}
+
+fn counts_layer(
+    file: &File,
+    setting: &str,
+    name: &str,
+    obs: &Frame,
+    var: &Frame,
+    place: &Place,
+) -> Result<Csr<f32>> {
+    let stored = layer(file, name, Some(setting), place)?;
+    stored.require_shape(obs.index.len(), var.index.len())?;
+    let counts = stored.to_csr()?;
+    check::counts(&counts, obs, var, stored.place())?;
+    Ok(counts)
+}
+
+fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<Csr<f32>>> {
+    let Some(node) = Node::open(file, "X") else {
+        return Ok(None);
+    };
+    if node.encoding().as_deref() == Some("null") {
+        return Ok(None);
+    }
+    let stored = Matrix::open(&node, place.child("X"))?;
+    stored.require_shape(n_obs, n_vars)?;
+    stored.to_csr().map(Some)
+}
+
+fn moments(
+    file: &File,
+    n_obs: usize,
+    n_vars: usize,
+    place: &Place,
+) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+    let Some(Node::Group(layers)) = Node::open(file, "layers") else {
+        return Ok(None);
+    };
+    if !layers.link_exists(keys::MU) || !layers.link_exists(keys::MS) {
+        return Ok(None);
+    }
+    let dense = |name: &str| {
+        let stored = layer(file, name, None, place)?;
+        stored.require_shape(n_obs, n_vars)?;
+        stored.to_dense()
+    };
+    Ok(Some((dense(keys::MU)?, dense(keys::MS)?)))
+}
+
+/// The two-dimensional numeric arrays of `obsm`.
+fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
+    let found = match Node::open(file, "obsm") {
+        Some(Node::Group(group)) => embeddings_of(&group, place)?,
+        Some(Node::Dataset(dataset)) if h5::kind(&dataset) == Kind::Record => record::read_arrays(&dataset, place)?,
+        _ => Vec::new(),
+    };
+    for (name, array) in &found {
+        if array.nrows() != n_obs {
+            let problem = format!("{} rows, but obs has {n_obs} cells", array.nrows());
+            return Err(place.child(name).damaged(problem));
+        }
+    }
+    Ok(found)
+}
+
+fn embeddings_of(group: &Group, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
+    let mut found = Vec::new();
+    for name in h5::members(group) {
+        let Some(Node::Dataset(dataset)) = Node::open(group, &name) else {
+            continue;
+        };
+        let numeric = matches!(h5::kind(&dataset), Kind::Float | Kind::Int | Kind::Bool);
+        if dataset.ndim() == 2 && numeric {
+            let array = Matrix::open(&Node::Dataset(dataset), place.child(&name))?.to_dense()?;
+            found.push((name, array));
+        }
+    }
+    Ok(found)
+}
+
+/// One layer as a full matrix, or the main matrix if `name` is `X`.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if the file is no AnnData file or has no such layer, [`Error::File`](crate::Error::File) if the
+/// system refuses to read.
+pub fn read_layer(path: &Path, name: &str) -> Result<Array2<f32>> {
+    let file = h5::open(path)?;
+    let place = Place::root(path);
+    match Node::open(&file, "X") {
+        Some(node) if name == "X" => Matrix::open(&node, place.child("X"))?.to_dense(),
+        _ => layer(&file, name, None, &place)?.to_dense(),
+    }
+}
+
+/// The annotation of cells.
+///
+/// # Errors
+/// As [`read_layer`].
+pub fn read_obs(path: &Path) -> Result<Frame> {
+    let file = h5::open(path)?;
+    frame::read(&file, "obs", &Place::root(path).child("obs"))
+}
+
+/// The annotation of genes.
+///
+/// # Errors
+/// As [`read_layer`].
+pub fn read_var(path: &Path) -> Result<Frame> {
+    let file = h5::open(path)?;
+    frame::read(&file, "var", &Place::root(path).child("var"))
+}
+
+/// The record that a velocity tool left in `uns["velocity_params"]`: words, numbers and truth values, nested
+/// dictionaries included; `None` if there is none.
+///
+/// # Errors
+/// As [`read_layer`].
+pub fn read_params(path: &Path) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    let file = h5::open(path)?;
+    let place = Place::root(path).child("uns").child(keys::VELOCITY_PARAMS);
+    let Some(Node::Group(uns)) = Node::open(&file, "uns") else {
+        return Ok(None);
+    };
+    match Node::open(&uns, keys::VELOCITY_PARAMS) {
+        Some(Node::Group(group)) => dictionary(&group, &place).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn dictionary(group: &Group, place: &Place) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let mut found = serde_json::Map::new();
+    for name in h5::members(group) {
+        let value = match Node::open(group, &name) {
+            Some(Node::Group(inner)) => Some(dictionary(&inner, &place.child(&name))?.into()),
+            Some(Node::Dataset(dataset)) => value(&dataset, &place.child(&name))?,
+            None => None,
+        };
+        if let Some(value) = value {
+            found.insert(name, value);
+        }
+    }
+    Ok(found)
+}
+
+fn value(dataset: &hdf5::Dataset, place: &Place) -> Result<Option<serde_json::Value>> {
+    use serde_json::Value;
+    let values: Vec<Value> = match h5::kind(dataset) {
+        Kind::Text => h5::texts(dataset).at(place)?.into_iter().map(Value::from).collect(),
+        Kind::Int => h5::values::<i64>(dataset).at(place)?.into_iter().map(Value::from).collect(),
+        Kind::Float => h5::values::<f64>(dataset).at(place)?.into_iter().map(Value::from).collect(),
+        Kind::Bool => {
+            let flags = h5::values::<u8>(dataset).at(place)?;
+            flags.into_iter().map(|flag| Value::from(flag != 0)).collect()
+        }
+        Kind::Record | Kind::Other => return Ok(None),
+    };
+    if dataset.ndim() == 0 {
+        return Ok(values.into_iter().next());
+    }
+    Ok(Some(Value::Array(values)))
+}

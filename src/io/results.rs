@@ -1,0 +1,197 @@
+//! What is added to a file: results under their AnnData keys.
+
+use ndarray::{Array1, ArrayView2};
+use serde_json::Value;
+
+use super::element::Uns;
+use super::keys;
+use crate::data::{Column, Dataset, Fit, GeneParams};
+use crate::error::{Error, Result};
+use crate::sparse::Csr;
+
+/// A layer over cells and kept genes, `[n_obs, n_vars]`.
+#[derive(Clone, Debug)]
+pub enum Layer<'a> {
+    /// All values. In a file with all genes, those that were not kept get NaN.
+    Dense(ArrayView2<'a, f32>),
+    /// Nonzero values. In a file with all genes, those that were not kept have none.
+    Sparse(&'a Csr<f32>),
+}
+
+/// Elements to add to a file, or to replace in it, each with its key. Arrays run over all cells and the kept genes.
+#[derive(Clone, Debug, Default)]
+pub struct Results<'a> {
+    /// Layers, `[n_obs, n_vars]`.
+    pub layers: Vec<(String, Layer<'a>)>,
+    /// Columns of `obs`, `[n_obs]`.
+    pub obs: Vec<(String, Column)>,
+    /// Columns of `var`, `[n_vars]`; numbers and truth values.
+    pub var: Vec<(String, Column)>,
+    /// Coordinates of cells, `[n_obs, n_dims]`.
+    pub obsm: Vec<(String, ArrayView2<'a, f32>)>,
+    /// Graphs of cells, `[n_obs, n_obs]`.
+    pub obsp: Vec<(String, &'a Csr<f32>)>,
+    /// Everything else.
+    pub uns: Vec<(String, Uns)>,
+}
+
+impl<'a> Results<'a> {
+    /// What preprocessing and a model have found. The neighbour graph is part of it if it was computed here, which
+    /// shows in `data.pca` not being empty; the components are, unless the file brought its own (see
+    /// [`write_results`](super::write_results)).
+    ///
+    /// `params` is a JSON object and becomes `uns["velocity_params"]`; `mode` is the model's name unless given, and
+    /// `future_time` is added if the fit has one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if an array of `fit` does not run over the cells and genes of `data`.
+    pub fn new(data: &'a Dataset, fit: &'a Fit, params: &Value) -> Result<Self> {
+        let mut results = Self {
+            var: genes(&fit.genes),
+            obs: cells(fit),
+            uns: vec![(keys::VELOCITY_PARAMS.to_owned(), velocity_params(fit, params))],
+            ..Self::default()
+        };
+        let layers = [
+            (keys::MS, Some(&data.ms)),
+            (keys::MU, Some(&data.mu)),
+            (keys::VELOCITY, Some(&fit.velocity)),
+            (keys::VELOCITY_U, fit.velocity_u.as_ref()),
+            (keys::FIT_U, fit.fit_u.as_ref()),
+            (keys::FIT_S, fit.fit_s.as_ref()),
+            (keys::FIT_S_FUTURE, fit.future.as_ref()),
+            (keys::FIT_T, fit.fit_t.as_ref()),
+        ];
+        for (key, matrix) in layers {
+            if let Some(matrix) = matrix {
+                results.layers.push((key.to_owned(), Layer::Dense(matrix.view())));
+            }
+        }
+        let coordinates = [
+            (keys::latent(&fit.model), fit.latent.as_ref()),
+            (keys::latent_std(&fit.model), fit.latent_std.as_ref()),
+        ];
+        for (key, matrix) in coordinates {
+            if let Some(matrix) = matrix {
+                results.obsm.push((key, matrix.view()));
+            }
+        }
+        if !data.pca.is_empty() {
+            results.add_graph(data);
+        }
+        results.check(data.n_obs(), data.n_vars())?;
+        Ok(results)
+    }
+
+    fn add_graph(&mut self, data: &'a Dataset) {
+        let graph = &data.neighbors;
+        self.obsm.push((keys::X_PCA.to_owned(), data.pca.view()));
+        self.obsp.push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
+        self.obsp.push((keys::DISTANCES.to_owned(), &graph.distances));
+        let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));
+        #[allow(clippy::cast_possible_wrap)] // tens of neighbours
+        let params = vec![
+            (keys::N_NEIGHBORS.to_owned(), Uns::Int(graph.n_neighbors as i64)),
+            text("method", "umap"),
+            text("metric", "euclidean"),
+        ];
+        let record = vec![
+            text(keys::CONNECTIVITIES_KEY, keys::CONNECTIVITIES),
+            text(keys::DISTANCES_KEY, keys::DISTANCES),
+            (keys::PARAMS.to_owned(), Uns::Dict(params)),
+        ];
+        self.uns.push((keys::NEIGHBORS.to_owned(), Uns::Dict(record)));
+    }
+
+    /// Fails unless every element runs over `n_obs` cells and `n_vars` kept genes.
+    pub(super) fn check(&self, n_obs: usize, n_vars: usize) -> Result<()> {
+        let shape = |what: String, wanted: &[usize], found: &[usize]| {
+            if wanted == found {
+                return Ok(());
+            }
+            let (wanted, found) = (wanted.to_vec(), found.to_vec());
+            Err(Error::Shape { what, wanted, found })
+        };
+        for (key, layer) in &self.layers {
+            let found = match layer {
+                Layer::Dense(matrix) => [matrix.nrows(), matrix.ncols()],
+                Layer::Sparse(matrix) => [matrix.n_rows, matrix.n_cols],
+            };
+            shape(format!("layers[{key:?}]"), &[n_obs, n_vars], &found)?;
+        }
+        for (key, column) in &self.obs {
+            shape(format!("obs[{key:?}]"), &[n_obs], &[column.len()])?;
+        }
+        for (key, column) in &self.var {
+            shape(format!("var[{key:?}]"), &[n_vars], &[column.len()])?;
+        }
+        for (key, matrix) in &self.obsm {
+            shape(format!("obsm[{key:?}]"), &[n_obs, matrix.ncols()], &[matrix.nrows(), matrix.ncols()])?;
+        }
+        for (key, graph) in &self.obsp {
+            shape(format!("obsp[{key:?}]"), &[n_obs, n_obs], &[graph.n_rows, graph.n_cols])?;
+        }
+        Ok(())
+    }
+}
+
+fn cells(fit: &Fit) -> Vec<(String, Column)> {
+    let numbers = [
+        (keys::LATENT_TIME, fit.latent_time.as_ref()),
+        (keys::LATENT_TIME_STD, fit.latent_time_std.as_ref()),
+        (keys::FIT_CV, fit.cell_cv.as_ref()),
+    ];
+    let mut columns = float_columns(&numbers);
+    if let Some(split) = &fit.split {
+        let known = |&part: &u8| (usize::from(part) < keys::SPLITS.len()).then_some(u32::from(part));
+        let column = Column::Categorical {
+            codes: split.iter().map(known).collect(),
+            categories: keys::SPLITS.map(str::to_owned).to_vec(),
+            ordered: false,
+        };
+        columns.push((keys::VELOCITY_SPLIT.to_owned(), column));
+    }
+    columns
+}
+
+fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
+    let mut columns = float_columns(&[
+        (keys::FIT_ALPHA, genes.alpha.as_ref()),
+        (keys::FIT_BETA, genes.beta.as_ref()),
+        (keys::FIT_GAMMA, genes.gamma.as_ref()),
+        (keys::FIT_T_ON, genes.t_on.as_ref()),
+        (keys::FIT_T_OFF, genes.t_switch.as_ref()),
+        (keys::FIT_SCALING, genes.scaling.as_ref()),
+        (keys::FIT_STD_U, genes.std_u.as_ref()),
+        (keys::FIT_STD_S, genes.std_s.as_ref()),
+        (keys::FIT_LIKELIHOOD, genes.likelihood.as_ref()),
+        (keys::FIT_CV, genes.cv.as_ref()),
+    ]);
+    let used = Column::Bool(genes.velocity_genes.clone());
+    columns.push((keys::VELOCITY_GENES.to_owned(), used));
+    columns
+}
+
+fn float_columns(named: &[(&str, Option<&Array1<f64>>)]) -> Vec<(String, Column)> {
+    named
+        .iter()
+        .filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec()))))
+        .collect()
+}
+
+fn velocity_params(fit: &Fit, params: &Value) -> Uns {
+    let mut members = match Uns::from_json(params) {
+        Some(Uns::Dict(members)) => members,
+        _ => Vec::new(),
+    };
+    let mut default = |key: &str, value: Uns| {
+        if members.iter().all(|(known, _)| known != key) {
+            members.push((key.to_owned(), value));
+        }
+    };
+    default(keys::MODE, Uns::Text(fit.model.clone()));
+    if let Some(ahead) = fit.future_time {
+        default(keys::FUTURE_TIME, Uns::Float(ahead));
+    }
+    Uns::Dict(members)
+}
