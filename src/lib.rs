@@ -5,4 +5,6 @@ pub mod sparse;
 
 pub mod data;
 
+pub mod simulate;
+
 pub use error::{Error, Result};
