@@ -10,12 +10,12 @@ pub mod stats;
 
 pub mod data;
 
-// pub mod metrics;
+pub mod metrics;
 pub mod models;
 #[cfg(feature = "neural")]
 pub mod nn;
 pub mod preprocess;
-// pub mod simulate;
+pub mod simulate;
 #[cfg(feature = "neural")]
 pub mod train;
 
@@ -24,6 +24,12 @@ pub mod io;
 
 #[cfg(feature = "h5ad")]
 pub mod config;
+#[cfg(feature = "h5ad")]
+pub mod pipeline;
 
+#[cfg(feature = "h5ad")]
+pub mod cli;
+#[cfg(feature = "h5ad")]
+mod progress;
 
 pub use error::{Error, Result};

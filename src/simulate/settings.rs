@@ -1,0 +1,138 @@
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, require};
+
+/// Three layers of this many f32 are 120 GB.
+const MOST_ENTRIES: usize = 10_000_000_000;
+
+/// `[simulate]`: how much to draw, and how noisy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulateConfig {
+    /// Cells, at least 1.
+    pub cells: usize,
+    /// Genes, at least 1.
+    pub genes: usize,
+    /// Lineages: 1, or a trunk that splits into 2 or 3.
+    pub branches: usize,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// The time axis is `[0, t_max]`, in units of 1/β.
+    pub t_max: f64,
+    /// Share of the time axis before the lineages part, in (0, 1); without branches it is not used.
+    pub trunk: f64,
+    /// Share of genes whose transcription depends on the lineage, in [0, 1]; without branches it is not used.
+    pub lineage_genes: f64,
+    /// Overdispersion d of the counts: variance m + d m², in [0, 100]. Below 1e-9 the counts are Poisson.
+    pub dispersion: f64,
+    /// Share of the molecules that is counted in a cell of size 1, in (0, 1].
+    pub capture: f64,
+    /// S.d. of the logarithm of the cells' sizes, in [0, 5].
+    pub depth_sd: f64,
+    /// Number of capture days, equal parts of the time axis.
+    pub capture_days: usize,
+    /// S.d. of the error in a cell's capture day, in days.
+    pub capture_noise: f64,
+}
+
+impl Default for SimulateConfig {
+    fn default() -> Self {
+        Self {
+            cells: 1000,
+            genes: 500,
+            branches: 1,
+            seed: 0,
+            t_max: 20.0,
+            trunk: 0.4,
+            lineage_genes: 0.5,
+            dispersion: 0.1,
+            capture: 0.5,
+            depth_sd: 0.3,
+            capture_days: 5,
+            capture_noise: 0.5,
+        }
+    }
+}
+
+impl SimulateConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the first one outside its range.
+    pub fn validate(&self) -> Result<()> {
+        let in_32_bits = |n: usize| n >= 1 && u32::try_from(n).is_ok();
+        let size = "must be at least 1 and below 2^32";
+        require(in_32_bits(self.cells), "simulate.cells", self.cells, size)?;
+        require(in_32_bits(self.genes), "simulate.genes", self.genes, size)?;
+        let entries = self.cells.saturating_mul(self.genes);
+        require(
+            entries <= MOST_ENTRIES,
+            "simulate.cells",
+            self.cells,
+            "must be at most 10^10 / simulate.genes, for the true layers are dense",
+        )?;
+        require(
+            (1..=3).contains(&self.branches),
+            "simulate.branches",
+            self.branches,
+            "must be 1, 2 or 3",
+        )?;
+        require(
+            self.t_max > 0.0 && self.t_max.is_finite(),
+            "simulate.t_max",
+            self.t_max,
+            "must be above 0 and finite",
+        )?;
+        require(
+            self.trunk > 0.0 && self.trunk < 1.0,
+            "simulate.trunk",
+            self.trunk,
+            "must be between 0 and 1",
+        )?;
+        require(
+            (0.0..=1.0).contains(&self.lineage_genes),
+            "simulate.lineage_genes",
+            self.lineage_genes,
+            "must be in [0, 1]",
+        )?;
+        require(
+            (0.0..=100.0).contains(&self.dispersion),
+            "simulate.dispersion",
+            self.dispersion,
+            "must be in [0, 100]",
+        )?;
+        require(
+            self.capture > 0.0 && self.capture <= 1.0,
+            "simulate.capture",
+            self.capture,
+            "must be above 0 and at most 1",
+        )?;
+        require(
+            (0.0..=5.0).contains(&self.depth_sd),
+            "simulate.depth_sd",
+            self.depth_sd,
+            "must be in [0, 5]",
+        )?;
+        require(
+            (1..=1000).contains(&self.capture_days),
+            "simulate.capture_days",
+            self.capture_days,
+            "must be from 1 to 1000",
+        )?;
+        require(
+            self.capture_noise >= 0.0 && self.capture_noise.is_finite(),
+            "simulate.capture_noise",
+            self.capture_noise,
+            "must be at least 0 and finite",
+        )
+    }
+
+    /// When the lineages part; the end of the time axis if they never do.
+    pub(super) fn t_branch(&self) -> f64 {
+        if self.branches == 1 {
+            self.t_max
+        } else {
+            self.trunk * self.t_max
+        }
+    }
+}
