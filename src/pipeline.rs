@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use crate::config::Config;
 use crate::data::{Dataset, Reporter, Run};
 use crate::error::{Error, Result};
-use crate::io;
+use crate::io::{self, keys};
 use crate::metrics::{self, Evaluation};
 use crate::preprocess;
 use crate::simulate::{self, SimulateConfig};
@@ -56,7 +56,7 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     let counts = io::read(&job.input, &config.input)?;
     let (data, report) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);
-    report.steps.iter().for_each(|step| reporter.say(step));
+    report.steps.iter().for_each(|step| reporter.say(&step.to_string()));
     report.warnings.iter().for_each(|warning| reporter.warn(warning));
 
     open_folder(config, job, reporter.as_mut())?;
@@ -129,7 +129,7 @@ fn fingerprint(config: &Config, data: &Dataset) -> String {
 /// What `uns["velocity_params"]` records.
 fn params(config: &Config) -> serde_json::Value {
     serde_json::json!({
-        "mode": config.model.kind(),
+        keys::CAPTURE_TIME: config.model.as_model().capture_time(),
         "program": concat!("nascent ", env!("CARGO_PKG_VERSION")),
         "seed": config.seed,
         "config": config.to_toml(),
@@ -142,7 +142,25 @@ fn params(config: &Config) -> serde_json::Value {
 /// If a setting cannot be used or the file cannot be written.
 pub fn simulate(config: &SimulateConfig, output: &Path) -> Result<()> {
     io::check_writable(output)?;
-    io::write_new(output, &simulate::simulate(config)?.into())
+    let simulation = simulate::simulate(config)?;
+    let counts = simulation.counts;
+    let file = io::NewFile {
+        x: counts.x,
+        sparse_layers: vec![
+            (keys::SPLICED.to_owned(), counts.spliced),
+            (keys::UNSPLICED.to_owned(), counts.unspliced),
+        ],
+        dense_layers: vec![
+            (keys::TRUE_VELOCITY.to_owned(), simulation.true_velocity),
+            (keys::TRUE_UNSPLICED.to_owned(), simulation.true_unspliced),
+            (keys::TRUE_SPLICED.to_owned(), simulation.true_spliced),
+        ],
+        obs: counts.obs,
+        var: counts.var,
+        obsm: counts.obsm,
+        uns: Vec::new(),
+    };
+    io::write_new(output, &file)
 }
 
 /// Evaluates the fitted file at `path`.
@@ -150,7 +168,7 @@ pub fn simulate(config: &SimulateConfig, output: &Path) -> Result<()> {
 /// # Errors
 /// If the file cannot be read or holds no fit.
 pub fn evaluate(path: &Path) -> Result<Evaluation> {
-    Ok(metrics::evaluate(&io::read_fitted(path)?))
+    metrics::evaluate(&io::read_fitted(path)?.evidence())
 }
 
 /// Names of the devices of this build, with what is known of them.

@@ -87,6 +87,9 @@ pub const MODE: &str = "mode";
 /// `uns["velocity_params"]`: how far ahead [`FIT_S_FUTURE`] looks, in units of `latent_time`.
 pub const FUTURE_TIME: &str = "future_time";
 
+/// `uns["velocity_params"]`: the column of obs with capture times that the model was told of.
+pub const CAPTURE_TIME: &str = "capture_time";
+
 /// obsm, `[n_obs, n_latent]`: cell states of a model, `X_velovae` for all of VeloVAE's variants.
 #[must_use]
 pub fn latent(model: &str) -> String {

@@ -7,6 +7,7 @@
 mod atomic;
 mod check;
 mod element;
+mod fitted;
 mod frame;
 mod h5;
 pub mod keys;
@@ -21,9 +22,12 @@ mod sparse;
 mod subset;
 mod write;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 pub use element::Uns;
+pub use fitted::{Fitted, read_fitted};
 pub use read::{read, read_layer, read_obs, read_params, read_var};
 pub use results::{Layer, Results};
 pub use write::{NewFile, Written, write, write_new, write_results};
@@ -94,4 +98,12 @@ impl OutputConfig {
             "must be a gzip level, 0 to 9",
         )
     }
+}
+
+/// Fails early where [`write`] would fail late: if no file can be made at `output`.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) with the system's reason.
+pub fn check_writable(output: &Path) -> Result<()> {
+    atomic::Draft::begin(output).map(drop)
 }

@@ -25,6 +25,11 @@ pub trait VelocityModel {
     /// [`Error::Setting`](crate::Error::Setting) naming the first that cannot.
     fn validate(&self) -> Result<()>;
 
+    /// The column of `obs` with capture times that the model uses; empty if none.
+    fn capture_time(&self) -> &str {
+        ""
+    }
+
     /// The papers to cite for these settings.
     fn citations(&self) -> &'static [&'static str];
 }

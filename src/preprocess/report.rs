@@ -1,5 +1,7 @@
 //! What preprocessing did and what looked wrong.
 
+use std::fmt;
+
 use crate::data::{Column, Frame};
 
 /// The account of one preprocessing.
@@ -27,6 +29,12 @@ pub struct Step {
     pub n_genes: usize,
     /// How it was done.
     pub note: String,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>20}  {:>6} genes  {}", self.name, self.n_genes, self.note)
+    }
 }
 
 impl Report {

@@ -9,9 +9,6 @@ mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
 mod kinetics;
-<<<<<<< HEAD
 #[cfg(feature = "flex")]
 mod nn;
-=======
 mod simulate;
->>>>>>> sim

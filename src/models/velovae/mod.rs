@@ -57,6 +57,10 @@ impl VelocityModel for Velovae {
         self.check()
     }
 
+    fn capture_time(&self) -> &str {
+        &self.capture_time
+    }
+
     fn citations(&self) -> &'static [&'static str] {
         &["Gu, Blaauw & Welch: Bayesian Inference of RNA Velocity from Multi-Lineage Single-Cell Data. ICML 2022"]
     }
