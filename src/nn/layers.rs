@@ -1,6 +1,6 @@
 //! Building blocks of encoders and decoders.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation};
 
@@ -49,4 +49,23 @@ pub fn xavier(inputs: usize, outputs: usize, draws: &mut Draws<'_>, device: &Dev
         if zeros.is_require_grad() { weight.require_grad() } else { weight }
     });
     linear
+}
+
+/// A copy of the parameters and running statistics of `from` in `into`, which must have the same shape.
+///
+/// `clone` would not do: clones share their parameters' identity, by which optimisers find them, and their running
+/// statistics, which go on following the original's batches.
+///
+/// # Panics
+/// If the shapes differ.
+#[must_use]
+pub fn copied<M: Module>(from: &M, into: M) -> M {
+    struct FreshIdentity;
+    impl ModuleMapper for FreshIdentity {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (_, value, mapper) = param.consume();
+            Param::from_mapped_value(ParamId::new(), value, mapper)
+        }
+    }
+    into.load_record(from.valid().into_record()).map(&mut FreshIdentity)
 }

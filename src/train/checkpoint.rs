@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::store::ModuleRecord;
+use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -61,12 +61,12 @@ impl Checkpoint {
         position: Position,
         run: &Run,
         module: &M,
-        best: Option<&M>,
+        best: Option<&ModuleRecord>,
         optimizers: &[ModuleOptimizer],
     ) -> Result<Self> {
         let path = path_in(run.dir());
-        let pack = |module: &M| {
-            let bytes = module.clone().into_record().into_bytes();
+        let pack = |record: ModuleRecord| {
+            let bytes = record.into_bytes();
             bytes.map(|bytes| bytes.to_vec()).map_err(|reason| Error::file(&path, "write", reason))
         };
         let states: Result<Vec<Vec<u8>>> = optimizers
@@ -79,8 +79,8 @@ impl Checkpoint {
         Ok(Self {
             position,
             fingerprint: run.fingerprint().to_owned(),
-            module: pack(module)?,
-            best: best.map(pack).transpose()?.unwrap_or_default(),
+            module: pack(snapshot(module))?,
+            best: best.cloned().map(pack).transpose()?.unwrap_or_default(),
             optimizers: states?,
         })
     }
@@ -171,15 +171,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Input`] if the checkpoint is of another network.
     pub fn restore<M: Module>(&self, dir: &Path, module: M) -> Result<M> {
-        unpack(dir, &self.module, module)
+        let loaded = record_of(&self.module).and_then(|record| module.try_load_record(record));
+        loaded.map_err(|reason| foreign(dir, &reason))
     }
 
-    /// `module` with the best parameters so far, if the checkpoint holds any.
-    pub(super) fn restore_best<M: Module>(&self, dir: &Path, module: M) -> Result<Option<M>> {
+    /// The best parameters so far, if the checkpoint holds any.
+    pub(super) fn best(&self, dir: &Path) -> Result<Option<ModuleRecord>> {
         if self.best.is_empty() {
             return Ok(None);
         }
-        unpack(dir, &self.best, module).map(Some)
+        record_of(&self.best).map(Some).map_err(|reason| foreign(dir, &reason))
     }
 
     /// `fresh` optimisers with the state of the checkpoint.
@@ -194,10 +195,15 @@ fn path_in(dir: &Path) -> PathBuf {
     dir.join("checkpoints").join("last.ckpt")
 }
 
-fn unpack<M: Module>(dir: &Path, bytes: &[u8], module: M) -> Result<M> {
-    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.to_vec()));
-    let loaded = record.and_then(|record| module.try_load_record(record));
-    loaded.map_err(|reason| foreign(dir, &reason))
+/// The values of all parameters and running statistics of `module`.
+pub(super) fn snapshot<M: Module>(module: &M) -> ModuleRecord {
+    // Batch norm holds its latest statistics back until asked for a validation module; a record of the module itself
+    // would be one batch behind, and a clone would go on sharing them.
+    module.valid().into_record()
+}
+
+fn record_of(bytes: &[u8]) -> std::result::Result<ModuleRecord, RecordError> {
+    ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes.to_vec()))
 }
 
 fn foreign(dir: &Path, reason: &dyn std::fmt::Display) -> Error {

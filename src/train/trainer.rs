@@ -5,11 +5,12 @@ use std::time::Instant;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::optim::decay::WeightDecayConfig;
+use burn::store::ModuleRecord;
 use burn::tensor::Tensor;
 use cpu_time::ProcessTime;
 
 use super::batches::{deal, even_chunks};
-use super::checkpoint::{Checkpoint, Position};
+use super::checkpoint::{Checkpoint, Position, snapshot};
 use super::log::Log;
 use super::stopping::Stopper;
 use super::{Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
@@ -127,7 +128,7 @@ impl<'a> Trainer<'a> {
             if state.position.finished
                 && let Some(best) = state.best.take()
             {
-                state.module = best;
+                state.module = state.module.load_record(best);
             }
             let due = self.last_save.elapsed().as_secs_f64() >= self.config.checkpoint_seconds;
             if state.position.finished || interrupted || due {
@@ -147,7 +148,7 @@ impl<'a> Trainer<'a> {
         let mut state = State::new(module, stage, self.step);
         if let Some(checkpoint) = self.resumed.take_if(|checkpoint| checkpoint.position.stage == stage.index) {
             state.optimizers = checkpoint.restore_optimizers(self.run.dir(), state.optimizers)?;
-            state.best = checkpoint.restore_best(self.run.dir(), state.module.clone())?;
+            state.best = checkpoint.best(self.run.dir())?;
             state.position = checkpoint.position;
         }
         Ok(state)
@@ -216,7 +217,7 @@ impl<'a> Trainer<'a> {
         let min_gain = self.config.min_gain * self.data.n_vars() as f64;
         let verdict = state.position.stopper.look(meter.loss(), min_gain, self.config.patience);
         if verdict.is_best {
-            state.best = Some(state.module.clone());
+            state.best = Some(snapshot(&state.module));
         }
         (scalars, verdict.stop)
     }
@@ -309,7 +310,7 @@ pub fn time_steps<M: Objective>(module: M, data: &TrainingData, stage: &Stage, b
 /// A module on its way through a stage.
 struct State<M> {
     module: M,
-    best: Option<M>,
+    best: Option<ModuleRecord>,
     optimizers: Vec<ModuleOptimizer>,
     members: Vec<Vec<ParamId>>,
     position: Position,

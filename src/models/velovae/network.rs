@@ -13,7 +13,7 @@ use crate::nn::distributions::kl_normal;
 use crate::nn::draws::Draws;
 use crate::nn::fused::{Kinetics, Observed, kinetic_nll};
 use crate::nn::kinetics;
-use crate::nn::layers::{Block, xavier};
+use crate::nn::layers::{Block, copied, xavier};
 use crate::train::{Batch, Loss, Monitored, Objective};
 
 /// What the module is learning at present.
@@ -166,7 +166,8 @@ impl VelovaeModule {
         self.fixed.sigma_u = replace(arrays::row(&now.sigma_u, &device));
         self.fixed.sigma_s = replace(arrays::row(&now.sigma_s, &device));
         if first_time {
-            self.refined = self.decoder.clone().map(Module::unfreeze);
+            let both = self.decoder.as_ref().zip(self.refined);
+            self.refined = both.map(|(decoder, refined)| copied(decoder, refined));
         }
         self
     }
