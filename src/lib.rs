@@ -8,3 +8,6 @@ pub use error::{Error, Result};
 
 #[cfg(feature = "neural")]
 pub mod nn;
+
+#[cfg(feature = "neural")]
+pub mod train;

@@ -1,0 +1,5 @@
+//! Training: the optimiser.
+
+pub mod adam;
+#[cfg(feature = "flex")]
+mod adam_flex;
