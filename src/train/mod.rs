@@ -3,6 +3,9 @@
 //! A model describes itself as an [`Objective`] and its training as a list of [`Stage`]s; [`Trainer`] knows
 //! epochs, optimisers, early stopping, logs and checkpoints, and nothing of velocity.
 
+pub mod adam;
+#[cfg(feature = "flex")]
+mod adam_flex;
 mod batches;
 mod checkpoint;
 mod log;

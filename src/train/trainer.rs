@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::Tensor;
 use cpu_time::ProcessTime;
 
+use super::adam::{Adam, AdamConstants, WeightDecay};
 use super::batches::{deal, even_chunks};
 use super::checkpoint::{Checkpoint, Position, snapshot};
 use super::log::Log;
@@ -116,23 +116,25 @@ impl<'a> Trainer<'a> {
     /// [`Error::NonFinite`] if the loss leaves the finite numbers, [`Error::Interrupted`] on Ctrl-C; in both cases
     /// the last good checkpoint is kept.
     pub fn train<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<M> {
-        let mut state = self.enter(module, stage)?;
+        let mut state = self.enter(&module, stage)?;
+        let mut module = module;
         if state.position.finished {
-            return Ok(state.module);
+            return Ok(module);
         }
         self.run.reporter().begin(&stage.name, state.position.epoch as u64, stage.epochs as u64);
         while !state.position.finished {
-            let (summary, gain) = self.epoch(&mut state, stage)?;
+            let (summary, gain);
+            (module, summary, gain) = self.epoch(module, &mut state, stage)?;
             self.run.reporter().advance(state.position.epoch as u64, &summary);
             let interrupted = self.run.interrupted();
             if state.position.finished
                 && let Some(best) = state.best.take()
             {
-                state.module = state.module.load_record(best);
+                module = module.load_record(best);
             }
             let due = self.last_save.elapsed().as_secs_f64() >= self.config.checkpoint_seconds;
             if state.position.finished || interrupted || due {
-                self.save(&state)?;
+                self.save(&module, &state)?;
             }
             if interrupted {
                 return Err(Error::Interrupted { run: self.run.dir().to_path_buf() });
@@ -141,10 +143,10 @@ impl<'a> Trainer<'a> {
                 self.run.reporter().end(&format!("{}: {} epochs, {gain}", stage.name, state.position.epoch));
             }
         }
-        Ok(state.module)
+        Ok(module)
     }
 
-    fn enter<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<State<M>> {
+    fn enter<M: Objective>(&mut self, module: &M, stage: &Stage) -> Result<State> {
         let mut state = State::new(module, stage, self.step);
         if let Some(checkpoint) = self.resumed.take_if(|checkpoint| checkpoint.position.stage == stage.index) {
             state.optimizers = checkpoint.restore_optimizers(self.run.dir(), state.optimizers)?;
@@ -156,7 +158,7 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the training cells, and a look at the held-out ones where it is time. Returns how the loss
     /// stands, for the progress bar and for the end.
-    fn epoch<M: Objective>(&mut self, state: &mut State<M>, stage: &Stage) -> Result<(String, String)> {
+    fn epoch<M: Objective>(&mut self, mut module: M, state: &mut State, stage: &Stage) -> Result<(M, String, String)> {
         let started = Instant::now();
         let epoch = state.position.epoch;
         let stream = |what: &str| format!("{}/{what}", stage.index);
@@ -165,11 +167,11 @@ impl<'a> Trainer<'a> {
         let mut meter = Meter::default();
         for rows in deal(&self.split.train, self.config.batch_size, &mut order) {
             let batch = self.data.batch(&rows).autodiff();
-            let loss = state.module.loss(&batch, &mut Draws::Sampled(&mut noise));
+            let loss = module.loss(&batch, &mut Draws::Sampled(&mut noise));
             if !meter.add(&loss, rows.len()) {
-                return Err(self.culprit(state, stage, &loss, &rows));
+                return Err(self.culprit(&module, stage, epoch, &loss, &rows));
             }
-            state.descend(&loss, stage, epoch);
+            module = state.descend(module, loss, stage, epoch);
             self.step += 1;
         }
         state.position.epoch += 1;
@@ -185,21 +187,21 @@ impl<'a> Trainer<'a> {
         let last = state.position.epoch >= stage.epochs;
         let mut stop = false;
         if last || state.position.epoch.is_multiple_of(self.config.check_every) {
-            let (held_out, verdict) = self.look(state);
+            let (held_out, verdict) = self.look(&module, state);
             scalars.extend(held_out);
             stop = verdict;
-            self.log.histograms(self.step, &state.module.monitored());
+            self.log.histograms(self.step, &module.monitored());
         }
         state.position.finished = last || stop;
         self.log.scalars(&stage.name, state.position.epoch, self.step, &scalars)?;
         let elbo = |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, loss)| -loss);
         let train = elbo("train/loss").unwrap_or(f64::NAN);
         let best = state.position.stopper.best.map_or_else(String::new, |loss| format!(", held-out {:.1}", -loss));
-        Ok((format!("ELBO {train:.1}{best}"), format!("ELBO {train:.1} per cell{best}")))
+        Ok((module, format!("ELBO {train:.1}{best}"), format!("ELBO {train:.1} per cell{best}")))
     }
 
     /// The loss of the held-out cells at the posterior means, and whether the stage should end.
-    fn look<M: Objective>(&self, state: &mut State<M>) -> (Vec<(String, f64)>, bool) {
+    fn look<M: Objective>(&self, module: &M, state: &mut State) -> (Vec<(String, f64)>, bool) {
         let rows = match self.config.stop_on {
             StopOn::Validation => &self.split.validation,
             StopOn::Test => &self.split.test,
@@ -207,38 +209,38 @@ impl<'a> Trainer<'a> {
         if rows.is_empty() {
             return (Vec::new(), false);
         }
-        let module = state.module.valid();
+        let fixed = module.valid();
         let mut meter = Meter::default();
         for rows in even_chunks(rows, 512) {
-            meter.add(&module.loss(&self.data.batch(&rows), &mut Draws::Mean), rows.len());
+            meter.add(&fixed.loss(&self.data.batch(&rows), &mut Draws::Mean), rows.len());
         }
         let scalars = meter.means("validation");
         #[allow(clippy::cast_precision_loss)] // counts of genes
         let min_gain = self.config.min_gain * self.data.n_vars() as f64;
         let verdict = state.position.stopper.look(meter.loss(), min_gain, self.config.patience);
         if verdict.is_best {
-            state.best = Some(snapshot(&state.module));
+            state.best = Some(snapshot(module));
         }
         (scalars, verdict.stop)
     }
 
-    fn save<M: Objective>(&mut self, state: &State<M>) -> Result<()> {
+    fn save<M: Objective>(&mut self, module: &M, state: &State) -> Result<()> {
         let best = state.best.as_ref();
-        let checkpoint = Checkpoint::new(state.position.clone(), self.run, &state.module, best, &state.optimizers)?;
+        let checkpoint = Checkpoint::new(state.position.clone(), self.run, module, best, &state.optimizers)?;
         checkpoint.save(self.run.dir())?;
         self.last_save = Instant::now();
         Ok(())
     }
 
     /// Says what made the loss of the cells at `rows` leave the finite numbers.
-    fn culprit<M: Objective>(&self, state: &State<M>, stage: &Stage, loss: &Loss, rows: &[usize]) -> Error {
+    fn culprit<M: Objective>(&self, module: &M, stage: &Stage, epoch: usize, loss: &Loss, rows: &[usize]) -> Error {
         let terms: Vec<&str> = loss
             .terms
             .iter()
             .filter(|(_, term)| !scalar(term).is_finite())
             .map(|(name, _)| *name)
             .collect();
-        let module = state.module.valid();
+        let module = module.valid();
         let parameters: Vec<String> = module
             .monitored()
             .iter()
@@ -256,7 +258,7 @@ impl<'a> Trainer<'a> {
         };
         Error::NonFinite {
             stage: stage.name.clone(),
-            epoch: state.position.epoch + 1,
+            epoch: epoch + 1,
             culprit,
             hint: format!(
                 "lower model.train.learning_rate or leave these genes out; the last good checkpoint is in {}",
@@ -286,68 +288,62 @@ pub struct Timed {
 
 /// Times `steps` gradient steps of `module` on batches of `batch_size` cells, after three that warm up.
 pub fn time_steps<M: Objective>(module: M, data: &TrainingData, stage: &Stage, batch_size: usize, steps: usize) -> Timed {
-    let mut state = State::new(module, stage, 0);
+    let mut state = State::new(&module, stage, 0);
+    let mut module = Some(module);
     let mut rng = stream(0, "time", 0);
     let n_obs = data.ms.dims()[0];
     let mut step = |index: usize| {
         let rows: Vec<usize> = (0..batch_size).map(|row| (index * batch_size + row) % n_obs).collect();
-        let loss = state.module.loss(&data.batch(&rows).autodiff(), &mut Draws::Sampled(&mut rng));
-        state.descend(&loss, stage, usize::MAX);
-        scalar(&loss.total)
+        let before = module.take().expect("every step puts the module back");
+        let loss = before.loss(&data.batch(&rows).autodiff(), &mut Draws::Sampled(&mut rng));
+        // Read as in training; on a GPU this also waits for the step.
+        scalar(&loss.total);
+        module = Some(state.descend(before, loss, stage, usize::MAX));
     };
-    (0..3).for_each(|index| {
-        step(index);
-    });
+    (0..3).for_each(&mut step);
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
-    (0..steps).for_each(|index| {
-        step(index);
-    });
+    (0..steps).for_each(&mut step);
     #[allow(clippy::cast_precision_loss)] // counts of steps
     let count = steps.max(1) as f64;
     Timed { wall_seconds: wall.elapsed().as_secs_f64() / count, cpu_seconds: cpu.elapsed().as_secs_f64() / count }
 }
 
-/// A module on its way through a stage.
-struct State<M> {
-    module: M,
+/// How far a module has come in a stage, and what drives it.
+struct State {
     best: Option<ModuleRecord>,
     optimizers: Vec<ModuleOptimizer>,
     members: Vec<Vec<ParamId>>,
     position: Position,
 }
 
-impl<M: Objective> State<M> {
-    fn new(module: M, stage: &Stage, step: u64) -> Self {
+impl State {
+    fn new<M: Objective>(module: &M, stage: &Stage, step: u64) -> Self {
         Self {
             best: None,
             optimizers: stage.groups.iter().map(adam).collect(),
-            members: stage.groups.iter().map(|group| members(&module, group.prefix)).collect(),
+            members: stage.groups.iter().map(|group| members(module, group.prefix)).collect(),
             position: Position { stage: stage.index, epoch: 0, finished: false, step, stopper: Stopper::new() },
-            module,
         }
     }
 
-    fn descend(&mut self, loss: &Loss, stage: &Stage, epoch: usize) {
+    /// `module` after one step down its loss. Both are consumed: a parameter that nothing else holds on to is updated
+    /// in place.
+    fn descend<M: Objective>(&mut self, mut module: M, loss: Loss, stage: &Stage, epoch: usize) -> M {
         let mut gradients = loss.total.backward();
+        drop(loss);
         for (group, (optimizer, members)) in stage.groups.iter().zip(self.optimizers.iter_mut().zip(&self.members)) {
-            if epoch < group.delay {
-                continue;
+            if epoch >= group.delay {
+                let gradients = GradientsParams::from_params(&mut gradients, &module, members);
+                module = optimizer.step(group.learning_rate, module, gradients);
             }
-            let gradients = GradientsParams::from_params(&mut gradients, &self.module, members);
-            self.module = optimizer.step(group.learning_rate, self.module.clone(), gradients);
         }
+        module
     }
 }
 
 fn adam(group: &Group) -> ModuleOptimizer {
-    // burn's epsilon is 1e-5; the papers' is PyTorch's.
-    let mut config = AdamConfig::new().with_epsilon(1e-8);
-    if group.weight_decay > 0.0 {
-        #[allow(clippy::cast_possible_truncation)] // burn takes an f32
-        let penalty = group.weight_decay as f32;
-        config = config.with_weight_decay(Some(WeightDecayConfig::new(penalty)));
-    }
-    config.init()
+    let weight_decay = if group.weight_decay > 0.0 { WeightDecay::L2(group.weight_decay) } else { WeightDecay::None };
+    Adam::new(AdamConstants { weight_decay, ..AdamConstants::default() }).into()
 }
 
 /// The trainable parameters under the field `prefix` of `module`.

@@ -10,5 +10,7 @@ mod io_python;
 mod io_samples;
 mod kinetics;
 #[cfg(feature = "flex")]
+mod adam;
+#[cfg(feature = "flex")]
 mod nn;
 mod simulate;

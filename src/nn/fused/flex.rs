@@ -6,11 +6,12 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, DispatchDevice, Flex};
-use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Shape, Tensor, TensorData};
 
 use super::kernel::{self, Gradient, Likelihood, Problem};
+use crate::nn::flex::{constant, is_plain, slice, tracked};
+
 use super::{KineticNll, Kinetics, Observed};
 
 /// Whether every tensor is in f32 on a Flex device whose graph keeps what the backward pass needs.
@@ -31,22 +32,6 @@ pub(super) fn supports(kinetics: &Kinetics, observed: &Observed) -> bool {
         .chain(moments)
         .all(is_plain)
         && constants.into_iter().all(is_plain)
-}
-
-fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device();
-    let checkpointing = device
-        .gradient_checkpointing_strategy()
-        .is_some_and(|it| it != Default::default());
-    tensor.dtype() == DType::F32 && is_flex(&device) && !checkpointing
-}
-
-/// Whether tensors on `device` live in the memory of Flex.
-fn is_flex(device: &Device) -> bool {
-    matches!(
-        device.clone().inner().as_dispatch(),
-        DispatchDevice::Flex(_)
-    )
 }
 
 /// The fused operation; see [`supports`].
@@ -186,22 +171,4 @@ fn results(nll: Likelihood) -> [FlexTensor; 3] {
     let Likelihood { unspliced, spliced } = nll;
     [unspliced + spliced, unspliced, spliced]
         .map(|value| FlexTensor::from_data(TensorData::new(vec![value as f32], Shape::new([1]))))
-}
-
-fn constant<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    let primitive = tensor.without_autodiff().try_into_primitive::<Flex>();
-    primitive
-        .expect("the device is Flex, as `supports` found")
-        .to_contiguous()
-}
-
-fn tracked(tensor: Tensor<2>) -> FloatTensor<Autodiff<Flex>> {
-    let primitive = tensor.autodiff().try_into_primitive::<Autodiff<Flex>>();
-    primitive.expect("the device is Flex without checkpointing, as `supports` found")
-}
-
-fn slice(tensor: &FlexTensor) -> &[f32] {
-    tensor
-        .as_slice()
-        .expect("f32, as `supports` found, and made contiguous")
 }

@@ -1,0 +1,48 @@
+//! Direct access to the memory of tensors of burn's CPU backend, Flex, for operations of our own.
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, DispatchDevice, Flex};
+use burn::tensor::{DType, Tensor};
+
+/// Whether `tensor` holds f32 in the memory of Flex, outside autodiff or in a graph that keeps what
+/// the backward pass needs (no gradient checkpointing): what the functions below ask for.
+pub(crate) fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let device = tensor.device();
+    let keeps = device.gradient_checkpointing_strategy().unwrap_or_default() == Default::default();
+    let on_flex = matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_));
+    tensor.dtype() == DType::F32 && on_flex && keeps
+}
+
+/// The values, without their graph, in row-major order. `tensor` is plain.
+pub(crate) fn constant<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    let primitive = tensor.without_autodiff().try_into_primitive::<Flex>();
+    primitive.expect("a plain tensor").to_contiguous()
+}
+
+/// The tensor with its place in the graph. `tensor` is plain.
+pub(crate) fn tracked<const D: usize>(tensor: Tensor<D>) -> FloatTensor<Autodiff<Flex>> {
+    let primitive = tensor.autodiff().try_into_primitive::<Autodiff<Flex>>();
+    primitive.expect("a plain tensor")
+}
+
+/// The values of a tensor that is in row-major order, as [`constant`] gives.
+pub(crate) fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("f32 in row-major order")
+}
+
+/// As [`constant`], and starting at the first byte of its memory with nothing behind it, so that
+/// [`slice_mut`] is exactly its values.
+pub(crate) fn whole<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    let tensor = constant(tensor);
+    if tensor.layout().num_elements() == tensor.storage::<f32>().len() {
+        tensor
+    } else {
+        FlexTensor::from_data(tensor.into_data())
+    }
+}
+
+/// The values of a [`whole`] tensor, to write; copied first if another tensor shares them.
+pub(crate) fn slice_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    tensor.storage_mut()
+}

@@ -1,0 +1,115 @@
+//! Adam, in one pass over each parameter.
+//!
+//! With gradient g at step t (from 1), learning rate η and the constants below,
+//!
+//! ```text
+//! m ← β₁ m + (1 − β₁) g          v ← β₂ v + (1 − β₂) g²
+//! p ← p − η m̂ / (√v̂ + ε)         m̂ = m / (1 − β₁ᵗ),  v̂ = v / (1 − β₂ᵗ)
+//! ```
+//!
+//! with `λ p` added to g first (L2) or `η λ p` taken from p first (decoupled) for a weight decay λ.
+//! This is `PyTorch`'s `Adam` and `AdamW`. On burn's CPU backend, Flex, each parameter is updated
+//! in place in one pass instead of the some ten passes of burn's Adam, which runs elsewhere; both
+//! keep the same state, so that a checkpoint written by one can be read by the other.
+//!
+//! Source: Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019 (decoupled decay).
+
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{Adam as BurnAdam, AdamConfig, AdamState, LearningRate, Optimizer};
+use burn::tensor::{Device, Tensor};
+
+/// How parameters are drawn towards zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum WeightDecay {
+    /// They are not.
+    #[default]
+    None,
+    /// λ: `λ p` is added to the gradient, before the moments (`torch.optim.Adam(weight_decay=λ)`).
+    L2(f64),
+    /// λ: `η λ p` is taken from the parameter (`torch.optim.AdamW(weight_decay=λ)`).
+    Decoupled(f64),
+}
+
+/// Constants of Adam. The defaults are `PyTorch`'s (burn's own ε is 1e-5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamConstants {
+    /// β₁: share of the first moment that is kept per step, in [0, 1).
+    pub beta_1: f64,
+    /// β₂: share of the second moment that is kept per step, in [0, 1).
+    pub beta_2: f64,
+    /// ε: added to the root of the second moment.
+    pub epsilon: f64,
+    /// Weight decay.
+    pub weight_decay: WeightDecay,
+}
+
+impl Default for AdamConstants {
+    fn default() -> Self {
+        Self {
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: WeightDecay::None,
+        }
+    }
+}
+
+/// The optimiser of one parameter group: `ModuleOptimizer::from(Adam::new(constants))` optimises a
+/// module, `.with_group(group, Adam::new(others), None)` part of it with other constants.
+#[derive(Clone)]
+pub struct Adam {
+    constants: AdamConstants,
+    elsewhere: BurnAdam,
+}
+
+impl Adam {
+    /// Adam with `constants`.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "burn keeps its constants in f32"
+    )]
+    pub fn new(constants: AdamConstants) -> Self {
+        let decay = match constants.weight_decay {
+            WeightDecay::L2(lambda) => Some(WeightDecayConfig::new(lambda as f32)),
+            WeightDecay::None | WeightDecay::Decoupled(_) => None,
+        };
+        let elsewhere = AdamConfig::new()
+            .with_beta_1(constants.beta_1 as f32)
+            .with_beta_2(constants.beta_2 as f32)
+            .with_epsilon(constants.epsilon as f32)
+            .with_weight_decay(decay)
+            .build();
+        Self {
+            constants,
+            elsewhere,
+        }
+    }
+}
+
+impl Optimizer for Adam {
+    type State<const D: usize> = AdamState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        lr: LearningRate,
+        tensor: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<AdamState<D>>,
+    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        #[cfg(feature = "flex")]
+        if super::adam_flex::supports(&tensor, &grad, state.as_ref()) {
+            let (tensor, state) = super::adam_flex::step(&self.constants, lr, tensor, grad, state);
+            return (tensor, Some(state));
+        }
+        let tensor = match self.constants.weight_decay {
+            WeightDecay::Decoupled(lambda) => tensor * (1.0 - lr * lambda),
+            WeightDecay::None | WeightDecay::L2(_) => tensor,
+        };
+        self.elsewhere.step(lr, tensor, grad, state)
+    }
+
+    fn to_device<const D: usize>(state: AdamState<D>, device: &Device) -> AdamState<D> {
+        BurnAdam::to_device(state, device)
+    }
+}
