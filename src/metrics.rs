@@ -8,7 +8,7 @@
 //! ```
 //!
 //! u and s are the moments `Mu` and `Ms`; both species are added, not averaged. Source: Gu et al. 2022 (the evaluation of
-//! VeloVAE). The scores against the truth are the medians described at the fields of [`Evaluation`]; they
+//! `VeloVAE`). The scores against the truth are the medians described at the fields of [`Evaluation`]; they
 //! are those of the project's comparison with other programs, so that the numbers can be set side by side.
 //!
 //! Genes that a model left out (any value not finite) are left out of every score.
@@ -420,6 +420,7 @@ fn finite_pairs(a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Pearson correlation over the finite pairs; `None` for fewer than three, or where one side is constant.
+#[allow(clippy::float_cmp)] // equal is meant: a gene whose values are all the same number
 fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
     let (a, b) = finite_pairs(a, b);
     // Asked of the values, not of the s.d., which rounding keeps from zero.
@@ -449,6 +450,7 @@ fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
 }
 
 /// Rank of each value from 1; equal values share the mean of their ranks.
+#[allow(clippy::float_cmp)] // equal is meant: a tie
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

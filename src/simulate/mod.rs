@@ -64,6 +64,7 @@ pub struct Simulation {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a setting outside its range.
+#[allow(clippy::missing_panics_doc)] // the layers are made with the shape they are given
 pub fn simulate(config: &SimulateConfig) -> Result<Simulation> {
     config.validate()?;
     let genes: Vec<Gene> = (0..config.genes).map(|g| Gene::draw(config, g)).collect();
