@@ -1,6 +1,4 @@
-use nascent::metrics::{
-    Evaluation, Evidence, Part, evaluate, ratio_abs_log_err, reconstruction, velocity_scores,
-};
+use nascent::metrics::{Evaluation, Evidence, Part, evaluate, ratio_abs_log_err, reconstruction, velocity_scores};
 use ndarray::{Array1, Array2, Axis};
 use serde_json::Value;
 
@@ -34,8 +32,8 @@ fn matrix(value: &Value) -> Array2<f32> {
 
 impl Golden {
     fn read() -> Self {
-        let file: Value = serde_json::from_str(include_str!("../golden/metrics.json"))
-            .expect("the golden file is valid JSON");
+        let file: Value =
+            serde_json::from_str(include_str!("../golden/metrics.json")).expect("the golden file is valid JSON");
         let mut velocity = matrix(&file["velocity"]);
         // JSON has no infinity.
         velocity.column_mut(7).fill(f32::INFINITY);
@@ -90,30 +88,18 @@ fn scores_agree_with_those_of_the_comparison_with_other_programs() {
     assert_eq!(found.len(), wanted.len());
     for (name, value) in wanted {
         let wanted = value.as_f64().expect("a number");
-        assert!(
-            close(found[name].as_f64(), wanted),
-            "{name}: {} {wanted}",
-            found[name]
-        );
+        assert!(close(found[name].as_f64(), wanted), "{name}: {} {wanted}", found[name]);
     }
     let compared = velocity_scores(golden.velocity.view(), golden.true_velocity.view());
     let n_genes = golden.file["n_genes"].as_u64();
-    assert_eq!(
-        compared.expect("equal shapes").n_genes as u64,
-        n_genes.expect("a number")
-    );
+    assert_eq!(compared.expect("equal shapes").n_genes as u64, n_genes.expect("a number"));
 }
 
 #[test]
 fn capture_time_stands_in_for_an_unknown_true_time() {
     let golden = Golden::read();
-    let evidence = Evidence {
-        true_time: None,
-        ..golden.evidence()
-    };
-    let wanted = golden.file["time_spearman_capture"]
-        .as_f64()
-        .expect("a number");
+    let evidence = Evidence { true_time: None, ..golden.evidence() };
+    let wanted = golden.file["time_spearman_capture"].as_f64().expect("a number");
     assert!(close(scores(&evidence).time_spearman, wanted));
 }
 
@@ -124,11 +110,7 @@ fn what_cannot_be_compared_is_null() {
     assert!(nothing.values().all(Value::is_null), "{nothing:?}");
 
     let golden = Golden::read();
-    let unsplit = scores(&Evidence {
-        split: None,
-        residual_std: None,
-        ..golden.evidence()
-    });
+    let unsplit = scores(&Evidence { split: None, residual_std: None, ..golden.evidence() });
     assert!(unsplit.mse_train.is_some() && unsplit.mae_train.is_some());
     assert_eq!((unsplit.mse_test, unsplit.mae_test), (None, None));
     assert_eq!((unsplit.ll_train, unsplit.ll_test), (None, None));
@@ -172,27 +154,15 @@ fn units_of_a_gene_change_only_the_plain_cosine() {
     for (g, mut column) in velocity.columns_mut().into_iter().enumerate() {
         column *= [0.25, 1.0, 64.0][g % 3];
     }
-    let after = scores(&Evidence {
-        velocity: Some(velocity.view()),
-        ..golden.evidence()
-    });
+    let after = scores(&Evidence { velocity: Some(velocity.view()), ..golden.evidence() });
     assert_ne!(after.velocity_cell_cosine, before.velocity_cell_cosine);
     let pairs = [
-        (
-            after.velocity_cell_cosine_scaled,
-            before.velocity_cell_cosine_scaled,
-        ),
+        (after.velocity_cell_cosine_scaled, before.velocity_cell_cosine_scaled),
         (after.velocity_gene_pearson, before.velocity_gene_pearson),
-        (
-            after.velocity_sign_agreement,
-            before.velocity_sign_agreement,
-        ),
+        (after.velocity_sign_agreement, before.velocity_sign_agreement),
     ];
     for (after, before) in pairs {
-        assert!(
-            close(after, before.expect("a score")),
-            "{after:?} {before:?}"
-        );
+        assert!(close(after, before.expect("a score")), "{after:?} {before:?}");
     }
 }
 
@@ -202,25 +172,11 @@ fn reversed_velocity_and_time_reverse_the_scores() {
     let before = scores(&golden.evidence());
     let velocity = golden.velocity.mapv(|v| -v);
     let time: Vec<f64> = golden.time.iter().map(|t| 20.0 - t).collect();
-    let after = scores(&Evidence {
-        velocity: Some(velocity.view()),
-        time: Some(&time),
-        ..golden.evidence()
-    });
-    let reversed =
-        |after: Option<f64>, before: Option<f64>| close(after, -before.expect("a score"));
-    assert!(reversed(
-        after.velocity_cell_cosine,
-        before.velocity_cell_cosine
-    ));
-    assert!(reversed(
-        after.velocity_cell_cosine_scaled,
-        before.velocity_cell_cosine_scaled
-    ));
-    assert!(reversed(
-        after.velocity_gene_pearson,
-        before.velocity_gene_pearson
-    ));
+    let after = scores(&Evidence { velocity: Some(velocity.view()), time: Some(&time), ..golden.evidence() });
+    let reversed = |after: Option<f64>, before: Option<f64>| close(after, -before.expect("a score"));
+    assert!(reversed(after.velocity_cell_cosine, before.velocity_cell_cosine));
+    assert!(reversed(after.velocity_cell_cosine_scaled, before.velocity_cell_cosine_scaled));
+    assert!(reversed(after.velocity_gene_pearson, before.velocity_gene_pearson));
     assert!(reversed(after.time_spearman, before.time_spearman));
 }
 
@@ -228,14 +184,8 @@ fn reversed_velocity_and_time_reverse_the_scores() {
 fn any_rising_function_of_time_scores_alike() {
     let golden = Golden::read();
     let time: Vec<f64> = golden.time.iter().map(|t| (t / 7.0).exp()).collect();
-    let warped = Evidence {
-        time: Some(&time),
-        ..golden.evidence()
-    };
-    assert_eq!(
-        scores(&warped).time_spearman,
-        scores(&golden.evidence()).time_spearman
-    );
+    let warped = Evidence { time: Some(&time), ..golden.evidence() };
+    assert_eq!(scores(&warped).time_spearman, scores(&golden.evidence()).time_spearman);
 }
 
 #[test]
@@ -281,18 +231,10 @@ fn a_fit_without_any_finite_gene_has_no_score() {
 fn shapes_that_disagree_are_named() {
     let golden = Golden::read();
     let narrow = Array2::zeros((23, 8));
-    let evidence = Evidence {
-        velocity: Some(narrow.view()),
-        ..golden.evidence()
-    };
-    let message = evaluate(&evidence)
-        .expect_err("one gene is missing")
-        .to_string();
+    let evidence = Evidence { velocity: Some(narrow.view()), ..golden.evidence() };
+    let message = evaluate(&evidence).expect_err("one gene is missing").to_string();
     assert_eq!(message, "velocity: wanted shape [23, 9], found [23, 8]");
-    let evidence = Evidence {
-        split: Some(&[0, 1]),
-        ..golden.evidence()
-    };
+    let evidence = Evidence { split: Some(&[0, 1]), ..golden.evidence() };
     let message = evaluate(&evidence).expect_err("too few cells").to_string();
     assert_eq!(message, "split: wanted shape [23], found [2]");
 }
