@@ -1,3 +1,6 @@
+// Exact equality is meant where it is asked for.
+#![allow(clippy::float_cmp)]
+
 use nascent::kinetics::{
     Partials, Rates, State, partials, phi, psi, solve, steady_state, switch, tau_from_u, tau_from_us, velocity,
 };

@@ -57,7 +57,7 @@ impl Golden {
         Evidence {
             moments: Some(self.moments.each_ref().map(Array2::view)),
             reconstruction: Some(self.fit.each_ref().map(Array2::view)),
-            residual_std: Some(self.std.each_ref().map(Array2::view)),
+            residual_std: Some(self.std.each_ref().map(Array1::view)),
             split: Some(&self.split),
             velocity: Some(self.velocity.view()),
             true_velocity: Some(self.true_velocity.view()),
@@ -202,7 +202,7 @@ fn genes_that_are_not_finite_are_as_if_absent() {
     let cells = Some((golden.split.as_slice(), Part::Train));
     let score = |moments: &[Array2<f32>; 2], fit: &[Array2<f32>; 2], std: &[Array1<f64>; 2]| {
         let [moments, fit] = [moments, fit].map(|pair| pair.each_ref().map(Array2::view));
-        let std = std.each_ref().map(Array2::view);
+        let std = std.each_ref().map(Array1::view);
         reconstruction(moments, fit, Some(std), cells).expect("equal shapes")
     };
     let whole = score(&golden.moments, &golden.fit, &golden.std);

@@ -1,3 +1,6 @@
+// Exact equality is meant where it is asked for.
+#![allow(clippy::float_cmp)]
+
 use nascent::data::{Column, Frame};
 use nascent::simulate::{Program, SimulateConfig, Simulation, simulate};
 use nascent::sparse::Csr;
