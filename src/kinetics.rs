@@ -81,28 +81,20 @@ pub fn solve(tau: f64, x0: State, rates: Rates) -> State {
     let State { u: u0, s: s0 } = x0;
     State {
         u: u0 * (-beta * tau).exp() + alpha * phi(tau, 0.0, beta),
-        s: s0 * (-gamma * tau).exp()
-            + beta * u0 * phi(tau, beta, gamma)
-            + alpha * psi(tau, beta, gamma),
+        s: s0 * (-gamma * tau).exp() + beta * u0 * phi(tau, beta, gamma) + alpha * psi(tau, beta, gamma),
     }
 }
 
 /// `(du/dt, ds/dt) = (α − β u, β u − γ s)`, in counts per time. The field `s` is the RNA velocity.
 #[must_use]
 pub fn velocity(state: State, rates: Rates) -> State {
-    State {
-        u: rates.alpha - rates.beta * state.u,
-        s: rates.beta * state.u - rates.gamma * state.s,
-    }
+    State { u: rates.alpha - rates.beta * state.u, s: rates.beta * state.u - rates.gamma * state.s }
 }
 
 /// The state that does not move: `(α/β, α/γ)`. Infinite where β or γ is zero and α is not.
 #[must_use]
 pub fn steady_state(rates: Rates) -> State {
-    State {
-        u: rates.alpha / rates.beta,
-        s: rates.alpha / rates.gamma,
-    }
+    State { u: rates.alpha / rates.beta, s: rates.alpha / rates.gamma }
 }
 
 /// State at time `t` of a gene that is silent and empty until `t_on`, transcribed at α until `t_off`, then silent.
@@ -115,14 +107,7 @@ pub fn switch(t: f64, t_on: f64, t_off: f64, rates: Rates) -> State {
     if t <= t_off {
         return at_off;
     }
-    solve(
-        t - t_off,
-        at_off,
-        Rates {
-            alpha: 0.0,
-            ..rates
-        },
-    )
+    solve(t - t_off, at_off, Rates { alpha: 0.0, ..rates })
 }
 
 /// `φ(τ; β, γ) = (e^{−βτ} − e^{−γτ}) / (γ − β)`, a time: symmetric in β and γ, not negative for τ ≥ 0, `τ e^{−βτ}` at γ = β.
@@ -159,27 +144,17 @@ pub fn partials(tau: f64, x0: State, rates: Rates) -> Partials {
     let chi_gamma = chi_twice(tau, gamma, beta);
     Partials {
         tau: velocity(solve(tau, x0, rates), rates),
-        alpha: State {
-            u: self::phi(tau, 0.0, beta),
-            s: psi(tau, beta, gamma),
-        },
+        alpha: State { u: self::phi(tau, 0.0, beta), s: psi(tau, beta, gamma) },
         beta: State {
             u: -tau * u0 * exp_beta - alpha * chi_from_zero(tau, beta, beta),
             s: u0 * (phi - beta * chi_beta) + alpha * chi_beta,
         },
         gamma: State {
             u: 0.0,
-            s: -tau * s0 * exp_gamma - beta * u0 * chi_gamma
-                + alpha * psi_by_gamma(tau, beta, gamma),
+            s: -tau * s0 * exp_gamma - beta * u0 * chi_gamma + alpha * psi_by_gamma(tau, beta, gamma),
         },
-        u0: State {
-            u: exp_beta,
-            s: beta * phi,
-        },
-        s0: State {
-            u: 0.0,
-            s: exp_gamma,
-        },
+        u0: State { u: exp_beta, s: beta * phi },
+        s0: State { u: 0.0, s: exp_gamma },
     }
 }
 

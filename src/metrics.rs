@@ -8,7 +8,7 @@
 //! ```
 //!
 //! u and s are the moments `Mu` and `Ms`; both species are added, not averaged. Source: Gu et al. 2022 (the evaluation of
-//! VeloVAE). The scores against the truth are the medians described at the fields of [`Evaluation`]; they
+//! `VeloVAE`). The scores against the truth are the medians described at the fields of [`Evaluation`]; they
 //! are those of the project's comparison with other programs, so that the numbers can be set side by side.
 //!
 //! Genes that a model left out (any value not finite) are left out of every score.
@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::stats::{self, count, std_dev};
 
 /// The scores of a fit, as printed by `nascent evaluate --json`; `null` where one does not apply.
 ///
@@ -100,10 +101,9 @@ pub fn evaluate(evidence: &Evidence) -> Result<Evaluation> {
             (scores.mse_test, scores.mae_test, scores.ll_test) = (test.mse, test.mae, test.ll);
         }
     }
-    if let (Some(time), Some(known)) = (evidence.time, evidence.true_time.or(evidence.capture_time))
-    {
+    if let (Some(time), Some(known)) = (evidence.time, evidence.true_time.or(evidence.capture_time)) {
         same_shape("time", &[known.len()], &[time.len()])?;
-        scores.time_spearman = spearman(time, known);
+        scores.time_spearman = over_finite_pairs(stats::spearman, time, known);
     }
     if let (Some(velocity), Some(truth)) = (evidence.velocity, evidence.true_velocity) {
         let found = velocity_scores(velocity, truth)?;
@@ -176,9 +176,8 @@ pub fn reconstruction(
         return Ok(Reconstruction::default());
     }
 
-    let residual = |species: usize, i: usize, g: usize| {
-        f64::from(moments[species][[i, g]]) - f64::from(fit[species][[i, g]])
-    };
+    let residual =
+        |species: usize, i: usize, g: usize| f64::from(moments[species][[i, g]]) - f64::from(fit[species][[i, g]]);
     let (mut squares, mut absolutes) = (0.0, 0.0);
     for &i in &rows {
         for &g in &genes {
@@ -192,9 +191,7 @@ pub fn reconstruction(
         let usable = |std: f64| std > 0.0 && std.is_finite();
         let mut genes = genes.clone();
         genes.retain(|&g| usable(std_u[g]) && usable(std_s[g]));
-        let log_density = |residual: f64, std: f64| {
-            -0.5 * ((2.0 * PI).ln() + (residual / std).powi(2)) - std.ln()
-        };
+        let log_density = |residual: f64, std: f64| -0.5 * ((2.0 * PI).ln() + (residual / std).powi(2)) - std.ln();
         let mut sum = 0.0;
         for &i in &rows {
             for &g in &genes {
@@ -204,11 +201,7 @@ pub fn reconstruction(
         }
         (!genes.is_empty()).then(|| sum / count(rows.len()))
     };
-    Ok(Reconstruction {
-        mse: Some(squares / n),
-        mae: Some(absolutes / n),
-        ll: std.and_then(density),
-    })
+    Ok(Reconstruction { mse: Some(squares / n), mae: Some(absolutes / n), ll: std.and_then(density) })
 }
 
 /// Agreement of inferred with true velocity; the fields are explained at [`Evaluation`].
@@ -230,19 +223,12 @@ pub struct VelocityScores {
 ///
 /// # Errors
 /// [`Error::Shape`] if the shapes differ.
-pub fn velocity_scores(
-    velocity: ArrayView2<f32>,
-    truth: ArrayView2<f32>,
-) -> Result<VelocityScores> {
+pub fn velocity_scores(velocity: ArrayView2<f32>, truth: ArrayView2<f32>) -> Result<VelocityScores> {
     same_shape("velocity", truth.shape(), velocity.shape())?;
     let (finite, finite_truth) = (finite_genes(velocity), finite_genes(truth));
-    let genes: Vec<usize> = (0..velocity.ncols())
-        .filter(|&g| finite[g] && finite_truth[g])
-        .collect();
-    let compared: Vec<Gene> = genes
-        .par_iter()
-        .map(|&g| Gene::compare(g, &column(velocity, g), &column(truth, g)))
-        .collect();
+    let genes: Vec<usize> = (0..velocity.ncols()).filter(|&g| finite[g] && finite_truth[g]).collect();
+    let compared: Vec<Gene> =
+        genes.par_iter().map(|&g| Gene::compare(g, &column(velocity, g), &column(truth, g))).collect();
     let cells: Vec<Cell> = (0..velocity.nrows())
         .into_par_iter()
         .map(|i| Cell::compare(velocity.row(i), truth.row(i), &compared))
@@ -251,14 +237,13 @@ pub fn velocity_scores(
     let (alike, large) = (total(|cell| cell.alike), total(|cell| cell.large));
     let cosines = |part: fn(&Cell) -> f64| {
         let some = !genes.is_empty();
-        some.then(|| median(cells.iter().map(part).collect()))
-            .flatten()
+        some.then(|| median(cells.iter().map(part))).flatten()
     };
     Ok(VelocityScores {
         n_genes: genes.len(),
         cell_cosine: cosines(|cell| cell.cosine),
         cell_cosine_scaled: cosines(|cell| cell.cosine_scaled),
-        gene_pearson: median(compared.iter().filter_map(|gene| gene.pearson).collect()),
+        gene_pearson: median(compared.iter().filter_map(|gene| gene.pearson)),
         sign_agreement: (large > 0).then(|| count(alike) / count(large)),
     })
 }
@@ -278,8 +263,8 @@ impl Gene {
     fn compare(at: usize, velocity: &[f64], truth: &[f64]) -> Self {
         Self {
             at,
-            pearson: pearson(velocity, truth),
-            sd: [velocity, truth].map(|values| population_sd(values) + TINY),
+            pearson: over_finite_pairs(stats::pearson, velocity, truth),
+            sd: [velocity, truth].map(|values| std_dev(values, 0) + TINY),
             threshold: 0.05 * truth.iter().fold(0.0, |max: f64, v| v.abs().max(max)),
         }
     }
@@ -307,12 +292,7 @@ impl Cell {
                 alike += usize::from(sign(v) == sign(v_true));
             }
         }
-        Self {
-            cosine: plain.cosine(),
-            cosine_scaled: scaled.cosine(),
-            large,
-            alike,
-        }
+        Self { cosine: plain.cosine(), cosine_scaled: scaled.cosine(), large, alike }
     }
 }
 
@@ -325,14 +305,9 @@ fn column(matrix: ArrayView2<f32>, at: usize) -> Vec<f64> {
 #[must_use]
 pub fn ratio_abs_log_err(ratio: &[f64], truth: &[f64]) -> Option<f64> {
     let pairs = ratio.iter().zip(truth);
-    let usable = pairs.filter(|(found, truth)| {
-        found.is_finite() && truth.is_finite() && **found > 0.0 && **truth > 0.0
-    });
-    median(
-        usable
-            .map(|(found, truth)| (found.ln() - truth.ln()).abs())
-            .collect(),
-    )
+    let usable =
+        pairs.filter(|(found, truth)| found.is_finite() && truth.is_finite() && **found > 0.0 && **truth > 0.0);
+    median(usable.map(|(found, truth)| (found.ln() - truth.ln()).abs()))
 }
 
 /// Added to denominators that may vanish: a cell without velocity has cosine 0, a gene without spread stays small.
@@ -378,88 +353,25 @@ fn same_shape(what: &str, wanted: &[usize], found: &[usize]) -> Result<()> {
     if wanted == found {
         return Ok(());
     }
-    Err(Error::Shape {
-        what: what.to_owned(),
-        wanted: wanted.to_vec(),
-        found: found.to_vec(),
-    })
+    Err(Error::Shape { what: what.to_owned(), wanted: wanted.to_vec(), found: found.to_vec() })
 }
 
-#[allow(clippy::cast_precision_loss)] // cells and genes are far below 2^52
-fn count(n: usize) -> f64 {
-    n as f64
+/// The middle value; `None` of nothing.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| stats::median(&values))
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / count(values.len())
-}
-
-fn population_sd(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    let square = |value: &f64| (value - mean).powi(2);
-    (values.iter().map(square).sum::<f64>() / count(values.len())).sqrt()
-}
-
-/// The middle value, or the mean of the middle two; `None` of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    match n {
-        0 => None,
-        _ if n % 2 == 1 => Some(values[n / 2]),
-        _ => Some(f64::midpoint(values[n / 2 - 1], values[n / 2])),
-    }
-}
-
-/// Pairs in which both values are finite.
-fn finite_pairs(a: &[f64], b: &[f64]) -> (Vec<f64>, Vec<f64>) {
+/// `correlation` over the pairs of which both values are finite; `None` for fewer than three, or where one side is constant.
+fn over_finite_pairs(correlation: fn(&[f64], &[f64]) -> f64, a: &[f64], b: &[f64]) -> Option<f64> {
     let pairs = a.iter().zip(b);
-    pairs
-        .filter(|(a, b)| a.is_finite() && b.is_finite())
-        .unzip()
-}
-
-/// Pearson correlation over the finite pairs; `None` for fewer than three, or where one side is constant.
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
-    let (a, b) = finite_pairs(a, b);
+    let (a, b): (Vec<f64>, Vec<f64>) = pairs.filter(|(a, b)| a.is_finite() && b.is_finite()).unzip();
     // Asked of the values, not of the s.d., which rounding keeps from zero.
+    #[allow(clippy::float_cmp)]
     let constant = |values: &[f64]| values.iter().all(|&value| value == values[0]);
     if a.len() < 3 || constant(&a) || constant(&b) {
         return None;
     }
-    let (mean_a, mean_b) = (mean(&a), mean(&b));
-    let (mut product, mut square_a, mut square_b) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(&b) {
-        let (a, b) = (a - mean_a, b - mean_b);
-        product += a * b;
-        square_a += a * a;
-        square_b += b * b;
-    }
-    let correlation = product / (square_a.sqrt() * square_b.sqrt());
     // Not finite where squares leave the range of f64.
-    correlation
-        .is_finite()
-        .then(|| correlation.clamp(-1.0, 1.0))
-}
-
-/// Spearman correlation over the finite pairs, ties at their mean rank; `None` as in [`pearson`].
-fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-    let (a, b) = finite_pairs(a, b);
-    pearson(&ranks(&a), &ranks(&b))
-}
-
-/// Rank of each value from 1; equal values share the mean of their ranks.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut start = 0;
-    for tie in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let mean = count(2 * start + tie.len() + 1) / 2.0;
-        for &at in tie {
-            ranks[at] = mean;
-        }
-        start += tie.len();
-    }
-    ranks
+    Some(correlation(&a, &b)).filter(|found| found.is_finite())
 }

@@ -44,22 +44,12 @@ impl Cell {
         let [z, _] = normal("capture times");
         let days = u32::try_from(config.capture_days).expect("settings allow 1000 days");
         let told = t / config.t_max + config.capture_noise * z / f64::from(days);
-        Self {
-            t,
-            lineage,
-            size,
-            day: part(told, days),
-            offset: normal("drawing").map(|z| SPREAD * z),
-        }
+        Self { t, lineage, size, day: part(told, days), offset: normal("drawing").map(|z| SPREAD * z) }
     }
 
     /// 0 in the trunk or the only lineage, else the lineage's number from 1.
     fn branch(&self, config: &SimulateConfig) -> usize {
-        if self.t < config.t_branch() {
-            0
-        } else {
-            self.lineage + 1
-        }
+        if self.t < config.t_branch() { 0 } else { self.lineage + 1 }
     }
 
     /// Branch, and how far along it, in [0, 1].
@@ -81,10 +71,7 @@ fn part(share: f64, parts: u32) -> u32 {
 
 /// `obs`: names and what is true of each cell.
 pub(super) fn table(config: &SimulateConfig, cells: &[Cell]) -> Frame {
-    let mut obs = Frame {
-        index: (0..cells.len()).map(|c| format!("c{c}")).collect(),
-        columns: Vec::new(),
-    };
+    let mut obs = Frame { index: (0..cells.len()).map(|c| format!("c{c}")).collect(), columns: Vec::new() };
     let numbers = |value: fn(&Cell) -> f64| Column::Float(cells.iter().map(value).collect());
     obs.set("true_t", numbers(|cell| cell.t));
     obs.set("true_size", numbers(|cell| cell.size));
@@ -123,11 +110,7 @@ fn labels(cells: &[Cell], label: impl Fn(&Cell) -> String) -> Column {
         let at = categories.binary_search(label).ok()?;
         u32::try_from(at).ok()
     };
-    Column::Categorical {
-        codes: labels.iter().map(code).collect(),
-        categories,
-        ordered: false,
-    }
+    Column::Categorical { codes: labels.iter().map(code).collect(), categories, ordered: false }
 }
 
 /// The lineages in the plane, `[n_obs, 2]`: time runs from 0 to 10 on the first axis, lineages fan out on the second.

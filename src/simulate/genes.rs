@@ -72,14 +72,7 @@ impl Gene {
         let t_on = if from_start { 0.0 } else { t_on };
         let on_for = config.t_max * rng.random_range(0.2..0.7);
         let changes = draw_changes(config, index, program, rates.alpha);
-        let mut gene = Self {
-            rates,
-            program,
-            t_on,
-            t_off: f64::NAN,
-            changes,
-            curves: Vec::new(),
-        };
+        let mut gene = Self { rates, program, t_on, t_off: f64::NAN, changes, curves: Vec::new() };
         match program {
             Program::Shared => gene.t_off = t_on + on_for,
             Program::Gain => gene.t_on = gene.changes.iter().flatten().map(|&(t, _)| t).sum(),
@@ -104,9 +97,7 @@ impl Gene {
         let pieces = match (self.program, change) {
             (Program::Shared, _) => vec![on, (self.t_off, 0.0)],
             (Program::Gain, change) => change.into_iter().collect(),
-            (Program::Loss | Program::Shift, change) => {
-                [Some(on), change].into_iter().flatten().collect()
-            }
+            (Program::Loss | Program::Shift, change) => [Some(on), change].into_iter().flatten().collect(),
         };
         Curve::new(self.rates, &pieces)
     }
@@ -129,12 +120,7 @@ fn draw_program(config: &SimulateConfig, index: usize) -> Program {
 }
 
 /// When and to which α each lineage changes the gene: in the first half of the lineage's own time.
-fn draw_changes(
-    config: &SimulateConfig,
-    index: usize,
-    program: Program,
-    alpha: f64,
-) -> Vec<Option<(f64, f64)>> {
+fn draw_changes(config: &SimulateConfig, index: usize, program: Program, alpha: f64) -> Vec<Option<(f64, f64)>> {
     let mut rng = stream(config.seed, "changes", index);
     let chosen = rng.random_range(0..config.branches);
     let lineage = |at: usize| {
@@ -169,17 +155,10 @@ struct Piece {
 impl Curve {
     /// Solves piece by piece; `pieces` are `(start, alpha)` with rising starts.
     fn new(rates: Rates, pieces: &[(f64, f64)]) -> Self {
-        let mut curve = Self {
-            rates,
-            pieces: Vec::with_capacity(pieces.len()),
-        };
+        let mut curve = Self { rates, pieces: Vec::with_capacity(pieces.len()) };
         for &(start, alpha) in pieces {
             let (state, _) = curve.at(start);
-            curve.pieces.push(Piece {
-                start,
-                alpha,
-                state,
-            });
+            curve.pieces.push(Piece { start, alpha, state });
         }
         curve
     }
@@ -190,10 +169,7 @@ impl Curve {
         let Some(piece) = self.pieces.iter().rfind(|piece| piece.start <= t) else {
             return (State::default(), State::default());
         };
-        let rates = Rates {
-            alpha: piece.alpha,
-            ..self.rates
-        };
+        let rates = Rates { alpha: piece.alpha, ..self.rates };
         let state = solve(t - piece.start, piece.state, rates);
         (state, velocity(state, rates))
     }
@@ -201,10 +177,7 @@ impl Curve {
 
 /// `var`: names and true parameters.
 pub(super) fn table(config: &SimulateConfig, genes: &[Gene]) -> Frame {
-    let mut var = Frame {
-        index: (0..genes.len()).map(|g| format!("g{g}")).collect(),
-        columns: Vec::new(),
-    };
+    let mut var = Frame { index: (0..genes.len()).map(|g| format!("g{g}")).collect(), columns: Vec::new() };
     let numbers = |value: &dyn Fn(&Gene) -> f64| Column::Float(genes.iter().map(value).collect());
     var.set("true_alpha", numbers(&|gene| gene.rates.alpha));
     var.set("true_beta", numbers(&|gene| gene.rates.beta));
@@ -218,11 +191,7 @@ pub(super) fn table(config: &SimulateConfig, genes: &[Gene]) -> Frame {
     let categories = Program::ALL.map(|program| program.label().to_owned());
     var.set(
         "true_program",
-        Column::Categorical {
-            codes: codes.collect(),
-            categories: categories.to_vec(),
-            ordered: false,
-        },
+        Column::Categorical { codes: codes.collect(), categories: categories.to_vec(), ordered: false },
     );
     for lineage in 0..config.branches {
         // Without a change the rate is that of the trunk's program; a gene that another lineage gains has none.

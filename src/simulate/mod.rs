@@ -64,6 +64,7 @@ pub struct Simulation {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a setting outside its range.
+#[allow(clippy::missing_panics_doc)] // the layers are made with the shape they are given
 pub fn simulate(config: &SimulateConfig) -> Result<Simulation> {
     config.validate()?;
     let genes: Vec<Gene> = (0..config.genes).map(|g| Gene::draw(config, g)).collect();
@@ -82,19 +83,14 @@ pub fn simulate(config: &SimulateConfig) -> Result<Simulation> {
                 (velocity[g], unspliced[g], spliced[g]) = narrow(change.s, state.u, state.s);
             }
             let depth = config.capture * cell.size;
-            [
-                observe(config, "unspliced", at, depth, unspliced),
-                observe(config, "spliced", at, depth, spliced),
-            ]
+            [observe(config, "unspliced", at, depth, unspliced), observe(config, "spliced", at, depth, spliced)]
         })
         .collect();
 
     let dense = |values| {
-        Array2::from_shape_vec((config.cells, config.genes), values)
-            .expect("one row per cell, one value per gene")
+        Array2::from_shape_vec((config.cells, config.genes), values).expect("one row per cell, one value per gene")
     };
-    let [counts_u, counts_s] =
-        [0, 1].map(|species| sparse(observed.iter().map(|pair| &pair[species]), config.genes));
+    let [counts_u, counts_s] = [0, 1].map(|species| sparse(observed.iter().map(|pair| &pair[species]), config.genes));
     Ok(Simulation {
         true_velocity: dense(velocity),
         true_unspliced: dense(unspliced),
@@ -124,19 +120,12 @@ fn narrow(velocity: f64, unspliced: f64, spliced: f64) -> (f32, f32, f32) {
 
 /// Draws the counts of one cell and species around `depth` times its abundances.
 #[allow(clippy::cast_possible_truncation)] // settings keep genes below 2^32; counts are stored as f32
-fn observe(
-    config: &SimulateConfig,
-    species: &str,
-    cell: usize,
-    depth: f64,
-    abundances: &[f32],
-) -> Entries {
+fn observe(config: &SimulateConfig, species: &str, cell: usize, depth: f64, abundances: &[f32]) -> Entries {
     let mut rng = stream(config.seed, species, cell);
     let dispersion = config.dispersion;
     // A Poisson with a gamma-distributed mean is negative binomial; without overdispersion the gamma is a point.
-    let mixture = (dispersion > 1e-9).then(|| {
-        Gamma::new(1.0 / dispersion, dispersion).expect("the dispersion is in (1e-9, 100]")
-    });
+    let mixture = (dispersion > 1e-9)
+        .then(|| Gamma::new(1.0 / dispersion, dispersion).expect("the dispersion is in (1e-9, 100]"));
     let mut count = |abundance: f32| {
         let mixed = mixture.map_or(1.0, |gamma| gamma.sample(&mut rng));
         let mean = depth * f64::from(abundance) * mixed;
@@ -144,19 +133,11 @@ fn observe(
         Poisson::new(mean).map_or(0.0, |poisson: Poisson<f64>| poisson.sample(&mut rng))
     };
     let counts = abundances.iter().map(|&abundance| count(abundance));
-    (0..)
-        .zip(counts)
-        .filter(|&(_, count)| count > 0.0)
-        .map(|(gene, count)| (gene, count as f32))
-        .collect()
+    (0..).zip(counts).filter(|&(_, count)| count > 0.0).map(|(gene, count)| (gene, count as f32)).collect()
 }
 
 fn sparse<'a>(rows: impl Iterator<Item = &'a Entries>, n_cols: usize) -> Csr<f32> {
-    let mut matrix = Csr {
-        n_cols,
-        indptr: vec![0],
-        ..Csr::default()
-    };
+    let mut matrix = Csr { n_cols, indptr: vec![0], ..Csr::default() };
     for row in rows {
         matrix.indices.extend(row.iter().map(|&(gene, _)| gene));
         matrix.data.extend(row.iter().map(|&(_, count)| count));
@@ -170,9 +151,9 @@ fn sparse<'a>(rows: impl Iterator<Item = &'a Entries>, n_cols: usize) -> Csr<f32
 /// or items are independent, and none depends on how much another was used.
 fn stream(seed: u64, name: &str, index: usize) -> ChaCha12Rng {
     // FNV-1a, spelled out because the standard hashers do not promise the same value in every release.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&hash.to_le_bytes());

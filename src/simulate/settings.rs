@@ -71,24 +71,14 @@ impl SimulateConfig {
             self.cells,
             "must be at most 10^10 / simulate.genes, for the true layers are dense",
         )?;
-        require(
-            (1..=3).contains(&self.branches),
-            "simulate.branches",
-            self.branches,
-            "must be 1, 2 or 3",
-        )?;
+        require((1..=3).contains(&self.branches), "simulate.branches", self.branches, "must be 1, 2 or 3")?;
         require(
             self.t_max > 0.0 && self.t_max.is_finite(),
             "simulate.t_max",
             self.t_max,
             "must be above 0 and finite",
         )?;
-        require(
-            self.trunk > 0.0 && self.trunk < 1.0,
-            "simulate.trunk",
-            self.trunk,
-            "must be between 0 and 1",
-        )?;
+        require(self.trunk > 0.0 && self.trunk < 1.0, "simulate.trunk", self.trunk, "must be between 0 and 1")?;
         require(
             (0.0..=1.0).contains(&self.lineage_genes),
             "simulate.lineage_genes",
@@ -107,12 +97,7 @@ impl SimulateConfig {
             self.capture,
             "must be above 0 and at most 1",
         )?;
-        require(
-            (0.0..=5.0).contains(&self.depth_sd),
-            "simulate.depth_sd",
-            self.depth_sd,
-            "must be in [0, 5]",
-        )?;
+        require((0.0..=5.0).contains(&self.depth_sd), "simulate.depth_sd", self.depth_sd, "must be in [0, 5]")?;
         require(
             (1..=1000).contains(&self.capture_days),
             "simulate.capture_days",
@@ -129,10 +114,6 @@ impl SimulateConfig {
 
     /// When the lineages part; the end of the time axis if they never do.
     pub(super) fn t_branch(&self) -> f64 {
-        if self.branches == 1 {
-            self.t_max
-        } else {
-            self.trunk * self.t_max
-        }
+        if self.branches == 1 { self.t_max } else { self.trunk * self.t_max }
     }
 }

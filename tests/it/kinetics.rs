@@ -1,6 +1,8 @@
+// Exact equality is meant where it is asked for.
+#![allow(clippy::float_cmp)]
+
 use nascent::kinetics::{
-    Partials, Rates, State, partials, phi, psi, solve, steady_state, switch, tau_from_u,
-    tau_from_us, velocity,
+    Partials, Rates, State, partials, phi, psi, solve, steady_state, switch, tau_from_u, tau_from_us, velocity,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -11,8 +13,8 @@ const EMPTY: State = State { u: 0.0, s: 0.0 };
 ///
 /// Golden: exact formulas in 60 decimal digits, rounded to double (source named in the file).
 fn rows(key: &str) -> Vec<Vec<f64>> {
-    let file: Value = serde_json::from_str(include_str!("../golden/kinetics.json"))
-        .expect("the golden file is valid JSON");
+    let file: Value =
+        serde_json::from_str(include_str!("../golden/kinetics.json")).expect("the golden file is valid JSON");
     serde_json::from_value(file[key]["rows"].clone()).expect("rows are arrays of numbers")
 }
 
@@ -24,9 +26,7 @@ fn relative(found: f64, wanted: f64, scale: f64) -> f64 {
 #[test]
 fn solutions_agree_with_sixty_digit_arithmetic() {
     for row in rows("kinetics") {
-        let [tau, u0, s0, alpha, beta, gamma, u, s, ds] = row[..] else {
-            panic!("nine columns")
-        };
+        let [tau, u0, s0, alpha, beta, gamma, u, s, ds] = row[..] else { panic!("nine columns") };
         let rates = Rates { alpha, beta, gamma };
         let state = solve(tau, State { u: u0, s: s0 }, rates);
         assert!(relative(state.u, u, 0.0) < 1e-12, "{row:?} {state:?}");
@@ -41,28 +41,12 @@ fn solutions_agree_with_sixty_digit_arithmetic() {
 #[test]
 fn derivatives_agree_with_many_digit_arithmetic() {
     for row in rows("partials") {
-        let [tau, u0, s0, alpha, beta, gamma] = row[..6] else {
-            panic!("six arguments")
-        };
+        let [tau, u0, s0, alpha, beta, gamma] = row[..6] else { panic!("six arguments") };
         let found = partials(tau, State { u: u0, s: s0 }, Rates { alpha, beta, gamma });
-        let order = [
-            found.tau,
-            found.u0,
-            found.s0,
-            found.alpha,
-            found.beta,
-            found.gamma,
-        ];
+        let order = [found.tau, found.u0, found.s0, found.alpha, found.beta, found.gamma];
         // Derivatives by tau, beta and gamma change sign: the measure is the size of their terms.
         let growth = alpha + beta * u0 + gamma * s0;
-        let scales = [
-            growth,
-            0.0,
-            0.0,
-            0.0,
-            growth * tau * tau,
-            growth * tau * tau,
-        ];
+        let scales = [growth, 0.0, 0.0, 0.0, growth * tau * tau, growth * tau * tau];
         for ((found, wanted), scale) in order.iter().zip(row[6..].chunks(2)).zip(scales) {
             let off = relative(found.u, wanted[0], scale).max(relative(found.s, wanted[1], scale));
             assert!(off < 1e-12, "{row:?} {found:?} {off:e}");
@@ -73,9 +57,7 @@ fn derivatives_agree_with_many_digit_arithmetic() {
 #[test]
 fn two_phase_genes_agree_with_sixty_digit_arithmetic() {
     for row in rows("switch") {
-        let [t, t_off, alpha, beta, gamma, u, s] = row[..] else {
-            panic!("seven columns")
-        };
+        let [t, t_off, alpha, beta, gamma, u, s] = row[..] else { panic!("seven columns") };
         let state = switch(t, 0.0, t_off, Rates { alpha, beta, gamma });
         assert!(relative(state.u, u, 0.0) < 1e-12, "{row:?} {state:?}");
         assert!(relative(state.s, s, 0.0) < 1e-12, "{row:?} {state:?}");
@@ -85,9 +67,7 @@ fn two_phase_genes_agree_with_sixty_digit_arithmetic() {
 #[test]
 fn time_from_unspliced_agrees_with_sixty_digit_arithmetic() {
     for row in rows("tau_from_u") {
-        let [u, u0, alpha, beta, tau] = row[..] else {
-            panic!("five columns")
-        };
+        let [u, u0, alpha, beta, tau] = row[..] else { panic!("five columns") };
         let found = tau_from_u(u, u0, alpha, beta);
         // The file's times belong to a u before its rounding to double. Near the steady state that rounding
         // moves the time by more than 1e-10: du/dτ = α − β u.
@@ -100,9 +80,7 @@ fn time_from_unspliced_agrees_with_sixty_digit_arithmetic() {
 #[test]
 fn time_from_both_species_agrees_with_sixty_digit_arithmetic() {
     for row in rows("tau_from_us") {
-        let [u, s, u0, s0, alpha, beta, gamma, tau] = row[..] else {
-            panic!("eight columns")
-        };
+        let [u, s, u0, s0, alpha, beta, gamma, tau] = row[..] else { panic!("eight columns") };
         let rates = Rates { alpha, beta, gamma };
         let found = tau_from_us(State { u, s }, State { u: u0, s: s0 }, rates);
         assert!(relative(found, tau, 0.0) < 1e-10, "{row:?} {found}");
@@ -113,11 +91,7 @@ fn time_from_both_species_agrees_with_sixty_digit_arithmetic() {
 /// It holds in the plain parametrisation: times in the units of 1/β, no scaling of u, the gene on from t = 0.
 #[test]
 fn the_worked_example_of_induction_holds() {
-    let rates = Rates {
-        alpha: 0.85,
-        beta: 0.1,
-        gamma: 0.05,
-    };
+    let rates = Rates { alpha: 0.85, beta: 0.1, gamma: 0.05 };
     let state = switch(8.0, 0.0, 20.0, rates);
     assert!((state.u - 4.6807).abs() < 5e-5, "{state:?}");
     assert!((state.s - 1.8477).abs() < 5e-5, "{state:?}");
@@ -125,11 +99,7 @@ fn the_worked_example_of_induction_holds() {
 
 #[test]
 fn nothing_happens_before_the_gene_is_switched_on() {
-    let rates = Rates {
-        alpha: 2.0,
-        beta: 0.8,
-        gamma: 0.4,
-    };
+    let rates = Rates { alpha: 2.0, beta: 0.8, gamma: 0.4 };
     assert_eq!(switch(3.0, 3.5, 9.0, rates), EMPTY);
     assert_eq!(switch(3.5, 3.5, 9.0, rates), EMPTY);
     assert_eq!(switch(12.0, 9.0, 3.5, rates), EMPTY, "off before on");
@@ -137,11 +107,7 @@ fn nothing_happens_before_the_gene_is_switched_on() {
 
 #[test]
 fn rates_of_zero_leave_a_straight_line() {
-    let still = Rates {
-        alpha: 2.0,
-        beta: 0.0,
-        gamma: 0.0,
-    };
+    let still = Rates { alpha: 2.0, beta: 0.0, gamma: 0.0 };
     let state = solve(3.0, State { u: 1.0, s: 5.0 }, still);
     assert_eq!(state, State { u: 7.0, s: 5.0 });
 }
@@ -191,10 +157,7 @@ fn difference(at: [f64; 6], which: usize) -> State {
     };
     let (far, near) = ((shifted(-2.0), shifted(2.0)), (shifted(-1.0), shifted(1.0)));
     let quotient = |a: f64, b: f64, c: f64, d: f64| (a - 8.0 * b + 8.0 * c - d) / (12.0 * h);
-    State {
-        u: quotient(far.0.u, near.0.u, near.1.u, far.1.u),
-        s: quotient(far.0.s, near.0.s, near.1.s, far.1.s),
-    }
+    State { u: quotient(far.0.u, near.0.u, near.1.u, far.1.u), s: quotient(far.0.s, near.0.s, near.1.s, far.1.s) }
 }
 
 proptest! {

@@ -9,6 +9,7 @@ mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
 mod kinetics;
+mod metrics;
 #[cfg(feature = "flex")]
 mod adam;
 #[cfg(feature = "flex")]

@@ -1,3 +1,6 @@
+// Exact equality is meant where it is asked for.
+#![allow(clippy::float_cmp)]
+
 use nascent::data::{Column, Frame};
 use nascent::simulate::{Program, SimulateConfig, Simulation, simulate};
 use nascent::sparse::Csr;
@@ -7,13 +10,7 @@ fn simulated(config: &SimulateConfig) -> Simulation {
 }
 
 fn small(branches: usize) -> SimulateConfig {
-    SimulateConfig {
-        cells: 400,
-        genes: 120,
-        branches,
-        seed: 7,
-        ..SimulateConfig::default()
-    }
+    SimulateConfig { cells: 400, genes: 120, branches, seed: 7, ..SimulateConfig::default() }
 }
 
 fn numbers(frame: &Frame, name: &str) -> Vec<f64> {
@@ -78,11 +75,7 @@ fn the_same_seed_gives_the_same_data_for_any_number_of_threads() {
 #[test]
 fn more_genes_and_cells_leave_the_earlier_ones_as_they_were() {
     let config = small(2);
-    let more = SimulateConfig {
-        cells: config.cells + 50,
-        genes: config.genes + 30,
-        ..config.clone()
-    };
+    let more = SimulateConfig { cells: config.cells + 50, genes: config.genes + 30, ..config.clone() };
     let (less, more) = (simulated(&config), simulated(&more));
     // Debug text because missing times are NaN.
     let genes = &more.genes[..config.genes];
@@ -93,13 +86,7 @@ fn more_genes_and_cells_leave_the_earlier_ones_as_they_were() {
 
 #[test]
 fn noise_settings_leave_times_and_genes_as_they_were() {
-    let noisy = SimulateConfig {
-        dispersion: 0.8,
-        capture: 0.1,
-        depth_sd: 1.0,
-        capture_noise: 2.0,
-        ..small(2)
-    };
+    let noisy = SimulateConfig { dispersion: 0.8, capture: 0.1, depth_sd: 1.0, capture_noise: 2.0, ..small(2) };
     let (plain, noisy) = (simulated(&small(2)), simulated(&noisy));
     assert_eq!(plain.true_velocity, noisy.true_velocity);
     assert_ne!(plain.counts.spliced, noisy.counts.spliced);
@@ -108,16 +95,9 @@ fn noise_settings_leave_times_and_genes_as_they_were() {
 #[test]
 fn counts_have_the_mean_and_the_variance_of_the_model() {
     for dispersion in [0.0, 0.1, 0.5] {
-        let config = SimulateConfig {
-            cells: 3000,
-            dispersion,
-            ..small(1)
-        };
+        let config = SimulateConfig { cells: 3000, dispersion, ..small(1) };
         let data = simulated(&config);
-        let layers = [
-            (&data.counts.unspliced, &data.true_unspliced),
-            (&data.counts.spliced, &data.true_spliced),
-        ];
+        let layers = [(&data.counts.unspliced, &data.true_unspliced), (&data.counts.spliced, &data.true_spliced)];
         for (counts, abundance) in layers {
             let sum = |f: &dyn Fn(f64, f64) -> f64| total(&data, 0.5, counts, abundance, f);
             let mean = sum(&|_, count| count) / sum(&|mean, _| mean);
@@ -126,11 +106,7 @@ fn counts_have_the_mean_and_the_variance_of_the_model() {
             // Each entry against its own variance, so that no entry outweighs the others. Its s.d. over
             // 360,000 entries is about 0.01 (fourth moments of small means are large).
             let scaled = |mean: f64, count: f64| {
-                if mean > 0.05 {
-                    (count - mean).powi(2) / variance(mean)
-                } else {
-                    0.0
-                }
+                if mean > 0.05 { (count - mean).powi(2) / variance(mean) } else { 0.0 }
             };
             let entries = sum(&|mean, _| f64::from(u8::from(mean > 0.05)));
             let ratio = sum(&scaled) / entries;
@@ -144,12 +120,7 @@ fn true_velocity_is_the_slope_of_the_true_curve_in_its_lineage() {
     for branches in 1..=3 {
         let data = simulated(&small(branches));
         let times = numbers(&data.counts.obs, "true_t");
-        let labels = data
-            .counts
-            .obs
-            .get("true_branch")
-            .expect("a column")
-            .to_labels();
+        let labels = data.counts.obs.get("true_branch").expect("a column").to_labels();
         let h = 1e-5;
         let mut kinks = 0;
         for (cell, (&t, label)) in times.iter().zip(&labels).enumerate() {
@@ -163,10 +134,7 @@ fn true_velocity_is_the_slope_of_the_true_curve_in_its_lineage() {
                 // ds/dt has no jump where transcription has one, but its own slope has: h · α · β.
                 let close = (slope - velocity).abs() < 1e-6 * (1.0 + velocity.abs() + spliced);
                 kinks += usize::from(!close);
-                assert!(
-                    (slope - velocity).abs() < 1e-3,
-                    "{cell} {g}: {slope} {velocity}"
-                );
+                assert!((slope - velocity).abs() < 1e-3, "{cell} {g}: {slope} {velocity}");
             }
         }
         assert!(kinks <= 2, "{kinks}");
@@ -195,16 +163,8 @@ fn lineages_agree_in_the_trunk_and_part_after_it() {
 
 #[test]
 fn each_program_does_what_it_says() {
-    let data = simulated(&SimulateConfig {
-        genes: 400,
-        ..small(3)
-    });
-    let count = |program| {
-        data.genes
-            .iter()
-            .filter(|gene| gene.program == program)
-            .count()
-    };
+    let data = simulated(&SimulateConfig { genes: 400, ..small(3) });
+    let count = |program| data.genes.iter().filter(|gene| gene.program == program).count();
     assert!((160..240).contains(&count(Program::Shared)));
     for gene in &data.genes {
         let changed = gene.changes.iter().flatten().count();
@@ -222,23 +182,13 @@ fn each_program_does_what_it_says() {
                 assert_eq!(ends.iter().filter(|&&u| u > 0.9 * full).count(), 2);
             }
         }
-        assert!(
-            gene.changes
-                .iter()
-                .flatten()
-                .all(|&(t, _)| (8.0..=14.0).contains(&t))
-        );
+        assert!(gene.changes.iter().flatten().all(|&(t, _)| (8.0..=14.0).contains(&t)));
     }
 }
 
 #[test]
 fn one_lineage_has_the_distributions_of_the_reference_simulation() {
-    let data = simulated(&SimulateConfig {
-        cells: 2000,
-        genes: 4000,
-        dispersion: 0.0,
-        ..small(1)
-    });
+    let data = simulated(&SimulateConfig { cells: 2000, genes: 4000, dispersion: 0.0, ..small(1) });
     let var = |name: &str| numbers(&data.counts.var, name);
     let logs = |name: &str, median: f64| -> (f64, f64) {
         let logs: Vec<f64> = var(name).iter().map(|x| (x / median).ln()).collect();
@@ -248,11 +198,7 @@ fn one_lineage_has_the_distributions_of_the_reference_simulation() {
         (mean, square.sqrt())
     };
     // Six standard errors of a mean and of an s.d. at 4000 genes.
-    for (name, median, sd) in [
-        ("true_alpha", 2.0, 0.8),
-        ("true_beta", 0.8, 0.4),
-        ("true_gamma", 0.4, 0.4),
-    ] {
+    for (name, median, sd) in [("true_alpha", 2.0, 0.8), ("true_beta", 0.8, 0.4), ("true_gamma", 0.4, 0.4)] {
         let (mean, spread) = logs(name, median);
         assert!(mean.abs() < 0.095 * sd, "{name}: {mean}");
         assert!((spread / sd - 1.0).abs() < 0.067, "{name}: {spread}");
@@ -261,22 +207,13 @@ fn one_lineage_has_the_distributions_of_the_reference_simulation() {
     let from_start = on.iter().filter(|&&t| t == 0.0).count();
     assert!((1420..1780).contains(&from_start), "{from_start} of 4000");
     assert!(on.iter().all(|t| (0.0..12.0).contains(t)));
-    assert!(
-        on.iter()
-            .zip(&off)
-            .all(|(on, off)| (4.0..14.0).contains(&(off - on)))
-    );
+    assert!(on.iter().zip(&off).all(|(on, off)| (4.0..14.0).contains(&(off - on))));
     let t = numbers(&data.counts.obs, "true_t");
     assert!(t.iter().all(|t| (0.0..20.0).contains(t)));
     let sizes = numbers(&data.counts.obs, "true_size");
     let mean = sizes.iter().sum::<f64>() / 2000.0;
     assert!((mean - 1.0).abs() < 0.045, "{mean}");
-    let clusters = data
-        .counts
-        .obs
-        .get("clusters")
-        .expect("a column")
-        .to_labels();
+    let clusters = data.counts.obs.get("clusters").expect("a column").to_labels();
     for (t, label) in t.iter().zip(clusters) {
         assert_eq!(label, format!("L0_{}", (t / 5.0).floor()));
     }
@@ -286,26 +223,13 @@ fn one_lineage_has_the_distributions_of_the_reference_simulation() {
 fn capture_days_are_coarse_and_noisy_but_follow_time() {
     let data = simulated(&small(2));
     let column = data.counts.obs.get("capture_time").expect("a column");
-    let Column::Categorical { categories, .. } = column else {
-        panic!("{column:?}")
-    };
+    let Column::Categorical { categories, .. } = column else { panic!("{column:?}") };
     assert_eq!(categories, &["D0", "D1", "D2", "D3", "D4"]);
     let days = column.to_numbers().expect("labels with numbers");
     let t = numbers(&data.counts.obs, "true_t");
-    let right = t
-        .iter()
-        .zip(&days)
-        .filter(|(t, day)| (*t / 4.0).floor() == **day)
-        .count();
-    assert!(
-        (180..320).contains(&right),
-        "{right} of 400 cells on their day"
-    );
-    assert!(
-        t.iter()
-            .zip(&days)
-            .all(|(t, day)| (t / 4.0 - 0.5 - day).abs() < 3.0)
-    );
+    let right = t.iter().zip(&days).filter(|(t, day)| (*t / 4.0).floor() == **day).count();
+    assert!((180..320).contains(&right), "{right} of 400 cells on their day");
+    assert!(t.iter().zip(&days).all(|(t, day)| (t / 4.0 - 0.5 - day).abs() < 3.0));
 }
 
 #[test]
@@ -324,15 +248,8 @@ fn branched_cells_are_labelled_and_drawn_by_lineage() {
             assert_eq!(drawing[[cell, 1]] > 0.0, branch[cell] == "L2");
         }
     }
-    let Some(Column::Categorical { categories, .. }) = obs.get("clusters") else {
-        panic!("labels")
-    };
-    assert_eq!(
-        categories,
-        &[
-            "L0_0", "L0_1", "L1_0", "L1_1", "L1_2", "L2_0", "L2_1", "L2_2"
-        ]
-    );
+    let Some(Column::Categorical { categories, .. }) = obs.get("clusters") else { panic!("labels") };
+    assert_eq!(categories, &["L0_0", "L0_1", "L1_0", "L1_1", "L1_2", "L2_0", "L2_1", "L2_2"]);
 }
 
 #[test]
@@ -342,10 +259,7 @@ fn settings_out_of_range_are_named() {
         change(&mut config);
         simulate(&config).expect_err("out of range").to_string()
     };
-    assert_eq!(
-        wrong(|c| c.branches = 4),
-        "simulate.branches = 4: must be 1, 2 or 3"
-    );
+    assert_eq!(wrong(|c| c.branches = 4), "simulate.branches = 4: must be 1, 2 or 3");
     assert!(wrong(|c| c.cells = 0).starts_with("simulate.cells = 0"));
     assert!(wrong(|c| c.cells = 1 << 31).contains("the true layers are dense"));
     assert!(wrong(|c| c.genes = 0).starts_with("simulate.genes = 0"));
