@@ -63,9 +63,9 @@ impl ModelConfig {
     /// The model behind the name.
     #[must_use]
     pub fn as_model(&self) -> &dyn VelocityModel {
-        match self {
+        match *self {
             #[cfg(feature = "neural")]
-            Self::Velovae(model) => model,
+            Self::Velovae(ref model) => model,
         }
     }
 }

@@ -1,5 +1,11 @@
 //! One binary with all integration tests: one module per module of the library.
 
+#[cfg(feature = "flex")]
+mod adam;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod cli;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod config;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
@@ -11,7 +17,12 @@ mod io_samples;
 mod kinetics;
 mod metrics;
 #[cfg(feature = "flex")]
-mod adam;
-#[cfg(feature = "flex")]
 mod nn;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod program;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod resume;
 mod simulate;
+mod tidy;
+#[cfg(feature = "flex")]
+mod velovae;

@@ -1,0 +1,125 @@
+//! The command line is a contract.
+
+use serde_json::Value;
+
+use crate::program::Program;
+
+/// Settings under which a test trains for seconds.
+const SHORT: &str = "--set model.train.epochs=12 --set model.train.refine_epochs=6 --set model.n_samples=4 \
+                     --set model.start_epochs=4 --set model.hidden=[32,16]";
+
+#[test]
+fn help_names_every_command() {
+    let help = Program::new().succeed("--help");
+    for command in ["train", "simulate", "evaluate", "inspect", "devices", "bench"] {
+        assert!(help.contains(&format!("  {command} ")), "{command} is missing from:\n{help}");
+    }
+}
+
+#[test]
+fn from_simulated_counts_to_scores() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 300, 40, 2);
+    let said = program.succeed(&format!("train --input counts.h5ad --output fit.h5ad {SHORT}"));
+    assert!(said.contains("fit.h5ad"), "{said}");
+    for file in ["config.toml", "metrics.jsonl", "checkpoints/last.ckpt"] {
+        assert!(program.path("fit.run").join(file).exists(), "{file} is missing");
+    }
+
+    let scores: Value = serde_json::from_str(&program.succeed("evaluate fit.h5ad --json")).expect("JSON");
+    let keys = [
+        "mse_train",
+        "mse_test",
+        "mae_train",
+        "mae_test",
+        "ll_train",
+        "ll_test",
+        "time_spearman",
+        "velocity_cell_cosine",
+        "velocity_cell_cosine_scaled",
+        "velocity_gene_pearson",
+        "velocity_sign_agreement",
+        "ratio_abs_log_err",
+    ];
+    for key in keys {
+        assert!(scores[key].is_number(), "{key} = {}", scores[key]);
+    }
+    assert_eq!(scores.as_object().map(serde_json::Map::len), Some(keys.len()));
+
+    let description: Value = serde_json::from_str(&program.succeed("inspect fit.h5ad --json")).expect("JSON");
+    assert!(description.to_string().contains("velocity"), "{description}");
+    assert!(program.succeed("inspect counts.h5ad").contains("unspliced"));
+}
+
+#[test]
+fn a_file_without_velocities_cannot_be_evaluated() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 50, 10, 1);
+    let complaint = program.fail("evaluate counts.h5ad", 2);
+    assert!(complaint.contains("velocity") && complaint.contains("nascent train"), "{complaint}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 200, 30, 1);
+    let bytes = |name: &str, seed: u32| {
+        program.succeed(&format!("train --input counts.h5ad --output {name} --seed {seed} --threads 2 {SHORT}"));
+        std::fs::read(program.path(name)).expect("the output is there")
+    };
+    let first = bytes("a.h5ad", 1);
+    assert!(first == bytes("b.h5ad", 1));
+    assert!(first != bytes("c.h5ad", 2));
+}
+
+#[test]
+fn what_the_user_gets_wrong_is_named_with_a_remedy_and_leaves_no_output() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 50, 10, 1);
+    std::fs::write(program.path("words.h5ad"), "not HDF5").expect("written");
+    std::fs::write(program.path("typo.toml"), "[model]\nkind = \"velovae\"\n[model.train]\nbatchsize = 64\n").expect("written");
+    std::fs::write(program.path("broken.toml"), "[model\n").expect("written");
+    let cases = [
+        ("--input missing.h5ad --output out.h5ad", ["missing.h5ad", "hint:"]),
+        ("--input words.h5ad --output out.h5ad", ["words.h5ad", "hint:"]),
+        ("--input counts.h5ad --output out.h5ad --set input.unspliced=nascent_rna", ["nascent_rna", "spliced"]),
+        ("typo.toml --input counts.h5ad --output out.h5ad", ["typo.toml: unknown key model.train.batchsize", "batch_size"]),
+        ("broken.toml --input counts.h5ad --output out.h5ad", ["broken.toml, line 1", "TOML"]),
+        ("--input counts.h5ad --output out.h5ad --set model.kind=veloway", ["model.kind", "velovae"]),
+        ("--input counts.h5ad --output out.h5ad --set model.train.epochs=many", ["model.train.epochs", "a whole number"]),
+        ("--input counts.h5ad --output out.h5ad --set model.train.epochs=0", ["model.train.epochs = 0", "at least 1"]),
+        ("--input counts.h5ad --output out.h5ad --set model.variant=huge", ["huge", "basic"]),
+        ("--input counts.h5ad --output out.h5ad --set epochs", ["--set epochs", "dotted.key=value"]),
+        ("--input counts.h5ad --output out.h5ad --set model.capture_time=day", ["\"day\"", "capture_time"]),
+        ("--input counts.h5ad --output out.h5ad --device abacus", ["abacus", "this build has"]),
+        ("--input counts.h5ad --output out.h5ad --device cuda", ["not in this build", "--features cuda"]),
+    ];
+    for (words, parts) in cases {
+        let complaint = program.fail(&format!("train {words}"), 2);
+        assert!(complaint.contains("error:") && complaint.contains("hint:"), "{words}:\n{complaint}");
+        for part in parts {
+            assert!(complaint.contains(part), "{words}: no {part:?} in\n{complaint}");
+        }
+        assert!(!program.path("out.h5ad").exists(), "{words} left an output");
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_before_training() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 50, 10, 1);
+    let complaint = program.fail("train --input counts.h5ad --output nowhere/out.h5ad", 1);
+    assert!(complaint.contains("nowhere/out.h5ad"), "{complaint}");
+    assert!(!program.path("nowhere/out.run").exists());
+}
+
+#[test]
+fn a_folder_of_something_else_is_not_used_for_a_run() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 50, 10, 1);
+    std::fs::create_dir(program.path("thesis")).expect("created");
+    std::fs::write(program.path("thesis/chapter.txt"), "words").expect("written");
+    let complaint = program.fail("train --input counts.h5ad --output out.h5ad --run thesis", 2);
+    assert!(complaint.contains("thesis") && complaint.contains("--run"), "{complaint}");
+    assert!(program.path("thesis/chapter.txt").exists());
+}

@@ -1,0 +1,96 @@
+//! Settings: defaults, file, flags, in this order.
+
+use std::fs;
+use std::path::Path;
+
+use nascent::Error;
+use nascent::config::Config;
+use nascent::models::ModelConfig;
+use nascent::models::velovae::{Variant, Velovae};
+
+fn load(text: &str, overrides: &[&str]) -> Result<Config, Error> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text).expect("written");
+    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+    Config::load(Some(&path), &overrides)
+}
+
+fn velovae(config: &Config) -> &Velovae {
+    let ModelConfig::Velovae(model) = &config.model;
+    model
+}
+
+#[test]
+fn a_table_given_in_part_keeps_the_other_defaults() {
+    let config = load("[model]\nkind = \"velovae\"\n[model.train]\nepochs = 7\n", &[]).expect("valid");
+    let mut wanted = Config::default_for("velovae").expect("known");
+    let ModelConfig::Velovae(model) = &mut wanted.model;
+    model.train.epochs = 7;
+    assert_eq!(config, wanted);
+}
+
+#[test]
+fn flags_win_over_the_file_and_later_flags_over_earlier_ones() {
+    let flags = ["model.train.epochs=8", "model.variant=basic", "seed=4", "model.train.epochs=9"];
+    let config = load("seed = 2\n[model.train]\nepochs = 7\n", &flags).expect("valid");
+    assert_eq!(velovae(&config).train.epochs, 9);
+    assert_eq!(velovae(&config).variant, Variant::Basic);
+    assert_eq!(config.seed, 4);
+}
+
+#[test]
+fn a_whole_number_serves_where_decimals_are_allowed_but_not_the_reverse() {
+    assert!(load("[model]\nt_max = 10\n", &[]).is_ok());
+    let error = load("[model.train]\nepochs = 7.5\n", &[]).expect_err("epochs are counted");
+    assert!(error.to_string().contains("model.train.epochs = 7.5"), "{error}");
+}
+
+#[test]
+fn what_is_saved_reads_back_as_the_same_settings() {
+    let config = load("", &["model.capture_time=day", "model.hidden=[8, 4]", "output.genes=fitted"]).expect("valid");
+    assert_eq!(load(&config.to_toml(), &[]).expect("valid"), config);
+}
+
+#[test]
+fn a_mistyped_key_is_answered_with_the_one_that_was_meant() {
+    let error = load("[model.train]\nlearnig_rate = 0.1\n", &[]).expect_err("unknown");
+    assert!(error.to_string().contains("unknown key model.train.learnig_rate"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.starts_with("did you mean learning_rate?")), "{error:?}");
+}
+
+#[test]
+fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_names_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).expect("configs/ is there") {
+        let path = entry.expect("readable").path();
+        let config = Config::load(Some(&path), &[]).expect("an example is valid");
+        let mut wanted = Config::default_for("velovae").expect("known");
+        let ModelConfig::Velovae(model) = &mut wanted.model;
+        if path.ends_with("velovae_basic.toml") {
+            model.variant = Variant::Basic;
+        }
+        assert_eq!(config, wanted, "{}", path.display());
+
+        let text = fs::read_to_string(&path).expect("readable");
+        let given = text.parse::<toml::Table>().expect("TOML");
+        let all = config.to_toml().parse::<toml::Table>().expect("TOML");
+        assert_eq!(keys("", &given), keys("", &all), "{}", path.display());
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+/// Dotted keys of all values, sorted.
+fn keys(prefix: &str, table: &toml::Table) -> Vec<String> {
+    let mut found: Vec<String> = table
+        .iter()
+        .flat_map(|(name, value)| match value {
+            toml::Value::Table(inner) => keys(&format!("{prefix}{name}."), inner),
+            _ => vec![format!("{prefix}{name}")],
+        })
+        .collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,111 @@
+//! A run that was stopped and resumed ends as if it had not been.
+
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::program::Program;
+
+/// A run of some seconds, with a checkpoint after every epoch and all stages of the full model.
+const WORDS: &str = "train --input counts.h5ad --threads 1 --set model.train.epochs=60 --set model.start_epochs=15 \
+                     --set model.train.refine_epochs=25 --set model.train.checkpoint_seconds=0 \
+                     --set model.train.patience=0 --set model.n_samples=4 --set model.hidden=[64,32]";
+
+fn program() -> Program {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 300, 40, 2);
+    program
+}
+
+#[test]
+fn a_run_killed_three_times_and_resumed_gives_the_bytes_of_one_that_was_not() {
+    let program = program();
+    program.succeed(&format!("{WORDS} --output whole.h5ad"));
+    let whole = fs::read(program.path("whole.h5ad")).expect("the output is there");
+
+    // The kills fall where the number of logged epochs says, whatever the speed of the machine: in each of the stages.
+    for epochs in [7, 40, 85] {
+        let mut child = program.start(&format!("{WORDS} --output parts.h5ad --resume"));
+        wait_for_lines(&program, epochs);
+        child.kill().expect("the run can be killed");
+        child.wait().expect("the run is over");
+        assert!(!program.path("parts.h5ad").exists(), "the run was over before it was killed");
+    }
+    program.succeed(&format!("{WORDS} --output parts.h5ad --resume"));
+    assert!(whole == fs::read(program.path("parts.h5ad")).expect("the output is there"));
+
+    let lines = |run: &str| fs::read_to_string(program.path(run).join("metrics.jsonl")).expect("a log").lines().count();
+    assert_eq!(lines("parts.run"), lines("whole.run"), "each epoch is logged once");
+}
+
+fn wait_for_lines(program: &Program, count: usize) {
+    let log = program.path("parts.run").join("metrics.jsonl");
+    let begun = Instant::now();
+    while fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < count {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no {count} epochs in two minutes");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn resuming_a_finished_run_trains_no_more_and_repeats_its_output() {
+    let program = program();
+    program.succeed(&format!("{WORDS} --output out.h5ad"));
+    let first = fs::read(program.path("out.h5ad")).expect("the output is there");
+    let log = fs::read(program.path("out.run/metrics.jsonl")).expect("a log");
+    fs::remove_file(program.path("out.h5ad")).expect("removed");
+    program.succeed(&format!("{WORDS} --output out.h5ad --resume"));
+    assert!(first == fs::read(program.path("out.h5ad")).expect("the output is there"));
+    assert!(log == fs::read(program.path("out.run/metrics.jsonl")).expect("a log"));
+}
+
+#[test]
+fn a_run_is_not_resumed_with_other_settings() {
+    let program = program();
+    program.succeed(&format!("{WORDS} --output out.h5ad"));
+    let complaint = program.fail(&format!("{WORDS} --output out.h5ad --resume --set model.dropout=0.3"), 2);
+    assert!(complaint.contains("dropout = 0.2") && complaint.contains("dropout = 0.3"), "{complaint}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused() {
+    let program = program();
+    program.succeed(&format!("{WORDS} --output out.h5ad"));
+    let path = program.path("out.run/checkpoints/last.ckpt");
+    let bytes = fs::read(&path).expect("a checkpoint");
+    for length in [0, 5, 20, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..length]).expect("written");
+        let complaint = program.fail(&format!("{WORDS} --output out.h5ad --resume"), 2);
+        assert!(complaint.contains("last.ckpt") && complaint.contains("hint:"), "{complaint}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_run_with_a_checkpoint_to_resume_from() {
+    let program = program();
+    program.succeed(&format!("{WORDS} --output whole.h5ad"));
+    let words = format!("{WORDS} --set model.train.checkpoint_seconds=1000 --output parts.h5ad");
+    let mut child = program.start(&words);
+    wait_for_lines(&program, 20);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let status = child.wait().expect("the run is over");
+    assert_eq!(status.code(), Some(130));
+    program.succeed(&format!("{words} --resume"));
+    let read = |name: &str| fs::read(program.path(name)).expect("the output is there");
+    let (whole, parts) = (read("whole.h5ad"), read("parts.h5ad"));
+    // The two files differ in the setting checkpoint_seconds that they record, and in nothing else of that size.
+    assert_eq!(whole.len().abs_diff(parts.len()) < 64, true);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_names_the_culprit() {
+    let program = program();
+    let complaint = program.fail(&format!("{WORDS} --output out.h5ad --set model.train.rate_learning_rate=1e6"), 1);
+    assert!(complaint.contains("is not finite") && complaint.contains("epoch"), "{complaint}");
+    assert!(complaint.contains("genes") && complaint.contains("learning_rate"), "{complaint}");
+    assert!(!program.path("out.h5ad").exists());
+    assert!(program.path("out.run/checkpoints/last.ckpt").exists(), "the last good checkpoint is kept");
+}
