@@ -1,5 +1,7 @@
 //! The one place that hands memory to HDF5 by address: values whose type is known only from the file.
 
+#![allow(unsafe_code, reason = "the safe interface of the hdf5 crate needs the type at compile time")]
+
 use std::ffi::c_void;
 use std::ops::Range;
 

@@ -174,12 +174,14 @@ fn assign_times(u: &[f64], s: &[f64], rates: Rates, steady: State, std: f64) -> 
 }
 
 /// Time since `from` at which the ODE comes to `state`: from unspliced abundance where that is the slower species, else
-/// from the combination of both that relaxes at rate γ (scVelo's rule).
+/// from the combination of both that relaxes at rate γ (scVelo's rule). A steady state counts as reached when a
+/// millionth of the way to it is left.
 fn time_of(state: State, from: State, rates: Rates) -> f64 {
+    let reached = 1e6_f64.ln();
     if rates.gamma >= rates.beta {
-        kinetics::tau_from_u(state.u, from.u, rates.alpha, rates.beta)
+        kinetics::tau_from_u(state.u, from.u, rates.alpha, rates.beta).min(reached / rates.beta)
     } else {
-        kinetics::tau_from_us(state, from, rates)
+        kinetics::tau_from_us(state, from, rates).min(reached / rates.gamma)
     }
 }
 

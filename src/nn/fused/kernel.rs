@@ -338,6 +338,7 @@ fn sum(row: &[f32]) -> f32 {
 
 /// [`cell_with`] in the widest instructions that this processor has.
 #[allow(clippy::too_many_arguments, reason = "see cell_with")]
+#[allow(unsafe_code, reason = "a function compiled for AVX2 may be called only where the processor has it")]
 fn cell<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
     row: &Row,
     genes: &Genes,
