@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The program: parses the command line, runs one command, turns an error into a message and an exit code.
 
 #![forbid(unsafe_code)]
@@ -20,3 +21,6 @@ fn main() -> ExitCode {
         }
     }
 }
+=======
+fn main() {}
+>>>>>>> 65b3c5e (Describe files; refuse bad ones in one sentence)

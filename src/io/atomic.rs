@@ -70,7 +70,9 @@ impl Draft {
         // HDF5 wrote through its own handle; syncing any handle syncs the file.
         let bytes = file.as_file().metadata().map_err(failed)?.len();
         if let Ok(before) = fs::metadata(&output) {
-            file.as_file().set_permissions(before.permissions()).map_err(failed)?;
+            file.as_file()
+                .set_permissions(before.permissions())
+                .map_err(failed)?;
         }
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&output).map_err(|error| failed(error.error))?;

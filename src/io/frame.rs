@@ -43,7 +43,11 @@ pub(super) fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    let mut list: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let mut list: Vec<String> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect();
     if names.len() > SHOWN {
         list.push(format!("and {} more", names.len() - SHOWN));
     }
@@ -131,7 +135,12 @@ pub(super) fn n_rows(root: &Group, key: &str, place: &Place) -> Result<usize> {
 }
 
 /// One column; `None` if its type is unknown to us.
-pub(super) fn read_column(frame: &Group, name: &str, node: &Node, place: &Place) -> Result<Option<Column>> {
+pub(super) fn read_column(
+    frame: &Group,
+    name: &str,
+    node: &Node,
+    place: &Place,
+) -> Result<Option<Column>> {
     match node {
         Node::Dataset(dataset) if dataset.ndim() != 1 => Ok(None),
         Node::Dataset(dataset) => match legacy_categories(frame, name, dataset) {
@@ -159,7 +168,11 @@ pub(super) fn legacy_categories(frame: &Group, name: &str, column: &Dataset) -> 
     }
     let attribute = column.attr("categories").ok()?;
     let by_reference = || {
-        let reference = attribute.read_raw::<ObjectReference1>().ok()?.first().copied()?;
+        let reference = attribute
+            .read_raw::<ObjectReference1>()
+            .ok()?
+            .first()
+            .copied()?;
         match column.dereference(&reference).ok()? {
             ReferencedObject::Dataset(dataset) => Some(dataset),
             _ => None,
@@ -201,16 +214,23 @@ fn read_categorical(group: &Group, place: &Place) -> Result<Column> {
     let codes = h5::numbers::<i64>(&part(group, "codes", place)?, place)?;
     let labels = match Node::open(group, "categories") {
         Some(Node::Dataset(dataset)) => labels(&dataset, place)?,
-        Some(node @ Node::Group(_)) => read_column(group, "categories", &node, &place.child("categories"))?
-            .map(|column| column.to_labels())
-            .ok_or_else(|| place.damaged("the categories cannot be read"))?,
+        Some(node @ Node::Group(_)) => {
+            read_column(group, "categories", &node, &place.child("categories"))?
+                .map(|column| column.to_labels())
+                .ok_or_else(|| place.damaged("the categories cannot be read"))?
+        }
         None => return Err(place.damaged("the array `categories` is missing")),
     };
     categorical(&codes, labels, is_ordered(group), place)
 }
 
 /// A categorical column from codes, of which a negative one is a missing value.
-pub(super) fn categorical(codes: &[i64], categories: Vec<String>, ordered: bool, place: &Place) -> Result<Column> {
+pub(super) fn categorical(
+    codes: &[i64],
+    categories: Vec<String>,
+    ordered: bool,
+    place: &Place,
+) -> Result<Column> {
     let code = |&code: &i64| match u32::try_from(code) {
         Ok(at) if (at as usize) < categories.len() => Ok(Some(at)),
         Err(_) if code < 0 => Ok(None),
@@ -230,7 +250,10 @@ fn labels(dataset: &Dataset, place: &Place) -> Result<Vec<String>> {
         Some(Column::Text(words)) => words,
         Some(Column::Int(values)) => values.iter().map(ToString::to_string).collect(),
         Some(Column::Float(values)) => values.iter().map(|value| format!("{value:?}")).collect(),
-        Some(Column::Bool(values)) => values.iter().map(|&value| python_bool(value).to_owned()).collect(),
+        Some(Column::Bool(values)) => values
+            .iter()
+            .map(|&value| python_bool(value).to_owned())
+            .collect(),
         _ => return Err(place.damaged("the categories are neither words nor numbers")),
     })
 }
@@ -246,7 +269,11 @@ fn read_nullable(group: &Group, place: &Place) -> Result<Option<Column>> {
         return Ok(None);
     };
     if values.len() != mask.len() {
-        return Err(place.damaged(format!("{} values but a mask of {}", values.len(), mask.len())));
+        return Err(place.damaged(format!(
+            "{} values but a mask of {}",
+            values.len(),
+            mask.len()
+        )));
     }
     if !mask.contains(&true) {
         return Ok(Some(values));
@@ -268,7 +295,10 @@ fn read_nullable(group: &Group, place: &Place) -> Result<Option<Column>> {
                 .collect(),
         ),
         Column::Bool(values) => {
-            let words: Vec<_> = values.iter().map(|&value| python_bool(value).to_owned()).collect();
+            let words: Vec<_> = values
+                .iter()
+                .map(|&value| python_bool(value).to_owned())
+                .collect();
             masked_words(&words, &mask)
         }
         Column::Text(words) => masked_words(&words, &mask),
@@ -288,7 +318,9 @@ fn masked_words(words: &[String], mask: &[bool]) -> Column {
     };
     let codes = words.iter().zip(mask);
     Column::Categorical {
-        codes: codes.map(|(word, &missing)| if missing { None } else { position(word) }).collect(),
+        codes: codes
+            .map(|(word, &missing)| if missing { None } else { position(word) })
+            .collect(),
         categories: categories.clone(),
         ordered: false,
     }

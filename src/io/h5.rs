@@ -26,7 +26,7 @@ impl Node {
         match parent.loc_type_by_name(name).ok()? {
             LocationType::Group => parent.group(name).ok().map(Self::Group),
             LocationType::Dataset => parent.dataset(name).ok().map(Self::Dataset),
-            _ => None,
+            LocationType::NamedDatatype => None,
         }
     }
 
@@ -71,10 +71,9 @@ pub(super) fn kind(source: &Container) -> Kind {
             | TypeDescriptor::VarLenUnicode,
         ) => Kind::Text,
         Ok(TypeDescriptor::Compound(_)) => Kind::Record,
-        Ok(_) => Kind::Other,
         // Half and extended precision have no descriptor, but HDF5 converts them.
         Err(_) if stored.conv_to::<f64>().is_some() => Kind::Float,
-        Err(_) => Kind::Other,
+        Ok(_) | Err(_) => Kind::Other,
     }
 }
 
@@ -119,14 +118,14 @@ pub(super) fn open(path: &Path) -> Result<File> {
     }
     File::open(path).map_err(|error| {
         let words = reason(&error);
-        if words.contains("lock") {
-            return Error::file(path, "read, another program has it open", words);
-        }
         if words.contains("truncated") {
             return place.error(
                 format!("the file ends too early ({words})"),
                 "it was not written or copied to its end; fetch or write it again",
             );
+        }
+        if words.contains("unable to lock file") {
+            return Error::file(path, "read, another program has it open", words);
         }
         place.damaged(format!("HDF5 cannot open it: {words}"))
     })
@@ -136,19 +135,30 @@ pub(super) fn open(path: &Path) -> Result<File> {
 fn has_signature(path: &Path) -> std::io::Result<bool> {
     const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
     let mut start = Vec::new();
-    fs::File::open(path)?.take(8192 + 8).read_to_end(&mut start)?;
+    fs::File::open(path)?
+        .take(8192 + 8)
+        .read_to_end(&mut start)?;
     let offsets = [0, 512, 1024, 2048, 4096, 8192];
-    Ok(offsets.iter().any(|&at| start.get(at..at + 8) == Some(SIGNATURE)))
+    Ok(offsets
+        .iter()
+        .any(|&at| start.get(at..at + 8) == Some(SIGNATURE)))
 }
 
 fn not_hdf5(path: &Path, place: &Place) -> Error {
-    let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+    let extension = path
+        .extension()
+        .and_then(|end| end.to_str())
+        .unwrap_or_default();
     let hint = match extension {
         "csv" | "tsv" | "txt" | "mtx" => {
             "tables are read by anndata or scanpy in Python, which write .h5ad with write_h5ad; layers spliced and unspliced are needed"
         }
-        "rds" | "rda" | "RData" => "R objects are converted to .h5ad by zellkonverter or SeuratDisk",
-        _ => "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size",
+        "rds" | "rda" | "RData" => {
+            "R objects are converted to .h5ad by zellkonverter or SeuratDisk"
+        }
+        _ => {
+            "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size"
+        }
     };
     place.error("this is not an HDF5 file", hint)
 }
@@ -187,7 +197,9 @@ pub(super) fn word(parent: &Group, name: &str) -> Option<String> {
     let Node::Dataset(dataset) = Node::open(parent, name)? else {
         return None;
     };
-    (dataset.size() == 1).then(|| texts(&dataset).ok()?.into_iter().next()).flatten()
+    (dataset.size() == 1)
+        .then(|| texts(&dataset).ok()?.into_iter().next())
+        .flatten()
 }
 
 /// All words of a dataset or attribute of any string type, in C order; bytes that are not UTF-8 become `�`.
@@ -214,7 +226,10 @@ pub(super) fn texts(source: &Container) -> hdf5::Result<Vec<String>> {
 /// Words of a fixed number of bytes, padded with zeros.
 pub(super) fn split_fixed(bytes: &[u8], width: usize) -> Vec<String> {
     let trim = |word: &[u8]| {
-        let end = word.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let end = word
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
         String::from_utf8_lossy(&word[..end]).into_owned()
     };
     bytes.chunks_exact(width.max(1)).map(trim).collect()

@@ -6,6 +6,8 @@
 
 mod atomic;
 mod check;
+mod create;
+mod describe;
 mod element;
 mod fitted;
 mod frame;
@@ -20,17 +22,20 @@ mod record;
 mod results;
 mod sparse;
 mod subset;
+mod uns;
 mod write;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use element::Uns;
+pub use create::{NewFile, write_new};
+pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{Fitted, read_fitted};
 pub use read::{read, read_layer, read_obs, read_params, read_var};
 pub use results::{Layer, Results};
-pub use write::{NewFile, Written, write, write_new, write_results};
+pub use uns::Uns;
+pub use write::{Written, write, write_results};
 
 use crate::error::{Result, require};
 

@@ -37,10 +37,17 @@ pub(super) fn read(root: &Group, n_obs: usize, place: &Place) -> Result<Option<N
         let params = record.group(keys::PARAMS).ok()?;
         h5::scalar(&params, keys::N_NEIGHBORS)
     });
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a small count; `as` saturates
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // a small count; `as` saturates
     let n_neighbors = match recorded {
         Some(number) if number >= 1.0 => number as usize,
-        _ => 1 + longest_row(&distances).max(if distances.nnz() == 0 { longest_row(&connectivities) } else { 0 }),
+        _ => {
+            1 + longest_row(&distances).max(if distances.nnz() == 0 {
+                longest_row(&connectivities)
+            } else {
+                0
+            })
+        }
     };
     Ok(Some(Neighbors {
         connectivities,
@@ -50,7 +57,12 @@ pub(super) fn read(root: &Group, n_obs: usize, place: &Place) -> Result<Option<N
 }
 
 fn longest_row(graph: &Csr<f32>) -> usize {
-    graph.indptr.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0)
+    graph
+        .indptr
+        .windows(2)
+        .map(|ends| ends[1] - ends[0])
+        .max()
+        .unwrap_or(0)
 }
 
 fn find(

@@ -76,5 +76,9 @@ impl<T> At<T> for hdf5::Result<T> {
 
 /// HDF5's own words, on one line.
 pub(super) fn reason(error: &hdf5::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    error
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -32,7 +32,14 @@ pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::R
         if H5Iget_type(source.id()) == H5I_type_t::H5I_ATTR {
             H5Aread(source.id(), kind.id(), address)
         } else {
-            H5Dread(source.id(), kind.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, address)
+            H5Dread(
+                source.id(),
+                kind.id(),
+                H5S_ALL,
+                H5S_ALL,
+                H5P_DEFAULT,
+                address,
+            )
         }
     });
     check(status)?;
@@ -43,7 +50,11 @@ pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::R
 ///
 /// # Errors
 /// HDF5's, and if `memory` holds addresses or `bytes` has another length than `target`.
-pub(super) fn write_bytes(target: &Container, memory: &TypeDescriptor, bytes: &[u8]) -> hdf5::Result<()> {
+pub(super) fn write_bytes(
+    target: &Container,
+    memory: &TypeDescriptor,
+    bytes: &[u8],
+) -> hdf5::Result<()> {
     let (kind, length) = prepare(target, memory)?;
     if bytes.len() != length {
         return Err(format!("{} bytes for {length}", bytes.len()).into());
@@ -57,7 +68,14 @@ pub(super) fn write_bytes(target: &Container, memory: &TypeDescriptor, bytes: &[
         if H5Iget_type(target.id()) == H5I_type_t::H5I_ATTR {
             H5Awrite(target.id(), kind.id(), address)
         } else {
-            H5Dwrite(target.id(), kind.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, address)
+            H5Dwrite(
+                target.id(),
+                kind.id(),
+                H5S_ALL,
+                H5S_ALL,
+                H5P_DEFAULT,
+                address,
+            )
         }
     });
     check(status)
@@ -78,7 +96,14 @@ pub(super) fn write_rows(target: &Dataset, rows: Range<usize>, values: &[f32]) -
     let address: *const c_void = values.as_ptr().cast();
     // SAFETY: `values` has as many values of `kind` as `memory` has places; all ids are alive; `sync` holds the lock.
     let status = hdf5::sync::sync(|| unsafe {
-        H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address)
+        H5Dwrite(
+            target.id(),
+            kind.id(),
+            memory.id(),
+            part.id(),
+            H5P_DEFAULT,
+            address,
+        )
     });
     check(status)
 }
@@ -103,7 +128,9 @@ pub(super) fn holds_addresses(kind: &TypeDescriptor) -> bool {
         | TypeDescriptor::VarLenUnicode
         | TypeDescriptor::Reference(_) => true,
         TypeDescriptor::FixedArray(inner, _) => holds_addresses(inner),
-        TypeDescriptor::Compound(record) => record.fields.iter().any(|field| holds_addresses(&field.ty)),
+        TypeDescriptor::Compound(record) => {
+            record.fields.iter().any(|field| holds_addresses(&field.ty))
+        }
         _ => false,
     }
 }

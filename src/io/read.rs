@@ -49,22 +49,28 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
 }
 
 /// Opens `layers[name]`. `setting` is the key under `[input]` that gave the name, if one did.
-pub(super) fn layer<'a>(file: &File, name: &str, setting: Option<&str>, place: &Place<'a>) -> Result<Matrix<'a>> {
+pub(super) fn layer<'a>(
+    file: &File,
+    name: &str,
+    setting: Option<&str>,
+    place: &Place<'a>,
+) -> Result<Matrix<'a>> {
     let layer_place = place.child("layers").child(name);
     let layers = match Node::open(file, "layers") {
         Some(Node::Group(group)) => Some(group),
         _ => None,
     };
-    match layers.as_ref().and_then(|group| Node::open(group, name)) {
-        Some(node) => Matrix::open(&node, layer_place),
-        None => {
-            let present = layers.map_or_else(Vec::new, |group| h5::members(&group));
-            let hint = setting.map_or_else(String::new, |key| {
-                format!("name the layers under [input]: --set input.{key}=NAME")
-            });
-            Err(layer_place.error(format!("not found; layers present: {}", quoted(&present)), hint))
-        }
+    if let Some(node) = layers.as_ref().and_then(|group| Node::open(group, name)) {
+        return Matrix::open(&node, layer_place);
     }
+    let present = layers.map_or_else(Vec::new, |group| h5::members(&group));
+    let hint = setting.map_or_else(String::new, |key| {
+        format!("name the layers under [input]: --set input.{key}=NAME")
+    });
+    Err(layer_place.error(
+        format!("not found; layers present: {}", quoted(&present)),
+        hint,
+    ))
 }
 
 fn counts_layer(
@@ -82,7 +88,12 @@ fn counts_layer(
     Ok(counts)
 }
 
-fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<Csr<f32>>> {
+fn main_matrix(
+    file: &File,
+    n_obs: usize,
+    n_vars: usize,
+    place: &Place,
+) -> Result<Option<Csr<f32>>> {
     let Some(node) = Node::open(file, "X") else {
         return Ok(None);
     };
@@ -118,7 +129,9 @@ fn moments(
 fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
     let found = match Node::open(file, "obsm") {
         Some(Node::Group(group)) => embeddings_of(&group, place)?,
-        Some(Node::Dataset(dataset)) if h5::kind(&dataset) == Kind::Record => record::read_arrays(&dataset, place)?,
+        Some(Node::Dataset(dataset)) if h5::kind(&dataset) == Kind::Record => {
+            record::read_arrays(&dataset, place)?
+        }
         _ => Vec::new(),
     };
     for (name, array) in &found {
@@ -212,12 +225,27 @@ fn dictionary(group: &Group, place: &Place) -> Result<serde_json::Map<String, se
 fn value(dataset: &hdf5::Dataset, place: &Place) -> Result<Option<serde_json::Value>> {
     use serde_json::Value;
     let values: Vec<Value> = match h5::kind(dataset) {
-        Kind::Text => h5::texts(dataset).at(place)?.into_iter().map(Value::from).collect(),
-        Kind::Int => h5::values::<i64>(dataset).at(place)?.into_iter().map(Value::from).collect(),
-        Kind::Float => h5::values::<f64>(dataset).at(place)?.into_iter().map(Value::from).collect(),
+        Kind::Text => h5::texts(dataset)
+            .at(place)?
+            .into_iter()
+            .map(Value::from)
+            .collect(),
+        Kind::Int => h5::values::<i64>(dataset)
+            .at(place)?
+            .into_iter()
+            .map(Value::from)
+            .collect(),
+        Kind::Float => h5::values::<f64>(dataset)
+            .at(place)?
+            .into_iter()
+            .map(Value::from)
+            .collect(),
         Kind::Bool => {
             let flags = h5::values::<u8>(dataset).at(place)?;
-            flags.into_iter().map(|flag| Value::from(flag != 0)).collect()
+            flags
+                .into_iter()
+                .map(|flag| Value::from(flag != 0))
+                .collect()
         }
         Kind::Record | Kind::Other => return Ok(None),
     };

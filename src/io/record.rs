@@ -26,7 +26,10 @@ impl Table {
         let Ok(TypeDescriptor::Compound(stored)) = descriptor else {
             return Err(place.error("neither a data frame nor a table of records", CONVERT));
         };
-        let readable = stored.fields.into_iter().filter(|field| !raw::holds_addresses(&field.ty));
+        let readable = stored
+            .fields
+            .into_iter()
+            .filter(|field| !raw::holds_addresses(&field.ty));
         let table = CompoundType {
             fields: readable.collect(),
             size: 0,
@@ -35,7 +38,8 @@ impl Table {
             return Err(place.error("the records hold nothing that can be read", CONVERT));
         }
         let packed = table.to_packed_repr();
-        let bytes = raw::read_bytes(dataset, &TypeDescriptor::Compound(packed.clone())).at(place)?;
+        let bytes =
+            raw::read_bytes(dataset, &TypeDescriptor::Compound(packed.clone())).at(place)?;
         Ok(Self {
             fields: packed.fields,
             record: packed.size,
@@ -53,13 +57,21 @@ impl Table {
 
     fn column(&self, field: &CompoundField) -> Option<Column> {
         Some(match &field.ty {
-            TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {
-                Column::Int(self.field(field).map(|bytes| int(bytes, &field.ty)).collect())
-            }
+            TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => Column::Int(
+                self.field(field)
+                    .map(|bytes| int(bytes, &field.ty))
+                    .collect(),
+            ),
             TypeDescriptor::Float(_) => Column::Float(self.field(field).map(float).collect()),
-            TypeDescriptor::Boolean => Column::Bool(self.field(field).map(|bytes| bytes != [0]).collect()),
+            TypeDescriptor::Boolean => {
+                Column::Bool(self.field(field).map(|bytes| bytes != [0]).collect())
+            }
             TypeDescriptor::FixedAscii(width) | TypeDescriptor::FixedUnicode(width) => {
-                Column::Text(self.field(field).flat_map(|bytes| h5::split_fixed(bytes, *width)).collect())
+                Column::Text(
+                    self.field(field)
+                        .flat_map(|bytes| h5::split_fixed(bytes, *width))
+                        .collect(),
+                )
             }
             _ => return None,
         })
@@ -77,7 +89,11 @@ fn float(bytes: &[u8]) -> f64 {
 
 fn int(bytes: &[u8], kind: &TypeDescriptor) -> i64 {
     let mut wide = [0_u8; 8];
-    let native_start = if cfg!(target_endian = "big") { 8 - bytes.len() } else { 0 };
+    let native_start = if cfg!(target_endian = "big") {
+        8 - bytes.len()
+    } else {
+        0
+    };
     wide[native_start..native_start + bytes.len()].copy_from_slice(bytes);
     let unsigned = u64::from_ne_bytes(wide);
     match kind {
@@ -104,10 +120,14 @@ fn bytes_of(size: IntSize) -> u8 {
 /// [`Error::Input`](crate::Error::Input), with the way to convert the file, if the names of the rows cannot be read.
 pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Result<Frame> {
     let table = Table::read(dataset, place)?;
-    let named = |name: &str| table.fields.iter().find(|field| field.name == name);
-    let index = named("index").or_else(|| named("_index"));
-    let Some((index, names)) = index.and_then(|field| Some((field, table.column(field)?))) else {
-        return Err(place.error("the records have no field `index` that can be read", CONVERT));
+    let field_called = |name: &str| table.fields.iter().find(|field| field.name == name);
+    let row_names = field_called("index").or_else(|| field_called("_index"));
+    let Some((index, names)) = row_names.and_then(|field| Some((field, table.column(field)?)))
+    else {
+        return Err(place.error(
+            "the records have no field `index` that can be read",
+            CONVERT,
+        ));
     };
     let mut frame = Frame {
         index: names.to_labels(),
@@ -119,13 +139,33 @@ pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Resu
         };
         let column = match (&column, labels(root, &field.name)) {
             (Column::Int(codes), Some(labels)) => {
-                frame::categorical(codes, labels, false, &place.child(&field.name)).unwrap_or(column)
+                frame::categorical(codes, labels, false, &place.child(&field.name))
+                    .unwrap_or(column)
             }
             _ => column,
         };
         frame.columns.push((field.name.clone(), column));
     }
     Ok(frame)
+}
+
+/// The fields that hold numbers or truth values, each with its type and its bytes, so that they can be written
+/// elsewhere as they are.
+pub(super) fn numeric_fields(
+    dataset: &Dataset,
+    place: &Place,
+) -> Result<Vec<(String, TypeDescriptor, Vec<u8>)>> {
+    let table = Table::read(dataset, place)?;
+    let numeric = table.fields.iter().filter(|field| {
+        use TypeDescriptor::{Boolean, Float, Integer, Unsigned};
+        matches!(field.ty, Integer(_) | Unsigned(_) | Float(_) | Boolean)
+    });
+    Ok(numeric
+        .map(|field| {
+            let bytes = table.field(field).flatten().copied().collect();
+            (field.name.clone(), field.ty.clone(), bytes)
+        })
+        .collect())
 }
 
 /// Where old files keep the labels of a categorical column, below `uns`.
@@ -161,9 +201,14 @@ pub(super) fn read_arrays(dataset: &Dataset, place: &Place) -> Result<Vec<(Strin
         #[allow(clippy::cast_possible_truncation)] // embeddings are kept in single precision
         let narrow = |bytes: &[u8]| float(bytes) as f32;
         let rows = table.field(field);
-        let values = rows.flat_map(|row| row.chunks_exact(width).map(narrow)).collect();
+        let values = rows
+            .flat_map(|row| row.chunks_exact(width).map(narrow))
+            .collect();
         let array = Array2::from_shape_vec((n_rows, n_dims), values);
-        arrays.push((field.name.clone(), array.map_err(|error| place.damaged(error.to_string()))?));
+        arrays.push((
+            field.name.clone(),
+            array.map_err(|error| place.damaged(error.to_string()))?,
+        ));
     }
     Ok(arrays)
 }

@@ -3,8 +3,8 @@
 use ndarray::{Array1, ArrayView2};
 use serde_json::Value;
 
-use super::element::Uns;
 use super::keys;
+use super::uns::Uns;
 use crate::data::{Column, Dataset, Fit, GeneParams};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
@@ -49,7 +49,10 @@ impl<'a> Results<'a> {
         let mut results = Self {
             var: genes(&fit.genes),
             obs: cells(fit),
-            uns: vec![(keys::VELOCITY_PARAMS.to_owned(), velocity_params(fit, params))],
+            uns: vec![(
+                keys::VELOCITY_PARAMS.to_owned(),
+                velocity_params(fit, params),
+            )],
             ..Self::default()
         };
         let layers = [
@@ -64,7 +67,9 @@ impl<'a> Results<'a> {
         ];
         for (key, matrix) in layers {
             if let Some(matrix) = matrix {
-                results.layers.push((key.to_owned(), Layer::Dense(matrix.view())));
+                results
+                    .layers
+                    .push((key.to_owned(), Layer::Dense(matrix.view())));
             }
         }
         let coordinates = [
@@ -86,12 +91,17 @@ impl<'a> Results<'a> {
     fn add_graph(&mut self, data: &'a Dataset) {
         let graph = &data.neighbors;
         self.obsm.push((keys::X_PCA.to_owned(), data.pca.view()));
-        self.obsp.push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
-        self.obsp.push((keys::DISTANCES.to_owned(), &graph.distances));
+        self.obsp
+            .push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
+        self.obsp
+            .push((keys::DISTANCES.to_owned(), &graph.distances));
         let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));
         #[allow(clippy::cast_possible_wrap)] // tens of neighbours
         let params = vec![
-            (keys::N_NEIGHBORS.to_owned(), Uns::Int(graph.n_neighbors as i64)),
+            (
+                keys::N_NEIGHBORS.to_owned(),
+                Uns::Int(graph.n_neighbors as i64),
+            ),
             text("method", "umap"),
             text("metric", "euclidean"),
         ];
@@ -100,7 +110,8 @@ impl<'a> Results<'a> {
             text(keys::DISTANCES_KEY, keys::DISTANCES),
             (keys::PARAMS.to_owned(), Uns::Dict(params)),
         ];
-        self.uns.push((keys::NEIGHBORS.to_owned(), Uns::Dict(record)));
+        self.uns
+            .push((keys::NEIGHBORS.to_owned(), Uns::Dict(record)));
     }
 
     /// Fails unless every element runs over `n_obs` cells and `n_vars` kept genes.
@@ -110,7 +121,11 @@ impl<'a> Results<'a> {
                 return Ok(());
             }
             let (wanted, found) = (wanted.to_vec(), found.to_vec());
-            Err(Error::Shape { what, wanted, found })
+            Err(Error::Shape {
+                what,
+                wanted,
+                found,
+            })
         };
         for (key, layer) in &self.layers {
             let found = match layer {
@@ -126,10 +141,18 @@ impl<'a> Results<'a> {
             shape(format!("var[{key:?}]"), &[n_vars], &[column.len()])?;
         }
         for (key, matrix) in &self.obsm {
-            shape(format!("obsm[{key:?}]"), &[n_obs, matrix.ncols()], &[matrix.nrows(), matrix.ncols()])?;
+            shape(
+                format!("obsm[{key:?}]"),
+                &[n_obs, matrix.ncols()],
+                &[matrix.nrows(), matrix.ncols()],
+            )?;
         }
         for (key, graph) in &self.obsp {
-            shape(format!("obsp[{key:?}]"), &[n_obs, n_obs], &[graph.n_rows, graph.n_cols])?;
+            shape(
+                format!("obsp[{key:?}]"),
+                &[n_obs, n_obs],
+                &[graph.n_rows, graph.n_cols],
+            )?;
         }
         Ok(())
     }
@@ -143,7 +166,8 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
     ];
     let mut columns = float_columns(&numbers);
     if let Some(split) = &fit.split {
-        let known = |&part: &u8| (usize::from(part) < keys::SPLITS.len()).then_some(u32::from(part));
+        let known =
+            |&part: &u8| (usize::from(part) < keys::SPLITS.len()).then_some(u32::from(part));
         let column = Column::Categorical {
             codes: split.iter().map(known).collect(),
             categories: keys::SPLITS.map(str::to_owned).to_vec(),

@@ -34,7 +34,12 @@ pub(super) fn transpose(matrix: &Csr<f32>) -> Csr<f32> {
 
 /// The same matrix with columns rising in every row; entries of the same column are added, as scipy does.
 pub(super) fn canonical(matrix: Csr<f32>) -> Csr<f32> {
-    let rises = |row: usize| matrix.row(row).0.is_sorted_by(|before, after| before < after);
+    let rises = |row: usize| {
+        matrix
+            .row(row)
+            .0
+            .is_sorted_by(|before, after| before < after)
+    };
     if (0..matrix.n_rows).all(rises) {
         return matrix;
     }
@@ -54,7 +59,9 @@ pub(super) fn canonical(matrix: Csr<f32>) -> Csr<f32> {
         let start = tidy.indices.len();
         for &(column, value) in &entries {
             match tidy.data.last_mut() {
-                Some(sum) if tidy.indices.len() > start && tidy.indices.last() == Some(&column) => *sum += value,
+                Some(sum) if tidy.indices.len() > start && tidy.indices.last() == Some(&column) => {
+                    *sum += value
+                }
                 _ => {
                     tidy.indices.push(column);
                     tidy.data.push(value);
@@ -92,7 +99,13 @@ pub(super) fn without_diagonal(matrix: &Csr<f32>) -> Csr<f32> {
 mod tests {
     use super::*;
 
-    fn matrix(n_rows: usize, n_cols: usize, indptr: &[usize], indices: &[u32], data: &[f32]) -> Csr<f32> {
+    fn matrix(
+        n_rows: usize,
+        n_cols: usize,
+        indptr: &[usize],
+        indices: &[u32],
+        data: &[f32],
+    ) -> Csr<f32> {
         Csr {
             n_rows,
             n_cols,
@@ -119,6 +132,9 @@ mod tests {
     #[test]
     fn the_diagonal_can_be_left_out() {
         let loops = matrix(2, 2, &[0, 2, 3], &[0, 1, 1], &[1.0, 2.0, 3.0]);
-        assert_eq!(without_diagonal(&loops), matrix(2, 2, &[0, 1, 1], &[1], &[2.0]));
+        assert_eq!(
+            without_diagonal(&loops),
+            matrix(2, 2, &[0, 1, 1], &[1], &[2.0])
+        );
     }
 }
