@@ -60,7 +60,7 @@ pub(super) fn canonical(matrix: Csr<f32>) -> Csr<f32> {
         for &(column, value) in &entries {
             match tidy.data.last_mut() {
                 Some(sum) if tidy.indices.len() > start && tidy.indices.last() == Some(&column) => {
-                    *sum += value
+                    *sum += value;
                 }
                 _ => {
                     tidy.indices.push(column);

@@ -52,18 +52,18 @@ impl Cut<'_> {
             match (name.as_str(), &node) {
                 ("X", _) => self.cut(&node, to, &name, Axes::Columns, &here)?,
                 ("layers", Node::Group(group)) => {
-                    self.members(group, to, &name, Axes::Columns, &here)?
+                    self.members(group, to, &name, Axes::Columns, &here)?;
                 }
                 ("varm", Node::Group(group)) => {
-                    self.members(group, to, &name, Axes::Rows, &here)?
+                    self.members(group, to, &name, Axes::Rows, &here)?;
                 }
                 ("varp", Node::Group(group)) => {
-                    self.members(group, to, &name, Axes::Both, &here)?
+                    self.members(group, to, &name, Axes::Both, &here)?;
                 }
                 ("var", Node::Group(group)) => self.frame(group, to, &name, &here)?,
                 // Tables of records.
                 ("var" | "varm", Node::Dataset(dataset)) => {
-                    self.dataset(dataset, to, &name, Axes::Rows, &here)?
+                    self.dataset(dataset, to, &name, Axes::Rows, &here)?;
                 }
                 _ => {
                     self.sink.sure(node.location().copy_to(to, &name), &name)?;
@@ -201,10 +201,10 @@ impl Cut<'_> {
         };
         match (&descriptor, axes) {
             (TypeDescriptor::VarLenUnicode, Axes::Rows) => {
-                self.words::<VarLenUnicode>(dataset, to, name, place)?
+                self.words::<VarLenUnicode>(dataset, to, name, place)?;
             }
             (TypeDescriptor::VarLenAscii, Axes::Rows) => {
-                self.words::<VarLenAscii>(dataset, to, name, place)?
+                self.words::<VarLenAscii>(dataset, to, name, place)?;
             }
             (kind, _) if raw::holds_addresses(kind) => return self.leave_out(place),
             (TypeDescriptor::Float(FloatSize::U4), Axes::Columns) => {

@@ -62,13 +62,13 @@ impl Cut<'_> {
                 self.entries::<f64>(matrix, parts, &offsets, &filter, &copy)?;
             }
             Ok(TypeDescriptor::Integer(_)) => {
-                self.entries::<i64>(matrix, parts, &offsets, &filter, &copy)?
+                self.entries::<i64>(matrix, parts, &offsets, &filter, &copy)?;
             }
             Ok(TypeDescriptor::Unsigned(_)) => {
-                self.entries::<u64>(matrix, parts, &offsets, &filter, &copy)?
+                self.entries::<u64>(matrix, parts, &offsets, &filter, &copy)?;
             }
             Ok(TypeDescriptor::Boolean) => {
-                self.entries::<u8>(matrix, parts, &offsets, &filter, &copy)?
+                self.entries::<u8>(matrix, parts, &offsets, &filter, &copy)?;
             }
             _ => self.entries::<f32>(matrix, parts, &offsets, &filter, &copy)?,
         }
@@ -113,12 +113,12 @@ impl Cut<'_> {
             let values = matrix.read_slice::<T>(&parts.data, range)?;
             let mut kept = (Vec::new(), Vec::new());
             for (i, (&index, &value)) in indices.iter().zip(&values).enumerate() {
-                if filter.keeps(row) {
-                    if let Some(position) = filter.position(index) {
-                        kept.0.push(position);
-                        kept.1.push(value);
-                        n_kept += 1;
-                    }
+                if filter.keeps(row)
+                    && let Some(position) = filter.position(index)
+                {
+                    kept.0.push(position);
+                    kept.1.push(value);
+                    n_kept += 1;
                 }
                 close_rows(start + i + 1, n_kept, &mut row);
             }
