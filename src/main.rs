@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The program: parses the command line, runs one command, turns an error into a message and an exit code.
 
 #![forbid(unsafe_code)]
@@ -21,6 +20,3 @@ fn main() -> ExitCode {
         }
     }
 }
-=======
-fn main() {}
->>>>>>> 65b3c5e (Describe files; refuse bad ones in one sentence)

@@ -33,9 +33,7 @@ impl Draft {
             // As for any new file: what the umask leaves of this.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        let file = builder
-            .tempfile_in(&folder)
-            .map_err(|error| Error::file(&output, "write", error))?;
+        let file = builder.tempfile_in(&folder).map_err(|error| Error::file(&output, "write", error))?;
         Ok(Self { file, output })
     }
 
@@ -70,9 +68,7 @@ impl Draft {
         // HDF5 wrote through its own handle; syncing any handle syncs the file.
         let bytes = file.as_file().metadata().map_err(failed)?.len();
         if let Ok(before) = fs::metadata(&output) {
-            file.as_file()
-                .set_permissions(before.permissions())
-                .map_err(failed)?;
+            file.as_file().set_permissions(before.permissions()).map_err(failed)?;
         }
         file.as_file().sync_all().map_err(failed)?;
         file.persist(&output).map_err(|error| failed(error.error))?;

@@ -11,17 +11,10 @@ use crate::sparse::Csr;
 /// Fails unless there are rows and their names differ. `what` is `cell` or `gene`.
 pub(super) fn names(frame: &Frame, what: &str, place: &Place) -> Result<()> {
     if frame.index.is_empty() {
-        return Err(place.error(
-            format!("there are no {what}s"),
-            "check how the file was filtered",
-        ));
+        return Err(place.error(format!("there are no {what}s"), "check how the file was filtered"));
     }
     let mut seen = HashSet::with_capacity(frame.index.len());
-    let repeated: Vec<&String> = frame
-        .index
-        .iter()
-        .filter(|name| !seen.insert(name.as_str()))
-        .collect();
+    let repeated: Vec<&String> = frame.index.iter().filter(|name| !seen.insert(name.as_str())).collect();
     if repeated.is_empty() {
         return Ok(());
     }
@@ -31,10 +24,7 @@ pub(super) fn names(frame: &Frame, what: &str, place: &Place) -> Result<()> {
     few.dedup();
     let axis = if what == "gene" { "var" } else { "obs" };
     Err(place.error(
-        format!(
-            "{n_repeated} {what} names occur more than once: {}",
-            quoted(&few)
-        ),
+        format!("{n_repeated} {what} names occur more than once: {}", quoted(&few)),
         format!("in Python: adata.{axis}_names_make_unique(), then write the file again"),
     ))
 }
@@ -50,20 +40,14 @@ pub(super) fn counts(layer: &Csr<f32>, obs: &Frame, var: &Frame, place: &Place) 
     let gene = layer.indices[first] as usize;
     let value = layer.data[first];
     let (problem, hint) = if value.is_nan() {
-        (
-            "not a number",
-            "fill or drop missing values: velocity needs counts",
-        )
+        ("not a number", "fill or drop missing values: velocity needs counts")
     } else if value < 0.0 {
         (
             "negative",
             "the layer seems scaled or batch-corrected: give the raw counts of spliced and unspliced molecules",
         )
     } else {
-        (
-            "infinite",
-            "give the raw counts of spliced and unspliced molecules",
-        )
+        ("infinite", "give the raw counts of spliced and unspliced molecules")
     };
     Err(place.error(
         format!(

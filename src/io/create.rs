@@ -44,11 +44,7 @@ pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
         layers: layers_of(file),
         obs: file.obs.columns.clone(),
         var: file.var.columns.clone(),
-        obsm: file
-            .obsm
-            .iter()
-            .map(|(key, matrix)| (key.clone(), matrix.view()))
-            .collect(),
+        obsm: file.obsm.iter().map(|(key, matrix)| (key.clone(), matrix.view())).collect(),
         obsp: Vec::new(),
         uns: file.uns.clone(),
     };
@@ -62,10 +58,7 @@ pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
         sink.csr(&target, "X", x)?;
     }
     for (axis, frame) in [("obs", &file.obs), ("var", &file.var)] {
-        let index_alone = Frame {
-            index: frame.index.clone(),
-            columns: Vec::new(),
-        };
+        let index_alone = Frame { index: frame.index.clone(), columns: Vec::new() };
         sink.frame(&target, axis, &index_alone)?;
     }
     for group in ["layers", "obsm", "obsp", "uns", "varm", "varp"] {
@@ -79,13 +72,7 @@ pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
 }
 
 fn layers_of(file: &NewFile) -> Vec<(String, Layer<'_>)> {
-    let sparse = file
-        .sparse_layers
-        .iter()
-        .map(|(key, matrix)| (key.clone(), Layer::Sparse(matrix)));
-    let dense = file
-        .dense_layers
-        .iter()
-        .map(|(key, matrix)| (key.clone(), Layer::Dense(matrix.view())));
+    let sparse = file.sparse_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Sparse(matrix)));
+    let dense = file.dense_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Dense(matrix.view())));
     sparse.chain(dense).collect()
 }

@@ -97,13 +97,10 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
         }
     }
     let x = match Node::open(&file, "X") {
-        Some(node) if node.encoding().as_deref() != Some("null") => {
-            Some(matrix(&file, "X", place.child("X"))?.0)
-        }
+        Some(node) if node.encoding().as_deref() != Some("null") => Some(matrix(&file, "X", place.child("X"))?.0),
         _ => None,
     };
-    let model =
-        read_params(path)?.and_then(|params| Some(params.get(keys::MODE)?.as_str()?.to_owned()));
+    let model = read_params(path)?.and_then(|params| Some(params.get(keys::MODE)?.as_str()?.to_owned()));
     Ok(Description {
         encoding_version: h5::attr_text(&file, "encoding-version"),
         n_obs,
@@ -130,12 +127,7 @@ fn names(file: &File, key: &str) -> Vec<String> {
 }
 
 fn unspliced_share(totals: &[(bool, f64)]) -> Option<f64> {
-    let sum_of = |wanted: bool| {
-        totals
-            .iter()
-            .find(|(unspliced, _)| *unspliced == wanted)
-            .map(|(_, sum)| *sum)
-    };
+    let sum_of = |wanted: bool| totals.iter().find(|(unspliced, _)| *unspliced == wanted).map(|(_, sum)| *sum);
     let (spliced, unspliced) = (sum_of(false)?, sum_of(true)?);
     let all = spliced + unspliced;
     (all > 0.0).then(|| unspliced / all)
@@ -162,8 +154,7 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
             (kind, h5::dtype_name(&parts.data))
         }
     };
-    let (mut n_nonzero, mut n_not_finite, mut n_no_count, mut total) =
-        (0_u64, 0_u64, 0_u64, 0.0_f64);
+    let (mut n_nonzero, mut n_not_finite, mut n_no_count, mut total) = (0_u64, 0_u64, 0_u64, 0.0_f64);
     stored.for_each_block(|values| {
         for &value in values {
             n_nonzero += u64::from(value != 0.0);
@@ -186,25 +177,18 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
 fn columns(file: &File, key: &str, place: &Place) -> Result<Vec<ColumnDescription>> {
     let Some(Node::Group(group)) = Node::open(file, key) else {
         let frame = frame::read(file, key, place)?;
-        return Ok(frame
-            .columns
-            .iter()
-            .map(|(name, column)| column_of(name, Some(column)))
-            .collect());
+        return Ok(frame.columns.iter().map(|(name, column)| column_of(name, Some(column))).collect());
     };
     let index = frame::index_name(&group, place)?;
     let names = frame::column_names(&group, &index);
-    let described = names
-        .iter()
-        .filter(|name| *name != LEGACY_CATEGORIES)
-        .map(|name| {
-            let node = Node::open(&group, name);
-            let column = match &node {
-                Some(node) => frame::read_column(&group, name, node, &place.child(name))?,
-                None => None,
-            };
-            Ok(column_of(name, column.as_ref()))
-        });
+    let described = names.iter().filter(|name| *name != LEGACY_CATEGORIES).map(|name| {
+        let node = Node::open(&group, name);
+        let column = match &node {
+            Some(node) => frame::read_column(&group, name, node, &place.child(name))?,
+            None => None,
+        };
+        Ok(column_of(name, column.as_ref()))
+    });
     described.collect()
 }
 
@@ -217,9 +201,5 @@ fn column_of(name: &str, column: Option<&Column>) -> ColumnDescription {
         Some(Column::Categorical { categories, .. }) => ("categorical", Some(categories.len())),
         None => ("unknown", None),
     };
-    ColumnDescription {
-        name: name.to_owned(),
-        kind,
-        n_categories,
-    }
+    ColumnDescription { name: name.to_owned(), kind, n_categories }
 }

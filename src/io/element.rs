@@ -38,19 +38,10 @@ impl<'a> Sink<'a> {
     }
 
     /// A group with anndata's marks.
-    pub(super) fn group(
-        &self,
-        parent: &Group,
-        name: &str,
-        encoding: &str,
-        version: &str,
-    ) -> Result<Group> {
+    pub(super) fn group(&self, parent: &Group, name: &str, encoding: &str, version: &str) -> Result<Group> {
         self.refuse_slash(name)?;
         // Without times, or two runs would differ.
-        let group = parent
-            .create_group_builder()
-            .obj_track_times(false)
-            .create(name);
+        let group = parent.create_group_builder().obj_track_times(false).create(name);
         let group = self.sure(group, name)?;
         self.mark(&group, encoding, version)?;
         Ok(group)
@@ -94,17 +85,9 @@ impl<'a> Sink<'a> {
     pub(super) fn attr_texts(&self, at: &Location, name: &str, words: &[String]) -> Result<()> {
         self.drop_attr(at, name)?;
         let words: Vec<VarLenUnicode> = words.iter().map(|word| unicode(word)).collect();
-        let attribute = at
-            .new_attr::<VarLenUnicode>()
-            .shape(words.len())
-            .create(name);
-        let written = attribute.and_then(|attribute| {
-            if words.is_empty() {
-                Ok(())
-            } else {
-                attribute.write_raw(&words)
-            }
-        });
+        let attribute = at.new_attr::<VarLenUnicode>().shape(words.len()).create(name);
+        let written =
+            attribute.and_then(|attribute| if words.is_empty() { Ok(()) } else { attribute.write_raw(&words) });
         self.sure(written, name)
     }
 
@@ -154,12 +137,7 @@ impl<'a> Sink<'a> {
     }
 
     /// A one-dimensional array without marks.
-    pub(super) fn bare<T: H5Type>(
-        &self,
-        parent: &Group,
-        name: &str,
-        values: &[T],
-    ) -> Result<Dataset> {
+    pub(super) fn bare<T: H5Type>(&self, parent: &Group, name: &str, values: &[T]) -> Result<Dataset> {
         let n = values.len();
         let dataset = self.dataset::<T>(parent, name, &[n], &[n.min(CHUNK)])?;
         if n > 0 {
@@ -184,11 +162,7 @@ impl<'a> Sink<'a> {
         bytes: &[u8],
     ) -> Result<()> {
         self.refuse_slash(name)?;
-        let dataset = parent
-            .new_dataset_builder()
-            .empty_as(kind.clone())
-            .shape(n)
-            .create(name);
+        let dataset = parent.new_dataset_builder().empty_as(kind.clone()).shape(n).create(name);
         let dataset = self.sure(dataset, name)?;
         self.sure(raw::write_bytes(&dataset, kind, bytes), name)?;
         self.mark(&dataset, "array", "0.2.0")
@@ -236,21 +210,14 @@ impl<'a> Sink<'a> {
 
     /// A sparse matrix.
     pub(super) fn csr(&self, parent: &Group, name: &str, matrix: &Csr<f32>) -> Result<()> {
-        let group =
-            self.sparse_group(parent, name, "csr_matrix", [matrix.n_rows, matrix.n_cols])?;
+        let group = self.sparse_group(parent, name, "csr_matrix", [matrix.n_rows, matrix.n_cols])?;
         self.bare(&group, "data", &matrix.data)?;
         self.indices(&group, "indices", &matrix.indices)?;
         self.indptr(&group, &matrix.indptr)
     }
 
     /// The group of a sparse matrix, without its arrays.
-    pub(super) fn sparse_group(
-        &self,
-        parent: &Group,
-        name: &str,
-        encoding: &str,
-        shape: [usize; 2],
-    ) -> Result<Group> {
+    pub(super) fn sparse_group(&self, parent: &Group, name: &str, encoding: &str, shape: [usize; 2]) -> Result<Group> {
         let group = self.group(parent, name, encoding, "0.1.0")?;
         #[allow(clippy::cast_possible_wrap)] // lengths of axes
         let shape = shape.map(|length| length as i64);
@@ -262,8 +229,7 @@ impl<'a> Sink<'a> {
 
     fn indices(&self, group: &Group, name: &str, indices: &[u32]) -> Result<()> {
         // scipy has signed indices only; ours count genes or cells.
-        let dataset =
-            self.dataset::<i32>(group, name, &[indices.len()], &[indices.len().min(CHUNK)])?;
+        let dataset = self.dataset::<i32>(group, name, &[indices.len()], &[indices.len().min(CHUNK)])?;
         if indices.is_empty() {
             return Ok(());
         }
@@ -290,11 +256,9 @@ impl<'a> Sink<'a> {
             Column::Int(values) => self.array(frame, name, values),
             Column::Bool(values) => self.array(frame, name, values),
             Column::Text(words) => self.texts(frame, name, words),
-            Column::Categorical {
-                codes,
-                categories,
-                ordered,
-            } => self.categorical(frame, name, codes, categories, *ordered),
+            Column::Categorical { codes, categories, ordered } => {
+                self.categorical(frame, name, codes, categories, *ordered)
+            }
         }
     }
 
@@ -316,16 +280,10 @@ impl<'a> Sink<'a> {
         let code = |code: &Option<u32>| code.map_or(-1, |at| at as i32);
         #[allow(clippy::cast_possible_truncation)] // the number of categories was looked at
         match categories.len() {
-            0..=127 => self.array::<i8>(
-                &group,
-                "codes",
-                &codes.iter().map(|at| code(at) as i8).collect::<Vec<_>>(),
-            ),
-            128..=32767 => self.array::<i16>(
-                &group,
-                "codes",
-                &codes.iter().map(|at| code(at) as i16).collect::<Vec<_>>(),
-            ),
+            0..=127 => self.array::<i8>(&group, "codes", &codes.iter().map(|at| code(at) as i8).collect::<Vec<_>>()),
+            128..=32767 => {
+                self.array::<i16>(&group, "codes", &codes.iter().map(|at| code(at) as i16).collect::<Vec<_>>())
+            }
             _ => self.array::<i32>(&group, "codes", &codes.iter().map(code).collect::<Vec<_>>()),
         }
     }

@@ -31,10 +31,7 @@ fn missing(root: &Group, place: &Place) -> crate::Error {
             "convert it: python -c \"import anndata; anndata.read_loom('IN.loom').write_h5ad('OUT.h5ad')\"",
         );
     }
-    place.damaged(format!(
-        "not found, so this is no AnnData file; at the top there are: {}",
-        quoted(&present)
-    ))
+    place.damaged(format!("not found, so this is no AnnData file; at the top there are: {}", quoted(&present)))
 }
 
 /// Names in quotes, a few of them.
@@ -43,11 +40,7 @@ pub(super) fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    let mut list: Vec<String> = names
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let mut list: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
     if names.len() > SHOWN {
         list.push(format!("and {} more", names.len() - SHOWN));
     }
@@ -64,10 +57,7 @@ fn read_group(group: &Group, place: &Place) -> Result<Frame> {
     let Some(index) = index else {
         return Err(index_place.damaged("the names of the rows are missing or cannot be read"));
     };
-    let mut frame = Frame {
-        index: names_of(&index),
-        columns: Vec::new(),
-    };
+    let mut frame = Frame { index: names_of(&index), columns: Vec::new() };
     for name in column_names(group, &index_name) {
         let Some(node) = Node::open(group, &name) else {
             continue;
@@ -75,11 +65,7 @@ fn read_group(group: &Group, place: &Place) -> Result<Frame> {
         let column_place = place.child(&name);
         if let Some(column) = read_column(group, &name, &node, &column_place)? {
             if column.len() != frame.index.len() {
-                return Err(column_place.damaged(format!(
-                    "{} values for {} rows",
-                    column.len(),
-                    frame.index.len()
-                )));
+                return Err(column_place.damaged(format!("{} values for {} rows", column.len(), frame.index.len())));
             }
             frame.columns.push((name, column));
         }
@@ -110,8 +96,7 @@ pub(super) fn column_names(group: &Group, index_name: &str) -> Vec<String> {
     });
     listed.unwrap_or_else(|| {
         let all = h5::members(group).into_iter();
-        all.filter(|name| name != index_name && name != LEGACY_CATEGORIES)
-            .collect()
+        all.filter(|name| name != index_name && name != LEGACY_CATEGORIES).collect()
     })
 }
 
@@ -135,12 +120,7 @@ pub(super) fn n_rows(root: &Group, key: &str, place: &Place) -> Result<usize> {
 }
 
 /// One column; `None` if its type is unknown to us.
-pub(super) fn read_column(
-    frame: &Group,
-    name: &str,
-    node: &Node,
-    place: &Place,
-) -> Result<Option<Column>> {
+pub(super) fn read_column(frame: &Group, name: &str, node: &Node, place: &Place) -> Result<Option<Column>> {
     match node {
         Node::Dataset(dataset) if dataset.ndim() != 1 => Ok(None),
         Node::Dataset(dataset) => match legacy_categories(frame, name, dataset) {
@@ -153,9 +133,7 @@ pub(super) fn read_column(
         },
         Node::Group(group) => match node.encoding().as_deref() {
             Some("categorical") => read_categorical(group, place).map(Some),
-            Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => {
-                read_nullable(group, place)
-            }
+            Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => read_nullable(group, place),
             _ => Ok(None),
         },
     }
@@ -168,11 +146,7 @@ pub(super) fn legacy_categories(frame: &Group, name: &str, column: &Dataset) -> 
     }
     let attribute = column.attr("categories").ok()?;
     let by_reference = || {
-        let reference = attribute
-            .read_raw::<ObjectReference1>()
-            .ok()?
-            .first()
-            .copied()?;
+        let reference = attribute.read_raw::<ObjectReference1>().ok()?.first().copied()?;
         match column.dereference(&reference).ok()? {
             ReferencedObject::Dataset(dataset) => Some(dataset),
             _ => None,
@@ -214,34 +188,23 @@ fn read_categorical(group: &Group, place: &Place) -> Result<Column> {
     let codes = h5::numbers::<i64>(&part(group, "codes", place)?, place)?;
     let labels = match Node::open(group, "categories") {
         Some(Node::Dataset(dataset)) => labels(&dataset, place)?,
-        Some(node @ Node::Group(_)) => {
-            read_column(group, "categories", &node, &place.child("categories"))?
-                .map(|column| column.to_labels())
-                .ok_or_else(|| place.damaged("the categories cannot be read"))?
-        }
+        Some(node @ Node::Group(_)) => read_column(group, "categories", &node, &place.child("categories"))?
+            .map(|column| column.to_labels())
+            .ok_or_else(|| place.damaged("the categories cannot be read"))?,
         None => return Err(place.damaged("the array `categories` is missing")),
     };
     categorical(&codes, labels, is_ordered(group), place)
 }
 
 /// A categorical column from codes, of which a negative one is a missing value.
-pub(super) fn categorical(
-    codes: &[i64],
-    categories: Vec<String>,
-    ordered: bool,
-    place: &Place,
-) -> Result<Column> {
+pub(super) fn categorical(codes: &[i64], categories: Vec<String>, ordered: bool, place: &Place) -> Result<Column> {
     let code = |&code: &i64| match u32::try_from(code) {
         Ok(at) if (at as usize) < categories.len() => Ok(Some(at)),
         Err(_) if code < 0 => Ok(None),
         _ => Err(place.damaged(format!("code {code} with {} categories", categories.len()))),
     };
     let codes = codes.iter().map(code).collect::<Result<_>>()?;
-    Ok(Column::Categorical {
-        codes,
-        categories,
-        ordered,
-    })
+    Ok(Column::Categorical { codes, categories, ordered })
 }
 
 /// Labels of any type as words, numbers as Python prints them.
@@ -250,10 +213,7 @@ fn labels(dataset: &Dataset, place: &Place) -> Result<Vec<String>> {
         Some(Column::Text(words)) => words,
         Some(Column::Int(values)) => values.iter().map(ToString::to_string).collect(),
         Some(Column::Float(values)) => values.iter().map(|value| format!("{value:?}")).collect(),
-        Some(Column::Bool(values)) => values
-            .iter()
-            .map(|&value| python_bool(value).to_owned())
-            .collect(),
+        Some(Column::Bool(values)) => values.iter().map(|&value| python_bool(value).to_owned()).collect(),
         _ => return Err(place.damaged("the categories are neither words nor numbers")),
     })
 }
@@ -269,11 +229,7 @@ fn read_nullable(group: &Group, place: &Place) -> Result<Option<Column>> {
         return Ok(None);
     };
     if values.len() != mask.len() {
-        return Err(place.damaged(format!(
-            "{} values but a mask of {}",
-            values.len(),
-            mask.len()
-        )));
+        return Err(place.damaged(format!("{} values but a mask of {}", values.len(), mask.len())));
     }
     if !mask.contains(&true) {
         return Ok(Some(values));
@@ -281,24 +237,13 @@ fn read_nullable(group: &Group, place: &Place) -> Result<Option<Column>> {
     Ok(Some(match values {
         #[allow(clippy::cast_precision_loss)] // columns count things: far below 2^52
         Column::Int(values) => Column::Float(
-            values
-                .iter()
-                .zip(&mask)
-                .map(|(&value, &missing)| if missing { f64::NAN } else { value as f64 })
-                .collect(),
+            values.iter().zip(&mask).map(|(&value, &missing)| if missing { f64::NAN } else { value as f64 }).collect(),
         ),
         Column::Float(values) => Column::Float(
-            values
-                .iter()
-                .zip(&mask)
-                .map(|(&value, &missing)| if missing { f64::NAN } else { value })
-                .collect(),
+            values.iter().zip(&mask).map(|(&value, &missing)| if missing { f64::NAN } else { value }).collect(),
         ),
         Column::Bool(values) => {
-            let words: Vec<_> = values
-                .iter()
-                .map(|&value| python_bool(value).to_owned())
-                .collect();
+            let words: Vec<_> = values.iter().map(|&value| python_bool(value).to_owned()).collect();
             masked_words(&words, &mask)
         }
         Column::Text(words) => masked_words(&words, &mask),
@@ -318,9 +263,7 @@ fn masked_words(words: &[String], mask: &[bool]) -> Column {
     };
     let codes = words.iter().zip(mask);
     Column::Categorical {
-        codes: codes
-            .map(|(word, &missing)| if missing { None } else { position(word) })
-            .collect(),
+        codes: codes.map(|(word, &missing)| if missing { None } else { position(word) }).collect(),
         categories: categories.clone(),
         ordered: false,
     }

@@ -135,30 +135,19 @@ pub(super) fn open(path: &Path) -> Result<File> {
 fn has_signature(path: &Path) -> std::io::Result<bool> {
     const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
     let mut start = Vec::new();
-    fs::File::open(path)?
-        .take(8192 + 8)
-        .read_to_end(&mut start)?;
+    fs::File::open(path)?.take(8192 + 8).read_to_end(&mut start)?;
     let offsets = [0, 512, 1024, 2048, 4096, 8192];
-    Ok(offsets
-        .iter()
-        .any(|&at| start.get(at..at + 8) == Some(SIGNATURE)))
+    Ok(offsets.iter().any(|&at| start.get(at..at + 8) == Some(SIGNATURE)))
 }
 
 fn not_hdf5(path: &Path, place: &Place) -> Error {
-    let extension = path
-        .extension()
-        .and_then(|end| end.to_str())
-        .unwrap_or_default();
+    let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
     let hint = match extension {
         "csv" | "tsv" | "txt" | "mtx" => {
             "tables are read by anndata or scanpy in Python, which write .h5ad with write_h5ad; layers spliced and unspliced are needed"
         }
-        "rds" | "rda" | "RData" => {
-            "R objects are converted to .h5ad by zellkonverter or SeuratDisk"
-        }
-        _ => {
-            "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size"
-        }
+        "rds" | "rda" | "RData" => "R objects are converted to .h5ad by zellkonverter or SeuratDisk",
+        _ => "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size",
     };
     place.error("this is not an HDF5 file", hint)
 }
@@ -177,9 +166,7 @@ pub(super) fn attr_text(at: &Location, name: &str) -> Option<String> {
 /// The whole numbers of an attribute; `None` if it is absent or holds none.
 pub(super) fn attr_ints(at: &Location, name: &str) -> Option<Vec<i64>> {
     let attribute = at.attr(name).ok()?;
-    matches!(kind(&attribute), Kind::Int | Kind::Bool)
-        .then(|| attribute.read_raw::<i64>().ok())
-        .flatten()
+    matches!(kind(&attribute), Kind::Int | Kind::Bool).then(|| attribute.read_raw::<i64>().ok()).flatten()
 }
 
 /// A scalar number under `name`, if there is one.
@@ -197,9 +184,7 @@ pub(super) fn word(parent: &Group, name: &str) -> Option<String> {
     let Node::Dataset(dataset) = Node::open(parent, name)? else {
         return None;
     };
-    (dataset.size() == 1)
-        .then(|| texts(&dataset).ok()?.into_iter().next())
-        .flatten()
+    (dataset.size() == 1).then(|| texts(&dataset).ok()?.into_iter().next()).flatten()
 }
 
 /// All words of a dataset or attribute of any string type, in C order; bytes that are not UTF-8 become `�`.
@@ -226,10 +211,7 @@ pub(super) fn texts(source: &Container) -> hdf5::Result<Vec<String>> {
 /// Words of a fixed number of bytes, padded with zeros.
 pub(super) fn split_fixed(bytes: &[u8], width: usize) -> Vec<String> {
     let trim = |word: &[u8]| {
-        let end = word
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
+        let end = word.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         String::from_utf8_lossy(&word[..end]).into_owned()
     };
     bytes.chunks_exact(width.max(1)).map(trim).collect()
@@ -239,9 +221,7 @@ pub(super) fn split_fixed(bytes: &[u8], width: usize) -> Vec<String> {
 pub(super) fn values<T: H5Type>(source: &Container) -> hdf5::Result<Vec<T>> {
     let n_values = source.space()?.size();
     // Damaged files can claim any size; asking first turns an abort into an error.
-    Vec::<T>::new()
-        .try_reserve_exact(n_values)
-        .map_err(|error| hdf5::Error::from(error.to_string()))?;
+    Vec::<T>::new().try_reserve_exact(n_values).map_err(|error| hdf5::Error::from(error.to_string()))?;
     if n_values == 0 {
         return Ok(Vec::new());
     }
@@ -252,9 +232,6 @@ pub(super) fn values<T: H5Type>(source: &Container) -> hdf5::Result<Vec<T>> {
 pub(super) fn numbers<T: H5Type>(dataset: &Dataset, place: &Place) -> Result<Vec<T>> {
     match kind(dataset) {
         Kind::Float | Kind::Int | Kind::Bool => values(dataset).at(place),
-        _ => Err(place.damaged(format!(
-            "numbers were expected, found {}",
-            dtype_name(dataset)
-        ))),
+        _ => Err(place.damaged(format!("numbers were expected, found {}", dtype_name(dataset)))),
     }
 }

@@ -51,10 +51,7 @@ pub struct InputConfig {
 
 impl Default for InputConfig {
     fn default() -> Self {
-        Self {
-            spliced: keys::SPLICED.to_owned(),
-            unspliced: keys::UNSPLICED.to_owned(),
-        }
+        Self { spliced: keys::SPLICED.to_owned(), unspliced: keys::UNSPLICED.to_owned() }
     }
 }
 
@@ -83,10 +80,7 @@ pub struct OutputConfig {
 
 impl Default for OutputConfig {
     fn default() -> Self {
-        Self {
-            genes: GenesWritten::Auto,
-            compression: 4,
-        }
+        Self { genes: GenesWritten::Auto, compression: 4 }
     }
 }
 
@@ -96,12 +90,7 @@ impl OutputConfig {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting).
     pub fn validate(&self) -> Result<()> {
-        require(
-            self.compression <= 9,
-            "output.compression",
-            self.compression,
-            "must be a gzip level, 0 to 9",
-        )
+        require(self.compression <= 9, "output.compression", self.compression, "must be a gzip level, 0 to 9")
     }
 }
 

@@ -41,28 +41,13 @@ pub(super) fn read(root: &Group, n_obs: usize, place: &Place) -> Result<Option<N
     // a small count; `as` saturates
     let n_neighbors = match recorded {
         Some(number) if number >= 1.0 => number as usize,
-        _ => {
-            1 + longest_row(&distances).max(if distances.nnz() == 0 {
-                longest_row(&connectivities)
-            } else {
-                0
-            })
-        }
+        _ => 1 + longest_row(&distances).max(if distances.nnz() == 0 { longest_row(&connectivities) } else { 0 }),
     };
-    Ok(Some(Neighbors {
-        connectivities,
-        distances,
-        n_neighbors,
-    }))
+    Ok(Some(Neighbors { connectivities, distances, n_neighbors }))
 }
 
 fn longest_row(graph: &Csr<f32>) -> usize {
-    graph
-        .indptr
-        .windows(2)
-        .map(|ends| ends[1] - ends[0])
-        .max()
-        .unwrap_or(0)
+    graph.indptr.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0)
 }
 
 fn find(
@@ -73,9 +58,7 @@ fn find(
     n_obs: usize,
     place: &Place,
 ) -> Result<Option<Csr<f32>>> {
-    let name = record
-        .and_then(|record| h5::word(record, key))
-        .unwrap_or_else(|| usual.to_owned());
+    let name = record.and_then(|record| h5::word(record, key)).unwrap_or_else(|| usual.to_owned());
     let in_obsp = match Node::open(root, "obsp") {
         Some(Node::Group(obsp)) => Node::open(&obsp, &name),
         _ => None,

@@ -1,5 +1,7 @@
 //! The one place that hands memory to HDF5 by address: values whose type is known only from the file.
 
+#![allow(unsafe_code)] // HDF5 is a C library: addresses and lengths are checked here
+
 use std::ffi::c_void;
 use std::ops::Range;
 
@@ -18,9 +20,7 @@ use hdf5_sys::h5s::H5S_ALL;
 pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::Result<Vec<u8>> {
     let (kind, length) = prepare(source, memory)?;
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(length)
-        .map_err(|error| hdf5::Error::from(error.to_string()))?;
+    bytes.try_reserve_exact(length).map_err(|error| hdf5::Error::from(error.to_string()))?;
     bytes.resize(length, 0_u8);
     if length == 0 {
         return Ok(bytes);
@@ -32,14 +32,7 @@ pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::R
         if H5Iget_type(source.id()) == H5I_type_t::H5I_ATTR {
             H5Aread(source.id(), kind.id(), address)
         } else {
-            H5Dread(
-                source.id(),
-                kind.id(),
-                H5S_ALL,
-                H5S_ALL,
-                H5P_DEFAULT,
-                address,
-            )
+            H5Dread(source.id(), kind.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, address)
         }
     });
     check(status)?;
@@ -50,11 +43,7 @@ pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::R
 ///
 /// # Errors
 /// HDF5's, and if `memory` holds addresses or `bytes` has another length than `target`.
-pub(super) fn write_bytes(
-    target: &Container,
-    memory: &TypeDescriptor,
-    bytes: &[u8],
-) -> hdf5::Result<()> {
+pub(super) fn write_bytes(target: &Container, memory: &TypeDescriptor, bytes: &[u8]) -> hdf5::Result<()> {
     let (kind, length) = prepare(target, memory)?;
     if bytes.len() != length {
         return Err(format!("{} bytes for {length}", bytes.len()).into());
@@ -68,14 +57,7 @@ pub(super) fn write_bytes(
         if H5Iget_type(target.id()) == H5I_type_t::H5I_ATTR {
             H5Awrite(target.id(), kind.id(), address)
         } else {
-            H5Dwrite(
-                target.id(),
-                kind.id(),
-                H5S_ALL,
-                H5S_ALL,
-                H5P_DEFAULT,
-                address,
-            )
+            H5Dwrite(target.id(), kind.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, address)
         }
     });
     check(status)
@@ -95,16 +77,8 @@ pub(super) fn write_rows(target: &Dataset, rows: Range<usize>, values: &[f32]) -
     }
     let address: *const c_void = values.as_ptr().cast();
     // SAFETY: `values` has as many values of `kind` as `memory` has places; all ids are alive; `sync` holds the lock.
-    let status = hdf5::sync::sync(|| unsafe {
-        H5Dwrite(
-            target.id(),
-            kind.id(),
-            memory.id(),
-            part.id(),
-            H5P_DEFAULT,
-            address,
-        )
-    });
+    let status =
+        hdf5::sync::sync(|| unsafe { H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address) });
     check(status)
 }
 
@@ -114,9 +88,7 @@ fn prepare(container: &Container, memory: &TypeDescriptor) -> hdf5::Result<(Data
     }
     let kind = Datatype::from_descriptor(memory)?;
     let n_values = container.space()?.size();
-    let length = n_values
-        .checked_mul(kind.size())
-        .ok_or("more values than memory can hold")?;
+    let length = n_values.checked_mul(kind.size()).ok_or("more values than memory can hold")?;
     Ok((kind, length))
 }
 
@@ -128,9 +100,7 @@ pub(super) fn holds_addresses(kind: &TypeDescriptor) -> bool {
         | TypeDescriptor::VarLenUnicode
         | TypeDescriptor::Reference(_) => true,
         TypeDescriptor::FixedArray(inner, _) => holds_addresses(inner),
-        TypeDescriptor::Compound(record) => {
-            record.fields.iter().any(|field| holds_addresses(&field.ty))
-        }
+        TypeDescriptor::Compound(record) => record.fields.iter().any(|field| holds_addresses(&field.ty)),
         _ => false,
     }
 }

@@ -49,12 +49,7 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
 }
 
 /// Opens `layers[name]`. `setting` is the key under `[input]` that gave the name, if one did.
-pub(super) fn layer<'a>(
-    file: &File,
-    name: &str,
-    setting: Option<&str>,
-    place: &Place<'a>,
-) -> Result<Matrix<'a>> {
+pub(super) fn layer<'a>(file: &File, name: &str, setting: Option<&str>, place: &Place<'a>) -> Result<Matrix<'a>> {
     let layer_place = place.child("layers").child(name);
     let layers = match Node::open(file, "layers") {
         Some(Node::Group(group)) => Some(group),
@@ -64,23 +59,11 @@ pub(super) fn layer<'a>(
         return Matrix::open(&node, layer_place);
     }
     let present = layers.map_or_else(Vec::new, |group| h5::members(&group));
-    let hint = setting.map_or_else(String::new, |key| {
-        format!("name the layers under [input]: --set input.{key}=NAME")
-    });
-    Err(layer_place.error(
-        format!("not found; layers present: {}", quoted(&present)),
-        hint,
-    ))
+    let hint = setting.map_or_else(String::new, |key| format!("name the layers under [input]: --set input.{key}=NAME"));
+    Err(layer_place.error(format!("not found; layers present: {}", quoted(&present)), hint))
 }
 
-fn counts_layer(
-    file: &File,
-    setting: &str,
-    name: &str,
-    obs: &Frame,
-    var: &Frame,
-    place: &Place,
-) -> Result<Csr<f32>> {
+fn counts_layer(file: &File, setting: &str, name: &str, obs: &Frame, var: &Frame, place: &Place) -> Result<Csr<f32>> {
     let stored = layer(file, name, Some(setting), place)?;
     stored.require_shape(obs.index.len(), var.index.len())?;
     let counts = stored.to_csr()?;
@@ -88,12 +71,7 @@ fn counts_layer(
     Ok(counts)
 }
 
-fn main_matrix(
-    file: &File,
-    n_obs: usize,
-    n_vars: usize,
-    place: &Place,
-) -> Result<Option<Csr<f32>>> {
+fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<Csr<f32>>> {
     let Some(node) = Node::open(file, "X") else {
         return Ok(None);
     };
@@ -105,12 +83,7 @@ fn main_matrix(
     stored.to_csr().map(Some)
 }
 
-fn moments(
-    file: &File,
-    n_obs: usize,
-    n_vars: usize,
-    place: &Place,
-) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+fn moments(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
     let Some(Node::Group(layers)) = Node::open(file, "layers") else {
         return Ok(None);
     };
@@ -129,9 +102,7 @@ fn moments(
 fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
     let found = match Node::open(file, "obsm") {
         Some(Node::Group(group)) => embeddings_of(&group, place)?,
-        Some(Node::Dataset(dataset)) if h5::kind(&dataset) == Kind::Record => {
-            record::read_arrays(&dataset, place)?
-        }
+        Some(Node::Dataset(dataset)) if h5::kind(&dataset) == Kind::Record => record::read_arrays(&dataset, place)?,
         _ => Vec::new(),
     };
     for (name, array) in &found {
@@ -225,27 +196,12 @@ fn dictionary(group: &Group, place: &Place) -> Result<serde_json::Map<String, se
 fn value(dataset: &hdf5::Dataset, place: &Place) -> Result<Option<serde_json::Value>> {
     use serde_json::Value;
     let values: Vec<Value> = match h5::kind(dataset) {
-        Kind::Text => h5::texts(dataset)
-            .at(place)?
-            .into_iter()
-            .map(Value::from)
-            .collect(),
-        Kind::Int => h5::values::<i64>(dataset)
-            .at(place)?
-            .into_iter()
-            .map(Value::from)
-            .collect(),
-        Kind::Float => h5::values::<f64>(dataset)
-            .at(place)?
-            .into_iter()
-            .map(Value::from)
-            .collect(),
+        Kind::Text => h5::texts(dataset).at(place)?.into_iter().map(Value::from).collect(),
+        Kind::Int => h5::values::<i64>(dataset).at(place)?.into_iter().map(Value::from).collect(),
+        Kind::Float => h5::values::<f64>(dataset).at(place)?.into_iter().map(Value::from).collect(),
         Kind::Bool => {
             let flags = h5::values::<u8>(dataset).at(place)?;
-            flags
-                .into_iter()
-                .map(|flag| Value::from(flag != 0))
-                .collect()
+            flags.into_iter().map(|flag| Value::from(flag != 0)).collect()
         }
         Kind::Record | Kind::Other => return Ok(None),
     };

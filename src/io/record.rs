@@ -26,52 +26,31 @@ impl Table {
         let Ok(TypeDescriptor::Compound(stored)) = descriptor else {
             return Err(place.error("neither a data frame nor a table of records", CONVERT));
         };
-        let readable = stored
-            .fields
-            .into_iter()
-            .filter(|field| !raw::holds_addresses(&field.ty));
-        let table = CompoundType {
-            fields: readable.collect(),
-            size: 0,
-        };
+        let readable = stored.fields.into_iter().filter(|field| !raw::holds_addresses(&field.ty));
+        let table = CompoundType { fields: readable.collect(), size: 0 };
         if table.fields.is_empty() {
             return Err(place.error("the records hold nothing that can be read", CONVERT));
         }
         let packed = table.to_packed_repr();
-        let bytes =
-            raw::read_bytes(dataset, &TypeDescriptor::Compound(packed.clone())).at(place)?;
-        Ok(Self {
-            fields: packed.fields,
-            record: packed.size,
-            bytes,
-        })
+        let bytes = raw::read_bytes(dataset, &TypeDescriptor::Compound(packed.clone())).at(place)?;
+        Ok(Self { fields: packed.fields, record: packed.size, bytes })
     }
 
     /// The bytes of one field, record after record.
     fn field(&self, field: &CompoundField) -> impl Iterator<Item = &[u8]> {
         let range = field.offset..field.offset + field.ty.size();
-        self.bytes
-            .chunks_exact(self.record)
-            .map(move |record| &record[range.clone()])
+        self.bytes.chunks_exact(self.record).map(move |record| &record[range.clone()])
     }
 
     fn column(&self, field: &CompoundField) -> Option<Column> {
         Some(match &field.ty {
-            TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => Column::Int(
-                self.field(field)
-                    .map(|bytes| int(bytes, &field.ty))
-                    .collect(),
-            ),
-            TypeDescriptor::Float(_) => Column::Float(self.field(field).map(float).collect()),
-            TypeDescriptor::Boolean => {
-                Column::Bool(self.field(field).map(|bytes| bytes != [0]).collect())
+            TypeDescriptor::Integer(_) | TypeDescriptor::Unsigned(_) => {
+                Column::Int(self.field(field).map(|bytes| int(bytes, &field.ty)).collect())
             }
+            TypeDescriptor::Float(_) => Column::Float(self.field(field).map(float).collect()),
+            TypeDescriptor::Boolean => Column::Bool(self.field(field).map(|bytes| bytes != [0]).collect()),
             TypeDescriptor::FixedAscii(width) | TypeDescriptor::FixedUnicode(width) => {
-                Column::Text(
-                    self.field(field)
-                        .flat_map(|bytes| h5::split_fixed(bytes, *width))
-                        .collect(),
-                )
+                Column::Text(self.field(field).flat_map(|bytes| h5::split_fixed(bytes, *width)).collect())
             }
             _ => return None,
         })
@@ -81,19 +60,13 @@ impl Table {
 fn float(bytes: &[u8]) -> f64 {
     match bytes.try_into() {
         Ok(wide) => f64::from_ne_bytes(wide),
-        Err(_) => bytes
-            .try_into()
-            .map_or(f64::NAN, |narrow| f64::from(f32::from_ne_bytes(narrow))),
+        Err(_) => bytes.try_into().map_or(f64::NAN, |narrow| f64::from(f32::from_ne_bytes(narrow))),
     }
 }
 
 fn int(bytes: &[u8], kind: &TypeDescriptor) -> i64 {
     let mut wide = [0_u8; 8];
-    let native_start = if cfg!(target_endian = "big") {
-        8 - bytes.len()
-    } else {
-        0
-    };
+    let native_start = if cfg!(target_endian = "big") { 8 - bytes.len() } else { 0 };
     wide[native_start..native_start + bytes.len()].copy_from_slice(bytes);
     let unsigned = u64::from_ne_bytes(wide);
     match kind {
@@ -122,25 +95,17 @@ pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Resu
     let table = Table::read(dataset, place)?;
     let field_called = |name: &str| table.fields.iter().find(|field| field.name == name);
     let row_names = field_called("index").or_else(|| field_called("_index"));
-    let Some((index, names)) = row_names.and_then(|field| Some((field, table.column(field)?)))
-    else {
-        return Err(place.error(
-            "the records have no field `index` that can be read",
-            CONVERT,
-        ));
+    let Some((index, names)) = row_names.and_then(|field| Some((field, table.column(field)?))) else {
+        return Err(place.error("the records have no field `index` that can be read", CONVERT));
     };
-    let mut frame = Frame {
-        index: names.to_labels(),
-        columns: Vec::new(),
-    };
+    let mut frame = Frame { index: names.to_labels(), columns: Vec::new() };
     for field in table.fields.iter().filter(|field| field.name != index.name) {
         let Some(column) = table.column(field) else {
             continue;
         };
         let column = match (&column, labels(root, &field.name)) {
             (Column::Int(codes), Some(labels)) => {
-                frame::categorical(codes, labels, false, &place.child(&field.name))
-                    .unwrap_or(column)
+                frame::categorical(codes, labels, false, &place.child(&field.name)).unwrap_or(column)
             }
             _ => column,
         };
@@ -151,10 +116,7 @@ pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Resu
 
 /// The fields that hold numbers or truth values, each with its type and its bytes, so that they can be written
 /// elsewhere as they are.
-pub(super) fn numeric_fields(
-    dataset: &Dataset,
-    place: &Place,
-) -> Result<Vec<(String, TypeDescriptor, Vec<u8>)>> {
+pub(super) fn numeric_fields(dataset: &Dataset, place: &Place) -> Result<Vec<(String, TypeDescriptor, Vec<u8>)>> {
     let table = Table::read(dataset, place)?;
     let numeric = table.fields.iter().filter(|field| {
         use TypeDescriptor::{Boolean, Float, Integer, Unsigned};
@@ -201,14 +163,9 @@ pub(super) fn read_arrays(dataset: &Dataset, place: &Place) -> Result<Vec<(Strin
         #[allow(clippy::cast_possible_truncation)] // embeddings are kept in single precision
         let narrow = |bytes: &[u8]| float(bytes) as f32;
         let rows = table.field(field);
-        let values = rows
-            .flat_map(|row| row.chunks_exact(width).map(narrow))
-            .collect();
+        let values = rows.flat_map(|row| row.chunks_exact(width).map(narrow)).collect();
         let array = Array2::from_shape_vec((n_rows, n_dims), values);
-        arrays.push((
-            field.name.clone(),
-            array.map_err(|error| place.damaged(error.to_string()))?,
-        ));
+        arrays.push((field.name.clone(), array.map_err(|error| place.damaged(error.to_string()))?));
     }
     Ok(arrays)
 }

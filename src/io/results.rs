@@ -49,10 +49,7 @@ impl<'a> Results<'a> {
         let mut results = Self {
             var: genes(&fit.genes),
             obs: cells(fit),
-            uns: vec![(
-                keys::VELOCITY_PARAMS.to_owned(),
-                velocity_params(fit, params),
-            )],
+            uns: vec![(keys::VELOCITY_PARAMS.to_owned(), velocity_params(fit, params))],
             ..Self::default()
         };
         let layers = [
@@ -67,15 +64,11 @@ impl<'a> Results<'a> {
         ];
         for (key, matrix) in layers {
             if let Some(matrix) = matrix {
-                results
-                    .layers
-                    .push((key.to_owned(), Layer::Dense(matrix.view())));
+                results.layers.push((key.to_owned(), Layer::Dense(matrix.view())));
             }
         }
-        let coordinates = [
-            (keys::latent(&fit.model), fit.latent.as_ref()),
-            (keys::latent_std(&fit.model), fit.latent_std.as_ref()),
-        ];
+        let coordinates =
+            [(keys::latent(&fit.model), fit.latent.as_ref()), (keys::latent_std(&fit.model), fit.latent_std.as_ref())];
         for (key, matrix) in coordinates {
             if let Some(matrix) = matrix {
                 results.obsm.push((key, matrix.view()));
@@ -91,17 +84,12 @@ impl<'a> Results<'a> {
     fn add_graph(&mut self, data: &'a Dataset) {
         let graph = &data.neighbors;
         self.obsm.push((keys::X_PCA.to_owned(), data.pca.view()));
-        self.obsp
-            .push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
-        self.obsp
-            .push((keys::DISTANCES.to_owned(), &graph.distances));
+        self.obsp.push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
+        self.obsp.push((keys::DISTANCES.to_owned(), &graph.distances));
         let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));
         #[allow(clippy::cast_possible_wrap)] // tens of neighbours
         let params = vec![
-            (
-                keys::N_NEIGHBORS.to_owned(),
-                Uns::Int(graph.n_neighbors as i64),
-            ),
+            (keys::N_NEIGHBORS.to_owned(), Uns::Int(graph.n_neighbors as i64)),
             text("method", "umap"),
             text("metric", "euclidean"),
         ];
@@ -110,8 +98,7 @@ impl<'a> Results<'a> {
             text(keys::DISTANCES_KEY, keys::DISTANCES),
             (keys::PARAMS.to_owned(), Uns::Dict(params)),
         ];
-        self.uns
-            .push((keys::NEIGHBORS.to_owned(), Uns::Dict(record)));
+        self.uns.push((keys::NEIGHBORS.to_owned(), Uns::Dict(record)));
     }
 
     /// Fails unless every element runs over `n_obs` cells and `n_vars` kept genes.
@@ -121,11 +108,7 @@ impl<'a> Results<'a> {
                 return Ok(());
             }
             let (wanted, found) = (wanted.to_vec(), found.to_vec());
-            Err(Error::Shape {
-                what,
-                wanted,
-                found,
-            })
+            Err(Error::Shape { what, wanted, found })
         };
         for (key, layer) in &self.layers {
             let found = match layer {
@@ -141,18 +124,10 @@ impl<'a> Results<'a> {
             shape(format!("var[{key:?}]"), &[n_vars], &[column.len()])?;
         }
         for (key, matrix) in &self.obsm {
-            shape(
-                format!("obsm[{key:?}]"),
-                &[n_obs, matrix.ncols()],
-                &[matrix.nrows(), matrix.ncols()],
-            )?;
+            shape(format!("obsm[{key:?}]"), &[n_obs, matrix.ncols()], &[matrix.nrows(), matrix.ncols()])?;
         }
         for (key, graph) in &self.obsp {
-            shape(
-                format!("obsp[{key:?}]"),
-                &[n_obs, n_obs],
-                &[graph.n_rows, graph.n_cols],
-            )?;
+            shape(format!("obsp[{key:?}]"), &[n_obs, n_obs], &[graph.n_rows, graph.n_cols])?;
         }
         Ok(())
     }
@@ -166,8 +141,7 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
     ];
     let mut columns = float_columns(&numbers);
     if let Some(split) = &fit.split {
-        let known =
-            |&part: &u8| (usize::from(part) < keys::SPLITS.len()).then_some(u32::from(part));
+        let known = |&part: &u8| (usize::from(part) < keys::SPLITS.len()).then_some(u32::from(part));
         let column = Column::Categorical {
             codes: split.iter().map(known).collect(),
             categories: keys::SPLITS.map(str::to_owned).to_vec(),
@@ -197,10 +171,7 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
 }
 
 fn float_columns(named: &[(&str, Option<&Array1<f64>>)]) -> Vec<(String, Column)> {
-    named
-        .iter()
-        .filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec()))))
-        .collect()
+    named.iter().filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec())))).collect()
 }
 
 fn velocity_params(fit: &Fit, params: &Value) -> Uns {

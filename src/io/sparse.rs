@@ -23,23 +23,12 @@ pub(super) fn transpose(matrix: &Csr<f32>) -> Csr<f32> {
             *slot += 1;
         }
     }
-    Csr {
-        n_rows: matrix.n_cols,
-        n_cols: matrix.n_rows,
-        indptr,
-        indices,
-        data,
-    }
+    Csr { n_rows: matrix.n_cols, n_cols: matrix.n_rows, indptr, indices, data }
 }
 
 /// The same matrix with columns rising in every row; entries of the same column are added, as scipy does.
 pub(super) fn canonical(matrix: Csr<f32>) -> Csr<f32> {
-    let rises = |row: usize| {
-        matrix
-            .row(row)
-            .0
-            .is_sorted_by(|before, after| before < after)
-    };
+    let rises = |row: usize| matrix.row(row).0.is_sorted_by(|before, after| before < after);
     if (0..matrix.n_rows).all(rises) {
         return matrix;
     }
@@ -99,20 +88,8 @@ pub(super) fn without_diagonal(matrix: &Csr<f32>) -> Csr<f32> {
 mod tests {
     use super::*;
 
-    fn matrix(
-        n_rows: usize,
-        n_cols: usize,
-        indptr: &[usize],
-        indices: &[u32],
-        data: &[f32],
-    ) -> Csr<f32> {
-        Csr {
-            n_rows,
-            n_cols,
-            indptr: indptr.to_vec(),
-            indices: indices.to_vec(),
-            data: data.to_vec(),
-        }
+    fn matrix(n_rows: usize, n_cols: usize, indptr: &[usize], indices: &[u32], data: &[f32]) -> Csr<f32> {
+        Csr { n_rows, n_cols, indptr: indptr.to_vec(), indices: indices.to_vec(), data: data.to_vec() }
     }
 
     #[test]
@@ -132,9 +109,6 @@ mod tests {
     #[test]
     fn the_diagonal_can_be_left_out() {
         let loops = matrix(2, 2, &[0, 2, 3], &[0, 1, 1], &[1.0, 2.0, 3.0]);
-        assert_eq!(
-            without_diagonal(&loops),
-            matrix(2, 2, &[0, 1, 1], &[1], &[2.0])
-        );
+        assert_eq!(without_diagonal(&loops), matrix(2, 2, &[0, 1, 1], &[1], &[2.0]));
     }
 }

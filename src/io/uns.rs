@@ -41,10 +41,7 @@ impl Uns {
             },
             Value::String(word) => Self::Text(word.clone()),
             Value::Array(items) => {
-                let words: Option<Vec<_>> = items
-                    .iter()
-                    .map(|item| item.as_str().map(str::to_owned))
-                    .collect();
+                let words: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
                 let numbers = || items.iter().map(Value::as_f64).collect::<Option<Vec<_>>>();
                 match words {
                     Some(words) if !words.is_empty() => Self::Texts(words),
@@ -52,10 +49,7 @@ impl Uns {
                 }
             }
             Value::Object(members) => Self::Dict(
-                members
-                    .iter()
-                    .filter_map(|(key, value)| Some((key.clone(), Self::from_json(value)?)))
-                    .collect(),
+                members.iter().filter_map(|(key, value)| Some((key.clone(), Self::from_json(value)?))).collect(),
             ),
         })
     }
@@ -77,9 +71,7 @@ impl Sink<'_> {
             Uns::Csr(matrix) => self.csr(parent, name, matrix),
             Uns::Dict(members) => {
                 let group = self.group(parent, name, "dict", "0.1.0")?;
-                members
-                    .iter()
-                    .try_for_each(|(key, value)| self.uns(&group, key, value))
+                members.iter().try_for_each(|(key, value)| self.uns(&group, key, value))
             }
         }
     }

@@ -81,9 +81,7 @@ pub fn write_results(
         });
     }
     let kept = match config.genes {
-        GenesWritten::Auto if n_obs * n_vars * size_of::<f32>() > AUTO_LIMIT => {
-            GenesWritten::Fitted
-        }
+        GenesWritten::Auto if n_obs * n_vars * size_of::<f32>() > AUTO_LIMIT => GenesWritten::Fitted,
         GenesWritten::Auto => GenesWritten::All,
         chosen => chosen,
     };
@@ -95,13 +93,7 @@ pub fn write_results(
     let target = if kept == GenesWritten::Fitted {
         let target = create(&draft, &sink)?;
         let replaced: Vec<String> = results.layers.iter().map(|(key, _)| key.clone()).collect();
-        let mut cut = Cut {
-            sink,
-            genes,
-            n_vars,
-            skip: &replaced,
-            left_out: Vec::new(),
-        };
+        let mut cut = Cut { sink, genes, n_vars, skip: &replaced, left_out: Vec::new() };
         cut.file(&source, &target, &place)?;
         left_out = cut.left_out;
         target
@@ -110,25 +102,14 @@ pub fn write_results(
         sink.sure(File::open_rw(draft.path()), "the file")?
     };
     drop(source);
-    let genes = if kept == GenesWritten::Fitted {
-        Genes::Same
-    } else {
-        Genes::At { genes, n_vars }
-    };
+    let genes = if kept == GenesWritten::Fitted { Genes::Same } else { Genes::At { genes, n_vars } };
     Additions { sink, genes }.add(&target, &place, results)?;
     sink.close(target)?;
-    Ok(Written {
-        genes: kept,
-        n_vars: genes.n_vars(results).unwrap_or(n_vars),
-        bytes: draft.finish()?,
-        left_out,
-    })
+    Ok(Written { genes: kept, n_vars: genes.n_vars(results).unwrap_or(n_vars), bytes: draft.finish()?, left_out })
 }
 
 pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
-    let file = File::with_options()
-        .with_fcpl(|properties| properties.obj_track_times(false))
-        .create(draft.path());
+    let file = File::with_options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
 }
 
@@ -151,16 +132,7 @@ impl Additions<'_> {
         for (axis, columns) in [("obs", &results.obs), ("var", &results.var)] {
             let columns: Vec<(String, Column)> = columns
                 .iter()
-                .map(|(key, column)| {
-                    (
-                        key.clone(),
-                        if axis == "var" {
-                            self.widened(column)
-                        } else {
-                            column.clone()
-                        },
-                    )
-                })
+                .map(|(key, column)| (key.clone(), if axis == "var" { self.widened(column) } else { column.clone() }))
                 .collect();
             self.columns(file, axis, &columns, &input.child(axis))?;
         }
@@ -209,13 +181,7 @@ impl Additions<'_> {
     }
 
     /// Sets columns of a frame. A table of records becomes a frame.
-    fn columns(
-        &self,
-        file: &File,
-        axis: &str,
-        columns: &[(String, Column)],
-        place: &Place,
-    ) -> Result<()> {
+    fn columns(&self, file: &File, axis: &str, columns: &[(String, Column)], place: &Place) -> Result<()> {
         let group = match Node::open(file, axis) {
             Some(Node::Dataset(_)) => self.modern_frame(file, axis, place)?,
             _ => self.sink.sure(file.group(axis), axis)?,
@@ -242,13 +208,9 @@ impl Additions<'_> {
         let group = self.sink.sure(file.group(axis), axis)?;
         for (name, kind, bytes) in &numbers {
             // Numbers keep their type; labels are no numbers any more.
-            if matches!(
-                frame.get(name),
-                Some(Column::Int(_) | Column::Float(_) | Column::Bool(_))
-            ) {
+            if matches!(frame.get(name), Some(Column::Int(_) | Column::Float(_) | Column::Bool(_))) {
                 self.sink.remove(&group, name)?;
-                self.sink
-                    .array_as(&group, name, kind, frame.index.len(), bytes)?;
+                self.sink.array_as(&group, name, kind, frame.index.len(), bytes)?;
             }
         }
         // The labels are in the frame now; anndata would apply them a second time.
@@ -277,9 +239,7 @@ impl Additions<'_> {
             (Layer::Dense(matrix), Genes::At { genes, n_vars }) if genes.len() == n_vars => {
                 self.sink.dense(layers, key, *matrix)
             }
-            (Layer::Dense(matrix), Genes::At { genes, n_vars }) => {
-                self.scattered(layers, key, *matrix, genes, n_vars)
-            }
+            (Layer::Dense(matrix), Genes::At { genes, n_vars }) => self.scattered(layers, key, *matrix, genes, n_vars),
         }
     }
 
@@ -292,15 +252,14 @@ impl Additions<'_> {
         genes: &[usize],
         n_vars: usize,
     ) -> Result<()> {
-        self.sink
-            .rows(layers, key, [matrix.nrows(), n_vars], |rows, room| {
-                room.fill(f32::NAN);
-                for (row, wide) in rows.zip(room.chunks_exact_mut(n_vars)) {
-                    for (&gene, &value) in genes.iter().zip(matrix.row(row)) {
-                        wide[gene] = value;
-                    }
+        self.sink.rows(layers, key, [matrix.nrows(), n_vars], |rows, room| {
+            room.fill(f32::NAN);
+            for (row, wide) in rows.zip(room.chunks_exact_mut(n_vars)) {
+                for (&gene, &value) in genes.iter().zip(matrix.row(row)) {
+                    wide[gene] = value;
                 }
-            })
+            }
+        })
     }
 
     /// A column over the kept genes as one over the genes of the file: NaN, false, empty or missing elsewhere.
@@ -318,11 +277,7 @@ impl Additions<'_> {
             }
             Column::Bool(values) => Column::Bool(spread(values, genes, n_vars, false)),
             Column::Text(words) => Column::Text(spread(words, genes, n_vars, String::new())),
-            Column::Categorical {
-                codes,
-                categories,
-                ordered,
-            } => Column::Categorical {
+            Column::Categorical { codes, categories, ordered } => Column::Categorical {
                 codes: spread(codes, genes, n_vars, None),
                 categories: categories.clone(),
                 ordered: *ordered,

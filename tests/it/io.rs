@@ -6,9 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nascent::data::Column;
-use nascent::io::{
-    self, GenesWritten, InputConfig, NewFile, OutputConfig, read, read_layer, write, write_new,
-};
+use nascent::io::{self, GenesWritten, InputConfig, NewFile, OutputConfig, read, read_layer, write, write_new};
 use nascent::{Error, Result};
 use ndarray::s;
 use serde_json::json;
@@ -21,10 +19,7 @@ fn load(path: &Path) -> nascent::data::Counts {
 }
 
 fn config(genes: GenesWritten) -> OutputConfig {
-    OutputConfig {
-        genes,
-        ..OutputConfig::default()
-    }
+    OutputConfig { genes, ..OutputConfig::default() }
 }
 
 /// Writes `small` and a result over its genes 0 and 2.
@@ -33,17 +28,8 @@ fn written(folder: &TempDir, genes: GenesWritten) -> (std::path::PathBuf, io::Wr
     let output = folder.path().join("out.h5ad");
     write_new(&input, &small()).expect("a new file");
     let data = dataset(4, &[0, 2], 3, true);
-    let params =
-        json!({"seed": 1, "config": "[model]\nkind = \"x\"", "fit_scaling": true, "nothing": null});
-    let outcome = write(
-        &output,
-        &input,
-        &config(genes),
-        &data,
-        &full_fit(4, 2),
-        &params,
-    )
-    .expect("a result");
+    let params = json!({"seed": 1, "config": "[model]\nkind = \"x\"", "fit_scaling": true, "nothing": null});
+    let outcome = write(&output, &input, &config(genes), &data, &full_fit(4, 2), &params).expect("a result");
     (output, outcome)
 }
 
@@ -72,13 +58,7 @@ fn what_is_written_new_is_read_back() {
 fn shared_files_have_their_shapes_and_entries() {
     let golden = [
         ("pancreas.h5ad", 739, 7_192, 1_263_837, 563_203),
-        (
-            "dentategyrus_50obs_legacy_format.h5ad",
-            50,
-            13_913,
-            73_907,
-            11_915,
-        ),
+        ("dentategyrus_50obs_legacy_format.h5ad", 50, 13_913, 73_907, 11_915),
         ("dentategyrus_50obs.h5ad", 50, 13_913, 73_907, 11_915),
         ("dentategyrus_100obs.h5ad", 100, 13_913, 139_156, 21_353),
         ("pancreas_50obs.h5ad", 50, 27_998, 126_494, 42_367),
@@ -88,22 +68,14 @@ fn shared_files_have_their_shapes_and_entries() {
     for (name, n_obs, n_vars, spliced, unspliced) in golden {
         let Some(path) = shared(name) else { return };
         let counts = load(&path);
-        let found = (
-            counts.n_obs(),
-            counts.n_vars(),
-            counts.spliced.nnz(),
-            counts.unspliced.nnz(),
-        );
+        let found = (counts.n_obs(), counts.n_vars(), counts.spliced.nnz(), counts.unspliced.nnz());
         assert_eq!(found, (n_obs, n_vars, spliced, unspliced), "{name}");
     }
 }
 
 #[test]
 fn a_legacy_file_holds_what_its_modern_twin_holds() {
-    let names = [
-        "dentategyrus_50obs_legacy_format.h5ad",
-        "dentategyrus_50obs.h5ad",
-    ];
+    let names = ["dentategyrus_50obs_legacy_format.h5ad", "dentategyrus_50obs.h5ad"];
     let [Some(old), Some(new)] = names.map(shared) else {
         return;
     };
@@ -121,26 +93,15 @@ fn results_with_all_genes_are_nan_where_nothing_was_fitted() {
     assert_eq!((outcome.genes, outcome.n_vars), (GenesWritten::All, 3));
     assert_eq!(outcome.bytes, fs::metadata(&output).unwrap().len());
     let velocity = read_layer(&output, "velocity").unwrap();
-    assert_eq!(
-        velocity.slice(s![.., 0]),
-        (counting(4, 2) * -0.25).slice(s![.., 0])
-    );
-    assert_eq!(
-        velocity.slice(s![.., 2]),
-        (counting(4, 2) * -0.25).slice(s![.., 1])
-    );
+    assert_eq!(velocity.slice(s![.., 0]), (counting(4, 2) * -0.25).slice(s![.., 0]));
+    assert_eq!(velocity.slice(s![.., 2]), (counting(4, 2) * -0.25).slice(s![.., 1]));
     assert!(velocity.column(1).iter().all(|value| value.is_nan()));
 
     let var = io::read_var(&output).unwrap();
-    let Some(Column::Float(alpha)) = var.get("fit_alpha") else {
-        panic!("fit_alpha")
-    };
+    let Some(Column::Float(alpha)) = var.get("fit_alpha") else { panic!("fit_alpha") };
     assert_eq!((alpha[0], alpha[2]), (1.0, 2.0));
     assert!(alpha[1].is_nan());
-    assert_eq!(
-        var.get("velocity_genes"),
-        Some(&Column::Bool(vec![true, false, false]))
-    );
+    assert_eq!(var.get("velocity_genes"), Some(&Column::Bool(vec![true, false, false])));
     let counts = load(&output);
     let before = small();
     assert_eq!(counts.spliced, before.sparse_layers[0].1);
@@ -155,20 +116,11 @@ fn results_with_fitted_genes_cut_everything_else_to_them() {
     assert_eq!(outcome.left_out, Vec::<String>::new());
     let counts = load(&output);
     assert_eq!(counts.var.index, ["g1", "g3"]);
-    assert_eq!(
-        counts.var.get("symbol"),
-        small().var.select(&[0, 2]).get("symbol")
-    );
+    assert_eq!(counts.var.get("symbol"), small().var.select(&[0, 2]).get("symbol"));
     assert_eq!(counts.obs.columns[..5], small().obs.columns);
     let all = nascent::io::read_layer(&folder.path().join("in.h5ad"), "spliced").unwrap();
-    assert_eq!(
-        read_layer(&output, "spliced").unwrap(),
-        all.select(ndarray::Axis(1), &[0, 2])
-    );
-    assert_eq!(
-        read_layer(&output, "true_velocity").unwrap(),
-        counting(4, 3).select(ndarray::Axis(1), &[0, 2])
-    );
+    assert_eq!(read_layer(&output, "spliced").unwrap(), all.select(ndarray::Axis(1), &[0, 2]));
+    assert_eq!(read_layer(&output, "true_velocity").unwrap(), counting(4, 3).select(ndarray::Axis(1), &[0, 2]));
     assert_eq!(read_layer(&output, "fit_t").unwrap(), counting(4, 2) * 6.0);
 }
 
@@ -193,15 +145,7 @@ fn a_graph_from_the_file_is_left_as_it_is() {
     let again = folder.path().join("again.h5ad");
     let mut data = dataset(4, &[0, 1, 2], 3, false);
     data.neighbors.n_neighbors = 99;
-    write(
-        &again,
-        &first,
-        &config(GenesWritten::All),
-        &data,
-        &full_fit(4, 3),
-        &json!({}),
-    )
-    .unwrap();
+    write(&again, &first, &config(GenesWritten::All), &data, &full_fit(4, 3), &json!({})).unwrap();
     assert_eq!(load(&again).neighbors.expect("a graph").n_neighbors, 2);
 }
 
@@ -212,14 +156,8 @@ fn the_same_results_give_the_same_bytes_at_any_time() {
         let (one, _) = written(&first, genes);
         sleep(Duration::from_millis(1_100));
         let (two, _) = written(&second, genes);
-        assert!(
-            fs::read(first.path().join("in.h5ad")).unwrap()
-                == fs::read(second.path().join("in.h5ad")).unwrap()
-        );
-        assert!(
-            fs::read(one).unwrap() == fs::read(two).unwrap(),
-            "{genes:?}"
-        );
+        assert!(fs::read(first.path().join("in.h5ad")).unwrap() == fs::read(second.path().join("in.h5ad")).unwrap());
+        assert!(fs::read(one).unwrap() == fs::read(two).unwrap(), "{genes:?}");
     }
 }
 
@@ -230,14 +168,7 @@ fn the_output_may_be_the_input_and_does_not_grow() {
     let data = dataset(4, &[0, 2], 3, true);
     let mut sizes = vec![first.bytes];
     for _ in 0..3 {
-        let outcome = write(
-            &output,
-            &output,
-            &config(GenesWritten::All),
-            &data,
-            &full_fit(4, 2),
-            &json!({}),
-        );
+        let outcome = write(&output, &output, &config(GenesWritten::All), &data, &full_fit(4, 2), &json!({}));
         sizes.push(outcome.unwrap().bytes);
     }
     assert!(sizes[3] <= sizes[0] + sizes[0] / 4, "{sizes:?}");
@@ -246,9 +177,7 @@ fn the_output_may_be_the_input_and_does_not_grow() {
 
 fn entries(folder: &Path) -> Vec<String> {
     let all = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = all
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> = all.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -261,28 +190,15 @@ fn a_failed_write_leaves_nothing_behind() {
     let data = dataset(4, &[0, 2], 3, false);
     let fit = full_fit(4, 2);
     let attempt = |output: &Path, params: &serde_json::Value| {
-        write(
-            output,
-            &input,
-            &OutputConfig::default(),
-            &data,
-            &fit,
-            params,
-        )
+        write(output, &input, &OutputConfig::default(), &data, &fit, params)
     };
 
     let nowhere = folder.path().join("missing").join("out.h5ad");
-    assert!(matches!(
-        attempt(&nowhere, &json!({})),
-        Err(Error::File { .. })
-    ));
+    assert!(matches!(attempt(&nowhere, &json!({})), Err(Error::File { .. })));
     let folder_in_the_way = folder.path().join("folder.h5ad");
     fs::create_dir(&folder_in_the_way).unwrap();
     let error = attempt(&folder_in_the_way, &json!({})).unwrap_err();
-    assert!(
-        error.to_string().contains("a folder is in the way"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("a folder is in the way"), "{error}");
 
     // Fails half-way: all layers are written before the dictionary with the impossible key.
     let output = folder.path().join("out.h5ad");
@@ -290,10 +206,7 @@ fn a_failed_write_leaves_nothing_behind() {
     let error = attempt(&output, &json!({"a/b": 1})).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     assert_eq!(fs::read_to_string(&output).unwrap(), "what stood here");
-    assert_eq!(
-        entries(folder.path()),
-        ["folder.h5ad", "in.h5ad", "out.h5ad"]
-    );
+    assert_eq!(entries(folder.path()), ["folder.h5ad", "in.h5ad", "out.h5ad"]);
 }
 
 #[test]
@@ -302,16 +215,7 @@ fn results_of_another_shape_are_refused() -> Result<()> {
     let input = folder.path().join("in.h5ad");
     write_new(&input, &small())?;
     let output = folder.path().join("out.h5ad");
-    let attempt = |data: &_, fit: &_| {
-        write(
-            &output,
-            &input,
-            &OutputConfig::default(),
-            data,
-            fit,
-            &json!({}),
-        )
-    };
+    let attempt = |data: &_, fit: &_| write(&output, &input, &OutputConfig::default(), data, fit, &json!({}));
     let cases = [
         attempt(&dataset(4, &[0, 2], 3, false), &full_fit(4, 3)),
         attempt(&dataset(5, &[0, 2], 3, false), &full_fit(5, 2)),
@@ -335,20 +239,14 @@ fn a_file_without_columns_and_entries_is_written_and_read() {
     file.obs.columns.clear();
     file.var.columns.clear();
     let file = NewFile {
-        sparse_layers: vec![
-            ("spliced".to_owned(), blank.clone()),
-            ("unspliced".to_owned(), blank),
-        ],
+        sparse_layers: vec![("spliced".to_owned(), blank.clone()), ("unspliced".to_owned(), blank)],
         obs: file.obs,
         var: file.var,
         ..NewFile::default()
     };
     write_new(&path, &file).unwrap();
     let counts = load(&path);
-    assert_eq!(
-        (counts.n_obs(), counts.n_vars(), counts.spliced.nnz()),
-        (2, 2, 0)
-    );
+    assert_eq!((counts.n_obs(), counts.n_vars(), counts.spliced.nnz()), (2, 2, 0));
     assert!(counts.x.is_none() && counts.obsm.is_empty());
 }
 
@@ -367,13 +265,7 @@ fn settings_are_strict_and_complete() {
     assert_eq!(default, OutputConfig::default());
     assert!(toml::from_str::<OutputConfig>("gzip = 4").is_err());
     assert!(toml::from_str::<InputConfig>("splced = \"x\"").is_err());
-    let bad = OutputConfig {
-        compression: 10,
-        ..default
-    };
+    let bad = OutputConfig { compression: 10, ..default };
     let message = bad.validate().unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "output.compression = 10: must be a gzip level, 0 to 9"
-    );
+    assert_eq!(message, "output.compression = 10: must be a gzip level, 0 to 9");
 }

@@ -24,9 +24,7 @@ fn refused(change: impl FnOnce(&mut NewFile)) -> (String, String) {
     change(&mut file);
     write_new(&path, &file).unwrap();
     let (message, hint) = refusal(&path);
-    let message = message
-        .strip_prefix(&format!("{}: ", path.display()))
-        .map(str::to_owned);
+    let message = message.strip_prefix(&format!("{}: ", path.display())).map(str::to_owned);
     (message.expect("the message begins with the file"), hint)
 }
 
@@ -43,10 +41,7 @@ fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
 
 fn replace<T: hdf5::H5Type>(file: &hdf5::File, at: &str, values: &[T]) {
     file.unlink(at).unwrap();
-    file.new_dataset_builder()
-        .with_data(values)
-        .create(at)
-        .unwrap();
+    file.new_dataset_builder().with_data(values).create(at).unwrap();
 }
 
 #[test]
@@ -54,14 +49,8 @@ fn a_missing_layer_is_named_with_those_present() {
     let (message, hint) = refused(|file| {
         file.sparse_layers.remove(1);
     });
-    assert_eq!(
-        message,
-        r#"layers["unspliced"]: not found; layers present: "spliced", "true_velocity""#
-    );
-    assert_eq!(
-        hint,
-        "name the layers under [input]: --set input.unspliced=NAME"
-    );
+    assert_eq!(message, r#"layers["unspliced"]: not found; layers present: "spliced", "true_velocity""#);
+    assert_eq!(hint, "name the layers under [input]: --set input.unspliced=NAME");
 }
 
 #[test]
@@ -83,10 +72,7 @@ fn repeated_names_are_listed() {
     assert_eq!(message, r#"var: 1 gene names occur more than once: "g1""#);
     assert!(hint.contains("adata.var_names_make_unique()"), "{hint}");
     let (message, hint) = refused(|file| file.obs.index = words(&["c", "c", "d", "d"]));
-    assert_eq!(
-        message,
-        r#"obs: 2 cell names occur more than once: "c", "d""#
-    );
+    assert_eq!(message, r#"obs: 2 cell names occur more than once: "c", "d""#);
     assert!(hint.contains("adata.obs_names_make_unique()"), "{hint}");
 }
 
@@ -97,15 +83,9 @@ fn files_without_cells_or_genes_are_refused() {
             let kept: Vec<usize> = (0..n_obs).collect();
             let genes: Vec<usize> = (0..n_vars).collect();
             let blank = csr(&vec![[0.0_f32; 3].get(..n_vars).expect("at most 3"); n_obs]);
-            let blank = nascent::sparse::Csr {
-                n_cols: n_vars,
-                ..blank
-            };
+            let blank = nascent::sparse::Csr { n_cols: n_vars, ..blank };
             *file = NewFile {
-                sparse_layers: vec![
-                    ("spliced".to_owned(), blank.clone()),
-                    ("unspliced".to_owned(), blank),
-                ],
+                sparse_layers: vec![("spliced".to_owned(), blank.clone()), ("unspliced".to_owned(), blank)],
                 obs: file.obs.select(&kept),
                 var: file.var.select(&genes),
                 ..NewFile::default()
@@ -120,24 +100,13 @@ fn files_without_cells_or_genes_are_refused() {
 fn files_of_other_kinds_are_told_apart() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
-    assert!(
-        refusal(&at("nothing.h5ad"))
-            .0
-            .ends_with("file: no such file")
-    );
+    assert!(refusal(&at("nothing.h5ad")).0.ends_with("file: no such file"));
 
     fs::write(at("counts.csv"), "gene,c1\ng1,1\n").unwrap();
     let (message, hint) = refusal(&at("counts.csv"));
-    assert!(
-        message.ends_with("file: this is not an HDF5 file") && hint.contains("write_h5ad"),
-        "{message}: {hint}"
-    );
+    assert!(message.ends_with("file: this is not an HDF5 file") && hint.contains("write_h5ad"), "{message}: {hint}");
     fs::write(at("empty.h5ad"), "").unwrap();
-    assert!(
-        refusal(&at("empty.h5ad"))
-            .0
-            .ends_with("file: this is not an HDF5 file")
-    );
+    assert!(refusal(&at("empty.h5ad")).0.ends_with("file: this is not an HDF5 file"));
     fs::create_dir(at("store.zarr")).unwrap();
     assert!(refusal(&at("store.zarr")).1.contains("read_zarr"));
 
@@ -147,18 +116,11 @@ fn files_of_other_kinds_are_told_apart() {
     }
     loom.close().unwrap();
     let (message, hint) = refusal(&at("cells.loom"));
-    assert!(
-        message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("read_loom"),
-        "{message}"
-    );
+    assert!(message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("read_loom"), "{message}");
     let other = hdf5::File::create(at("other.h5")).unwrap();
     other.create_group("weights").unwrap();
     other.close().unwrap();
-    assert!(
-        refusal(&at("other.h5"))
-            .0
-            .ends_with(r#"at the top there are: "weights""#)
-    );
+    assert!(refusal(&at("other.h5")).0.ends_with(r#"at the top there are: "weights""#));
 }
 
 #[test]
@@ -172,13 +134,9 @@ fn sparse_matrices_that_contradict_themselves_are_refused() {
         ("indices", &[0, -1, 1, 0, 2], "index -1 is out of range"),
     ];
     for (part, values, problem) in cases {
-        let (_folder, path) =
-            edited(|file| replace(file, &format!("layers/spliced/{part}"), values));
+        let (_folder, path) = edited(|file| replace(file, &format!("layers/spliced/{part}"), values));
         let (message, _) = refusal(&path);
-        assert!(
-            message.contains(problem) && message.contains("layers[\"spliced\"]"),
-            "{message}"
-        );
+        assert!(message.contains(problem) && message.contains("layers[\"spliced\"]"), "{message}");
     }
     let (_folder, path) = edited(|file| replace(file, "layers/spliced/data", &[1.0_f32, 2.0]));
     assert!(refusal(&path).0.contains("2 values but 5 indices"));
@@ -191,36 +149,16 @@ fn shapes_and_lengths_must_agree() {
     let (_folder, path) = edited(|file| {
         file.unlink("layers/spliced").unwrap();
         let values = ndarray::Array2::<f32>::zeros((3, 3));
-        let dataset = file
-            .new_dataset::<f32>()
-            .shape((3, 3))
-            .create("layers/spliced")
-            .unwrap();
+        let dataset = file.new_dataset::<f32>().shape((3, 3)).create("layers/spliced").unwrap();
         dataset.write_raw(values.as_slice().unwrap()).unwrap();
     });
-    assert!(
-        refusal(&path)
-            .0
-            .ends_with("the shape is 3 × 3, but obs and var have 4 cells and 3 genes")
-    );
+    assert!(refusal(&path).0.ends_with("the shape is 3 × 3, but obs and var have 4 cells and 3 genes"));
     let (_folder, path) = edited(|file| replace(file, "obs/depth", &[1_i32, 2]));
-    assert!(
-        refusal(&path)
-            .0
-            .ends_with("obs[\"depth\"]: 2 values for 4 rows")
-    );
+    assert!(refusal(&path).0.ends_with("obs[\"depth\"]: 2 values for 4 rows"));
     let (_folder, path) = edited(|file| replace(file, "obs/clusters/codes", &[0_i8, 1, 2, 0]));
-    assert!(
-        refusal(&path)
-            .0
-            .ends_with("obs[\"clusters\"]: code 2 with 2 categories")
-    );
+    assert!(refusal(&path).0.ends_with("obs[\"clusters\"]: code 2 with 2 categories"));
     let (_folder, path) = edited(|file| file.unlink("var/_index").unwrap());
-    assert!(
-        refusal(&path)
-            .0
-            .contains("var: the names of the rows are missing")
-    );
+    assert!(refusal(&path).0.contains("var: the names of the rows are missing"));
 }
 
 #[test]
@@ -233,18 +171,11 @@ fn a_file_cut_short_is_refused_or_read_but_never_panics() {
     for length in (0..whole.len()).step_by(step) {
         fs::write(&path, &whole[..length]).unwrap();
         let outcome: Result<_> = read(&path, &InputConfig::default());
-        assert!(
-            outcome.is_err(),
-            "{length} of {} bytes were read",
-            whole.len()
-        );
+        assert!(outcome.is_err(), "{length} of {} bytes were read", whole.len());
     }
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     let (message, hint) = refusal(&path);
-    assert!(
-        message.contains("ends too early") && hint.contains("fetch or write it again"),
-        "{message}"
-    );
+    assert!(message.contains("ends too early") && hint.contains("fetch or write it again"), "{message}");
 }
 
 #[test]
@@ -270,19 +201,10 @@ fn columns_of_unknown_types_are_left_out_in_reading() {
     let (_folder, path) = edited(|file| {
         let group = file.group("obs").unwrap();
         group.unlink("depth").unwrap();
-        group
-            .new_dataset::<f64>()
-            .shape((4, 2))
-            .create("depth")
-            .unwrap();
+        group.new_dataset::<f64>().shape((4, 2)).create("depth").unwrap();
     });
     let counts = read(&path, &InputConfig::default()).unwrap();
-    let names: Vec<_> = counts
-        .obs
-        .columns
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let names: Vec<_> = counts.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["share", "kept", "sample", "clusters"]);
 }
 
@@ -292,38 +214,14 @@ fn a_description_names_everything() {
     let path = folder.path().join("file.h5ad");
     write_new(&path, &small()).unwrap();
     let found = io::describe(&path, &InputConfig::default()).unwrap();
-    assert_eq!(
-        (found.n_obs, found.n_vars, found.encoding_version.as_deref()),
-        (4, 3, Some("0.1.0"))
-    );
-    let layers: Vec<_> = found
-        .layers
-        .iter()
-        .map(|layer| (layer.name.as_str(), layer.kind, layer.raw_counts))
-        .collect();
-    assert_eq!(
-        layers,
-        [
-            ("spliced", "csr", true),
-            ("true_velocity", "dense", true),
-            ("unspliced", "csr", true)
-        ]
-    );
+    assert_eq!((found.n_obs, found.n_vars, found.encoding_version.as_deref()), (4, 3, Some("0.1.0")));
+    let layers: Vec<_> = found.layers.iter().map(|layer| (layer.name.as_str(), layer.kind, layer.raw_counts)).collect();
+    assert_eq!(layers, [("spliced", "csr", true), ("true_velocity", "dense", true), ("unspliced", "csr", true)]);
     assert!((found.layers[0].nonzero_share - 5.0 / 12.0).abs() < 1e-12);
     // 8 of the 23 molecules of `small`.
     assert!((found.unspliced_share.unwrap() - 8.0 / 23.0).abs() < 1e-12);
-    let obs: Vec<_> = found
-        .obs
-        .iter()
-        .map(|column| (column.name.as_str(), column.kind, column.n_categories))
-        .collect();
-    assert_eq!(
-        obs[3..],
-        [
-            ("sample", "text", None),
-            ("clusters", "categorical", Some(2))
-        ]
-    );
+    let obs: Vec<_> = found.obs.iter().map(|column| (column.name.as_str(), column.kind, column.n_categories)).collect();
+    assert_eq!(obs[3..], [("sample", "text", None), ("clusters", "categorical", Some(2))]);
     assert_eq!((found.model, found.raw), (None, false));
     assert!(serde_json::to_string(&io::describe(&path, &InputConfig::default()).unwrap()).is_ok());
 }
@@ -335,11 +233,7 @@ fn shared_files_look_like_raw_counts() {
     };
     let found = io::describe(&path, &InputConfig::default()).unwrap();
     assert!(found.layers.iter().all(|layer| layer.raw_counts));
-    let clusters = found
-        .obs
-        .iter()
-        .find(|column| column.name == "clusters")
-        .expect("clusters");
+    let clusters = found.obs.iter().find(|column| column.name == "clusters").expect("clusters");
     assert_eq!(clusters.n_categories, Some(8));
 }
 
@@ -356,9 +250,7 @@ fn a_frame_of_floats_and_missing_labels_survives() {
             columns: vec![(
                 "many".to_owned(),
                 Column::Categorical {
-                    codes: (0..n)
-                        .map(|cell| (cell % 7 != 0).then_some(cell % 300))
-                        .collect(),
+                    codes: (0..n).map(|cell| (cell % 7 != 0).then_some(cell % 300)).collect(),
                     categories: labels,
                     ordered: false,
                 },

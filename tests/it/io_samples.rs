@@ -44,27 +44,11 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 
 /// Four cells, three genes, every kind of column.
 pub(crate) fn small() -> NewFile {
-    let spliced = csr(&[
-        &[1.0, 0.0, 2.0],
-        &[0.0, 3.0, 0.0],
-        &[4.0, 0.0, 0.0],
-        &[0.0, 0.0, 5.0],
-    ]);
-    let unspliced = csr(&[
-        &[0.0, 1.0, 0.0],
-        &[2.0, 0.0, 0.0],
-        &[0.0, 0.0, 3.0],
-        &[1.0, 1.0, 0.0],
-    ]);
-    let mut obs = Frame {
-        index: words(&["c1", "c2", "c3", "c4"]),
-        columns: Vec::new(),
-    };
+    let spliced = csr(&[&[1.0, 0.0, 2.0], &[0.0, 3.0, 0.0], &[4.0, 0.0, 0.0], &[0.0, 0.0, 5.0]]);
+    let unspliced = csr(&[&[0.0, 1.0, 0.0], &[2.0, 0.0, 0.0], &[0.0, 0.0, 3.0], &[1.0, 1.0, 0.0]]);
+    let mut obs = Frame { index: words(&["c1", "c2", "c3", "c4"]), columns: Vec::new() };
     obs.set("depth", Column::Int(vec![3, 3, 4, -5]));
-    obs.set(
-        "share",
-        Column::Float(vec![0.5, f64::MIN_POSITIVE, -1.0, 1e300]),
-    );
+    obs.set("share", Column::Float(vec![0.5, f64::MIN_POSITIVE, -1.0, 1e300]));
     obs.set("kept", Column::Bool(vec![true, false, true, true]));
     obs.set("sample", Column::Text(words(&["a", "", "größe", "d e"])));
     obs.set(
@@ -77,10 +61,7 @@ pub(crate) fn small() -> NewFile {
     );
     NewFile {
         x: Some(spliced.clone()),
-        sparse_layers: vec![
-            ("spliced".to_owned(), spliced),
-            ("unspliced".to_owned(), unspliced),
-        ],
+        sparse_layers: vec![("spliced".to_owned(), spliced), ("unspliced".to_owned(), unspliced)],
         dense_layers: vec![("true_velocity".to_owned(), counting(4, 3))],
         obs,
         var: Frame {
@@ -91,10 +72,7 @@ pub(crate) fn small() -> NewFile {
         uns: vec![
             ("title".to_owned(), Uns::Text("small".to_owned())),
             ("seed".to_owned(), Uns::Int(7)),
-            (
-                "clusters_colors".to_owned(),
-                Uns::Texts(words(&["#000000", "#ffffff"])),
-            ),
+            ("clusters_colors".to_owned(), Uns::Texts(words(&["#000000", "#ffffff"]))),
             (
                 "nested".to_owned(),
                 Uns::Dict(vec![
@@ -120,22 +98,12 @@ pub(crate) fn counting(n_rows: usize, n_cols: usize) -> Array2<f32> {
 pub(crate) fn dataset(n_obs: usize, genes: &[usize], n_vars: usize, with_graph: bool) -> Dataset {
     let n = genes.len();
     let names = |prefix: &str, count: usize| (0..count).map(|i| format!("{prefix}{i}")).collect();
-    let frame = |index: Vec<String>| Frame {
-        index,
-        columns: Vec::new(),
-    };
-    let empty = |n_rows: usize, n_cols: usize| Csr {
-        n_rows,
-        n_cols,
-        indptr: vec![0; n_rows + 1],
-        ..Csr::default()
-    };
+    let frame = |index: Vec<String>| Frame { index, columns: Vec::new() };
+    let empty = |n_rows: usize, n_cols: usize| Csr { n_rows, n_cols, indptr: vec![0; n_rows + 1], ..Csr::default() };
     let ring = |weight: f32| {
         let mut graph = empty(n_obs, n_obs);
         for cell in 0..n_obs {
-            graph
-                .indices
-                .push(u32::try_from((cell + 1) % n_obs).expect("few cells"));
+            graph.indices.push(u32::try_from((cell + 1) % n_obs).expect("few cells"));
             graph.data.push(weight);
             graph.indptr[cell + 1] = cell + 1;
         }
@@ -150,16 +118,8 @@ pub(crate) fn dataset(n_obs: usize, genes: &[usize], n_vars: usize, with_graph: 
         unspliced: empty(n_obs, n),
         mu: counting(n_obs, n) * 0.5,
         ms: counting(n_obs, n),
-        neighbors: Neighbors {
-            connectivities: ring(1.0),
-            distances: ring(0.5),
-            n_neighbors: 2,
-        },
-        pca: if with_graph {
-            counting(n_obs, 2)
-        } else {
-            Array2::zeros((0, 0))
-        },
+        neighbors: Neighbors { connectivities: ring(1.0), distances: ring(0.5), n_neighbors: 2 },
+        pca: if with_graph { counting(n_obs, 2) } else { Array2::zeros((0, 0)) },
     }
 }
 
@@ -182,11 +142,7 @@ pub(crate) fn full_fit(n_obs: usize, n_vars: usize) -> Fit {
         latent: Some(counting(n_obs, 5)),
         latent_std: Some(counting(n_obs, 5) * 0.1),
         cell_cv: numbers(n_obs, 1.5),
-        split: Some(
-            (0..n_obs)
-                .map(|cell| u8::try_from(cell % 3).expect("below 3"))
-                .collect(),
-        ),
+        split: Some((0..n_obs).map(|cell| u8::try_from(cell % 3).expect("below 3")).collect()),
         genes: GeneParams {
             alpha: numbers(n_vars, 1.0),
             beta: numbers(n_vars, 2.0),

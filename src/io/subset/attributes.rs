@@ -16,13 +16,7 @@ impl Cut<'_> {
     }
 
     /// Copies attributes that are words or numbers; references are mended elsewhere.
-    pub(super) fn attributes_except(
-        &self,
-        from: &Location,
-        to: &Location,
-        skip: &[&str],
-        place: &Place,
-    ) -> Result<()> {
+    pub(super) fn attributes_except(&self, from: &Location, to: &Location, skip: &[&str], place: &Place) -> Result<()> {
         for name in from.attr_names().at(place)? {
             if skip.contains(&name.as_str()) || to.attr(&name).is_ok() {
                 continue;
@@ -40,14 +34,9 @@ impl Cut<'_> {
                 }
             } else if !raw::holds_addresses(&kind) {
                 let bytes = raw::read_bytes(&source, &kind).at(place)?;
-                let copy = to
-                    .new_attr_builder()
-                    .empty_as(kind.clone())
-                    .shape(source.shape())
-                    .create(name.as_str());
+                let copy = to.new_attr_builder().empty_as(kind.clone()).shape(source.shape()).create(name.as_str());
                 let copy = self.sink.sure(copy, &name)?;
-                self.sink
-                    .sure(raw::write_bytes(&copy, &kind, &bytes), &name)?;
+                self.sink.sure(raw::write_bytes(&copy, &kind, &bytes), &name)?;
             }
         }
         Ok(())
@@ -56,9 +45,7 @@ impl Cut<'_> {
     /// HDF5 blanks object references when it copies between files: points legacy columns at their labels again.
     pub(super) fn mend_references(&self, from: &Node, to: &Group, name: &str) -> Result<()> {
         match (from, to.group(name)) {
-            (Node::Group(source), Ok(copy)) if source.link_exists(LEGACY_CATEGORIES) => {
-                self.mend_frame(&copy, source)
-            }
+            (Node::Group(source), Ok(copy)) if source.link_exists(LEGACY_CATEGORIES) => self.mend_frame(&copy, source),
             _ => Ok(()),
         }
     }
@@ -82,10 +69,7 @@ impl Cut<'_> {
                     column.delete_attr("categories")?;
                 }
                 let reference: ObjectReference1 = copy.reference(&place)?;
-                column
-                    .new_attr::<ObjectReference1>()
-                    .create("categories")?
-                    .write_scalar(&reference)
+                column.new_attr::<ObjectReference1>().create("categories")?.write_scalar(&reference)
             });
             self.sink.sure(outcome, &name)?;
         }

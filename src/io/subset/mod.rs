@@ -74,14 +74,7 @@ impl Cut<'_> {
         Ok(())
     }
 
-    fn members(
-        &mut self,
-        group: &Group,
-        to: &Group,
-        name: &str,
-        axes: Axes,
-        place: &Place,
-    ) -> Result<()> {
+    fn members(&mut self, group: &Group, to: &Group, name: &str, axes: Axes, place: &Place) -> Result<()> {
         let copy = self.empty_group(group, to, name, place)?;
         for member in h5::members(group) {
             let replaced = matches!(axes, Axes::Columns) && self.skip.contains(&member);
@@ -92,14 +85,7 @@ impl Cut<'_> {
         Ok(())
     }
 
-    fn cut(
-        &mut self,
-        node: &Node,
-        to: &Group,
-        name: &str,
-        axes: Axes,
-        place: &Place,
-    ) -> Result<()> {
+    fn cut(&mut self, node: &Node, to: &Group, name: &str, axes: Axes, place: &Place) -> Result<()> {
         match node {
             Node::Dataset(dataset) => self.dataset(dataset, to, name, axes, place),
             Node::Group(group) => match (node.encoding().as_deref(), axes) {
@@ -140,12 +126,7 @@ impl Cut<'_> {
 
     /// A column of several parts, of which `categories` alone does not run over genes.
     fn column_group(&mut self, group: &Group, to: &Group, name: &str, place: &Place) -> Result<()> {
-        let known = [
-            "categorical",
-            "nullable-integer",
-            "nullable-boolean",
-            "nullable-string-array",
-        ];
+        let known = ["categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"];
         let encoding = h5::attr_text(group, "encoding-type").unwrap_or_default();
         if !known.contains(&encoding.as_str()) {
             return self.leave_out(place);
@@ -154,8 +135,7 @@ impl Cut<'_> {
         for member in h5::members(group) {
             match Node::open(group, &member) {
                 Some(node) if member == "categories" => {
-                    self.sink
-                        .sure(node.location().copy_to(&copy, &member), &member)?;
+                    self.sink.sure(node.location().copy_to(&copy, &member), &member)?;
                 }
                 Some(Node::Dataset(part)) => {
                     self.dataset(&part, &copy, &member, Axes::Rows, &place.child(&member))?;
@@ -167,23 +147,13 @@ impl Cut<'_> {
     }
 
     fn empty_group(&self, group: &Group, to: &Group, name: &str, place: &Place) -> Result<Group> {
-        let copy = to
-            .create_group_builder()
-            .obj_track_times(false)
-            .create(name);
+        let copy = to.create_group_builder().obj_track_times(false).create(name);
         let copy = self.sink.sure(copy, name)?;
         self.attributes(group, &copy, place)?;
         Ok(copy)
     }
 
-    fn dataset(
-        &mut self,
-        dataset: &Dataset,
-        to: &Group,
-        name: &str,
-        axes: Axes,
-        place: &Place,
-    ) -> Result<()> {
+    fn dataset(&mut self, dataset: &Dataset, to: &Group, name: &str, axes: Axes, place: &Place) -> Result<()> {
         let shape = dataset.shape();
         let n_vars = |axis: usize| shape.get(axis) == Some(&self.n_vars);
         let fits = match axes {

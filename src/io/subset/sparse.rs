@@ -15,14 +15,7 @@ const BLOCK: usize = 1 << 20;
 
 impl Cut<'_> {
     /// A sparse matrix, some entries at a time.
-    pub(super) fn sparse(
-        &mut self,
-        group: &Group,
-        matrix: &Matrix,
-        to: &Group,
-        name: &str,
-        axes: Axes,
-    ) -> Result<()> {
+    pub(super) fn sparse(&mut self, group: &Group, matrix: &Matrix, to: &Group, name: &str, axes: Axes) -> Result<()> {
         let Stored::Sparse { parts, by_column } = matrix.stored() else {
             return self.leave_out(matrix.place());
         };
@@ -37,19 +30,11 @@ impl Cut<'_> {
         }
         let kept = |cut: bool, n: usize| if cut { self.genes.len() } else { n };
         let shape = [kept(cut_rows, n_rows), kept(cut_cols, n_cols)];
-        let encoding = if *by_column {
-            "csc_matrix"
-        } else {
-            "csr_matrix"
-        };
+        let encoding = if *by_column { "csc_matrix" } else { "csr_matrix" };
         let copy = self.sink.sparse_group(to, name, encoding, shape)?;
         let major_first = |pair: [bool; 2]| if *by_column { [pair[1], pair[0]] } else { pair };
         let [cut_major, cut_minor] = major_first([cut_rows, cut_cols]);
-        let [n_major, n_minor] = if *by_column {
-            [n_cols, n_rows]
-        } else {
-            [n_rows, n_cols]
-        };
+        let [n_major, n_minor] = if *by_column { [n_cols, n_rows] } else { [n_rows, n_cols] };
         let offsets = matrix.read_indptr(parts, n_major)?;
         let filter = Filter {
             major: cut_major.then(|| self.positions(n_major)),
@@ -137,9 +122,7 @@ struct Filter {
 
 impl Filter {
     fn keeps(&self, row: usize) -> bool {
-        self.major
-            .as_ref()
-            .is_none_or(|positions| positions.get(row).copied().flatten().is_some())
+        self.major.as_ref().is_none_or(|positions| positions.get(row).copied().flatten().is_some())
     }
 
     fn position(&self, index: u32) -> Option<u32> {
