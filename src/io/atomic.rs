@@ -33,9 +33,7 @@ impl Draft {
             // As for any new file: what the umask leaves of this.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        let file = builder
-            .tempfile_in(&folder)
-            .map_err(|error| Error::file(&output, "write", error))?;
+        let file = builder.tempfile_in(&folder).map_err(|error| Error::file(&output, "write", error))?;
         Ok(Self { file, output })
     }
 

@@ -31,9 +31,9 @@ pub(super) fn names(frame: &Frame, what: &str, place: &Place) -> Result<()> {
 
 /// Fails unless all entries are finite and none is negative.
 pub(super) fn counts(layer: &Csr<f32>, obs: &Frame, var: &Frame, place: &Place) -> Result<()> {
-    let bad = |value: &f32| !value.is_finite() || *value < 0.0;
-    let n_bad = layer.data.iter().filter(|value| bad(value)).count();
-    let Some(first) = layer.data.iter().position(|value| bad(value)) else {
+    let bad = |value: &&f32| !value.is_finite() || **value < 0.0;
+    let n_bad = layer.data.iter().filter(bad).count();
+    let Some(first) = layer.data.iter().position(|value| bad(&value)) else {
         return Ok(());
     };
     let cell = layer.indptr.partition_point(|&start| start <= first) - 1;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use hdf5::types::VarLenUnicode;
+use hdf5::types::{TypeDescriptor, VarLenUnicode};
 use hdf5::{Dataset, File, Group, H5Type, Location};
 use ndarray::ArrayView2;
 
@@ -18,58 +18,6 @@ use crate::sparse::Csr;
 const CHUNK: usize = 1 << 17;
 /// Bytes of a matrix that are compressed together; not over HDF5's default chunk cache.
 const CHUNK_BYTES: usize = 1 << 20;
-
-/// A value for `uns`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Uns {
-    /// A word.
-    Text(String),
-    /// A whole number.
-    Int(i64),
-    /// A number.
-    Float(f64),
-    /// A truth value.
-    Bool(bool),
-    /// Words.
-    Texts(Vec<String>),
-    /// Numbers.
-    Floats(Vec<f64>),
-    /// A sparse matrix.
-    Csr(Csr<f32>),
-    /// A dictionary.
-    Dict(Vec<(String, Uns)>),
-}
-
-impl Uns {
-    /// A JSON value as anndata would hold it; `null` and mixed lists have no such form and give `None`.
-    #[must_use]
-    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
-        use serde_json::Value;
-        Some(match value {
-            Value::Null => return None,
-            Value::Bool(flag) => Self::Bool(*flag),
-            Value::Number(number) => match number.as_i64() {
-                Some(whole) => Self::Int(whole),
-                None => Self::Float(number.as_f64()?),
-            },
-            Value::String(word) => Self::Text(word.clone()),
-            Value::Array(items) => {
-                let words: Option<Vec<_>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-                let numbers = || items.iter().map(Value::as_f64).collect::<Option<Vec<_>>>();
-                match words {
-                    Some(words) if !words.is_empty() => Self::Texts(words),
-                    _ => Self::Floats(numbers()?),
-                }
-            }
-            Value::Object(members) => Self::Dict(
-                members
-                    .iter()
-                    .filter_map(|(key, value)| Some((key.clone(), Self::from_json(value)?)))
-                    .collect(),
-            ),
-        })
-    }
-}
 
 /// Writes elements into an open file; knows how strongly to compress and whom to blame.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +56,7 @@ impl<'a> Sink<'a> {
     }
 
     /// HDF5 takes a slash for a path.
-    fn refuse_slash(&self, name: &str) -> Result<()> {
+    pub(super) fn refuse_slash(&self, name: &str) -> Result<()> {
         if name.is_empty() || name.contains('/') {
             return Err(Error::file(
                 self.output,
@@ -138,9 +86,8 @@ impl<'a> Sink<'a> {
         self.drop_attr(at, name)?;
         let words: Vec<VarLenUnicode> = words.iter().map(|word| unicode(word)).collect();
         let attribute = at.new_attr::<VarLenUnicode>().shape(words.len()).create(name);
-        let written = attribute.and_then(|attribute| {
-            if words.is_empty() { Ok(()) } else { attribute.write_raw(&words) }
-        });
+        let written =
+            attribute.and_then(|attribute| if words.is_empty() { Ok(()) } else { attribute.write_raw(&words) });
         self.sure(written, name)
     }
 
@@ -160,7 +107,13 @@ impl<'a> Sink<'a> {
     }
 
     /// A dataset without values yet, chunked and compressed if that is asked for and there is something to compress.
-    pub(super) fn dataset<T: H5Type>(&self, parent: &Group, name: &str, shape: &[usize], chunk: &[usize]) -> Result<Dataset> {
+    pub(super) fn dataset<T: H5Type>(
+        &self,
+        parent: &Group,
+        name: &str,
+        shape: &[usize],
+        chunk: &[usize],
+    ) -> Result<Dataset> {
         self.refuse_slash(name)?;
         let mut builder = parent.new_dataset_builder();
         if self.gzip > 0 && shape.iter().all(|&length| length > 0) {
@@ -196,6 +149,22 @@ impl<'a> Sink<'a> {
     /// A one-dimensional array of numbers or truth values.
     pub(super) fn array<T: H5Type>(&self, parent: &Group, name: &str, values: &[T]) -> Result<()> {
         let dataset = self.bare(parent, name, values)?;
+        self.mark(&dataset, "array", "0.2.0")
+    }
+
+    /// A one-dimensional array of `n` values of any type of fixed size, given as bytes.
+    pub(super) fn array_as(
+        &self,
+        parent: &Group,
+        name: &str,
+        kind: &TypeDescriptor,
+        n: usize,
+        bytes: &[u8],
+    ) -> Result<()> {
+        self.refuse_slash(name)?;
+        let dataset = parent.new_dataset_builder().empty_as(kind.clone()).shape(n).create(name);
+        let dataset = self.sure(dataset, name)?;
+        self.sure(raw::write_bytes(&dataset, kind, bytes), name)?;
         self.mark(&dataset, "array", "0.2.0")
     }
 
@@ -270,14 +239,13 @@ impl<'a> Sink<'a> {
     /// Where the rows start, in the narrower of the types that scipy takes.
     pub(super) fn indptr(&self, group: &Group, offsets: &[usize]) -> Result<()> {
         let narrow: Option<Vec<i32>> = offsets.iter().map(|&at| i32::try_from(at).ok()).collect();
-        match narrow {
-            Some(narrow) => self.bare(group, "indptr", &narrow)?,
-            None => {
-                #[allow(clippy::cast_possible_wrap)] // offsets into memory
-                let wide: Vec<i64> = offsets.iter().map(|&at| at as i64).collect();
-                self.bare(group, "indptr", &wide)?
-            }
-        };
+        if let Some(narrow) = narrow {
+            self.bare(group, "indptr", &narrow)?;
+        } else {
+            #[allow(clippy::cast_possible_wrap)] // offsets into memory
+            let wide: Vec<i64> = offsets.iter().map(|&at| at as i64).collect();
+            self.bare(group, "indptr", &wide)?;
+        }
         Ok(())
     }
 
@@ -288,11 +256,9 @@ impl<'a> Sink<'a> {
             Column::Int(values) => self.array(frame, name, values),
             Column::Bool(values) => self.array(frame, name, values),
             Column::Text(words) => self.texts(frame, name, words),
-            Column::Categorical {
-                codes,
-                categories,
-                ordered,
-            } => self.categorical(frame, name, codes, categories, *ordered),
+            Column::Categorical { codes, categories, ordered } => {
+                self.categorical(frame, name, codes, categories, *ordered)
+            }
         }
     }
 
@@ -335,39 +301,6 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// A value for `uns`.
-    pub(super) fn uns(&self, parent: &Group, name: &str, value: &Uns) -> Result<()> {
-        match value {
-            Uns::Text(word) => {
-                let dataset = self.scalar(parent, name, &unicode(word))?;
-                self.mark(&dataset, "string", "0.2.0")
-            }
-            Uns::Int(number) => self.number(parent, name, number),
-            Uns::Float(number) => self.number(parent, name, number),
-            Uns::Bool(flag) => self.number(parent, name, flag),
-            Uns::Texts(words) => self.texts(parent, name, words),
-            Uns::Floats(numbers) => self.array(parent, name, numbers),
-            Uns::Csr(matrix) => self.csr(parent, name, matrix),
-            Uns::Dict(members) => {
-                let group = self.group(parent, name, "dict", "0.1.0")?;
-                members.iter().try_for_each(|(key, value)| self.uns(&group, key, value))
-            }
-        }
-    }
-
-    fn number<T: H5Type>(&self, parent: &Group, name: &str, value: &T) -> Result<()> {
-        let dataset = self.scalar(parent, name, value)?;
-        self.mark(&dataset, "numeric-scalar", "0.2.0")
-    }
-
-    fn scalar<T: H5Type>(&self, parent: &Group, name: &str, value: &T) -> Result<Dataset> {
-        self.refuse_slash(name)?;
-        let dataset = parent.new_dataset::<T>().create(name);
-        let dataset = self.sure(dataset, name)?;
-        self.sure(dataset.write_scalar(value), name)?;
-        Ok(dataset)
-    }
-
     /// Writes everything out and closes the file, so that a full disk is noticed here.
     pub(super) fn close(&self, file: File) -> Result<()> {
         self.sure(file.flush(), "the file")?;
@@ -376,7 +309,7 @@ impl<'a> Sink<'a> {
 }
 
 /// A word as HDF5 wants it, ended by a zero: text after one inside is lost, as it is in h5py.
-fn unicode(word: &str) -> VarLenUnicode {
+pub(super) fn unicode(word: &str) -> VarLenUnicode {
     let whole = word.split('\0').next().unwrap_or_default();
     whole.parse().expect("no zero is left in the word")
 }

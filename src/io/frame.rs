@@ -31,10 +31,7 @@ fn missing(root: &Group, place: &Place) -> crate::Error {
             "convert it: python -c \"import anndata; anndata.read_loom('IN.loom').write_h5ad('OUT.h5ad')\"",
         );
     }
-    place.damaged(format!(
-        "not found, so this is no AnnData file; at the top there are: {}",
-        quoted(&present)
-    ))
+    place.damaged(format!("not found, so this is no AnnData file; at the top there are: {}", quoted(&present)))
 }
 
 /// Names in quotes, a few of them.
@@ -60,10 +57,7 @@ fn read_group(group: &Group, place: &Place) -> Result<Frame> {
     let Some(index) = index else {
         return Err(index_place.damaged("the names of the rows are missing or cannot be read"));
     };
-    let mut frame = Frame {
-        index: names_of(&index),
-        columns: Vec::new(),
-    };
+    let mut frame = Frame { index: names_of(&index), columns: Vec::new() };
     for name in column_names(group, &index_name) {
         let Some(node) = Node::open(group, &name) else {
             continue;
@@ -71,11 +65,7 @@ fn read_group(group: &Group, place: &Place) -> Result<Frame> {
         let column_place = place.child(&name);
         if let Some(column) = read_column(group, &name, &node, &column_place)? {
             if column.len() != frame.index.len() {
-                return Err(column_place.damaged(format!(
-                    "{} values for {} rows",
-                    column.len(),
-                    frame.index.len()
-                )));
+                return Err(column_place.damaged(format!("{} values for {} rows", column.len(), frame.index.len())));
             }
             frame.columns.push((name, column));
         }
@@ -106,8 +96,7 @@ pub(super) fn column_names(group: &Group, index_name: &str) -> Vec<String> {
     });
     listed.unwrap_or_else(|| {
         let all = h5::members(group).into_iter();
-        all.filter(|name| name != index_name && name != LEGACY_CATEGORIES)
-            .collect()
+        all.filter(|name| name != index_name && name != LEGACY_CATEGORIES).collect()
     })
 }
 
@@ -144,9 +133,7 @@ pub(super) fn read_column(frame: &Group, name: &str, node: &Node, place: &Place)
         },
         Node::Group(group) => match node.encoding().as_deref() {
             Some("categorical") => read_categorical(group, place).map(Some),
-            Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => {
-                read_nullable(group, place)
-            }
+            Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => read_nullable(group, place),
             _ => Ok(None),
         },
     }
@@ -217,11 +204,7 @@ pub(super) fn categorical(codes: &[i64], categories: Vec<String>, ordered: bool,
         _ => Err(place.damaged(format!("code {code} with {} categories", categories.len()))),
     };
     let codes = codes.iter().map(code).collect::<Result<_>>()?;
-    Ok(Column::Categorical {
-        codes,
-        categories,
-        ordered,
-    })
+    Ok(Column::Categorical { codes, categories, ordered })
 }
 
 /// Labels of any type as words, numbers as Python prints them.
@@ -254,18 +237,10 @@ fn read_nullable(group: &Group, place: &Place) -> Result<Option<Column>> {
     Ok(Some(match values {
         #[allow(clippy::cast_precision_loss)] // columns count things: far below 2^52
         Column::Int(values) => Column::Float(
-            values
-                .iter()
-                .zip(&mask)
-                .map(|(&value, &missing)| if missing { f64::NAN } else { value as f64 })
-                .collect(),
+            values.iter().zip(&mask).map(|(&value, &missing)| if missing { f64::NAN } else { value as f64 }).collect(),
         ),
         Column::Float(values) => Column::Float(
-            values
-                .iter()
-                .zip(&mask)
-                .map(|(&value, &missing)| if missing { f64::NAN } else { value })
-                .collect(),
+            values.iter().zip(&mask).map(|(&value, &missing)| if missing { f64::NAN } else { value }).collect(),
         ),
         Column::Bool(values) => {
             let words: Vec<_> = values.iter().map(|&value| python_bool(value).to_owned()).collect();

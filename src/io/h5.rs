@@ -26,7 +26,7 @@ impl Node {
         match parent.loc_type_by_name(name).ok()? {
             LocationType::Group => parent.group(name).ok().map(Self::Group),
             LocationType::Dataset => parent.dataset(name).ok().map(Self::Dataset),
-            _ => None,
+            LocationType::NamedDatatype => None,
         }
     }
 
@@ -71,10 +71,9 @@ pub(super) fn kind(source: &Container) -> Kind {
             | TypeDescriptor::VarLenUnicode,
         ) => Kind::Text,
         Ok(TypeDescriptor::Compound(_)) => Kind::Record,
-        Ok(_) => Kind::Other,
         // Half and extended precision have no descriptor, but HDF5 converts them.
         Err(_) if stored.conv_to::<f64>().is_some() => Kind::Float,
-        Err(_) => Kind::Other,
+        Ok(_) | Err(_) => Kind::Other,
     }
 }
 
@@ -119,14 +118,14 @@ pub(super) fn open(path: &Path) -> Result<File> {
     }
     File::open(path).map_err(|error| {
         let words = reason(&error);
-        if words.contains("lock") {
-            return Error::file(path, "read, another program has it open", words);
-        }
         if words.contains("truncated") {
             return place.error(
                 format!("the file ends too early ({words})"),
                 "it was not written or copied to its end; fetch or write it again",
             );
+        }
+        if words.contains("unable to lock file") {
+            return Error::file(path, "read, another program has it open", words);
         }
         place.damaged(format!("HDF5 cannot open it: {words}"))
     })
@@ -167,9 +166,7 @@ pub(super) fn attr_text(at: &Location, name: &str) -> Option<String> {
 /// The whole numbers of an attribute; `None` if it is absent or holds none.
 pub(super) fn attr_ints(at: &Location, name: &str) -> Option<Vec<i64>> {
     let attribute = at.attr(name).ok()?;
-    matches!(kind(&attribute), Kind::Int | Kind::Bool)
-        .then(|| attribute.read_raw::<i64>().ok())
-        .flatten()
+    matches!(kind(&attribute), Kind::Int | Kind::Bool).then(|| attribute.read_raw::<i64>().ok()).flatten()
 }
 
 /// A scalar number under `name`, if there is one.
@@ -224,9 +221,7 @@ pub(super) fn split_fixed(bytes: &[u8], width: usize) -> Vec<String> {
 pub(super) fn values<T: H5Type>(source: &Container) -> hdf5::Result<Vec<T>> {
     let n_values = source.space()?.size();
     // Damaged files can claim any size; asking first turns an abort into an error.
-    Vec::<T>::new()
-        .try_reserve_exact(n_values)
-        .map_err(|error| hdf5::Error::from(error.to_string()))?;
+    Vec::<T>::new().try_reserve_exact(n_values).map_err(|error| hdf5::Error::from(error.to_string()))?;
     if n_values == 0 {
         return Ok(Vec::new());
     }
@@ -237,9 +232,6 @@ pub(super) fn values<T: H5Type>(source: &Container) -> hdf5::Result<Vec<T>> {
 pub(super) fn numbers<T: H5Type>(dataset: &Dataset, place: &Place) -> Result<Vec<T>> {
     match kind(dataset) {
         Kind::Float | Kind::Int | Kind::Bool => values(dataset).at(place),
-        _ => Err(place.damaged(format!(
-            "numbers were expected, found {}",
-            dtype_name(dataset)
-        ))),
+        _ => Err(place.damaged(format!("numbers were expected, found {}", dtype_name(dataset)))),
     }
 }

@@ -55,11 +55,7 @@ impl<'a> Matrix<'a> {
         let shape = <[usize; 2]>::try_from(dataset.shape());
         let numeric = matches!(h5::kind(dataset), Kind::Float | Kind::Int | Kind::Bool);
         match shape {
-            Ok(shape) if numeric => Ok(Self {
-                place,
-                shape,
-                stored: Stored::Dense(dataset.clone()),
-            }),
+            Ok(shape) if numeric => Ok(Self { place, shape, stored: Stored::Dense(dataset.clone()) }),
             _ => Err(place.damaged(format!(
                 "a matrix of numbers was expected, found {} of shape {:?}",
                 h5::dtype_name(dataset),
@@ -81,11 +77,8 @@ impl<'a> Matrix<'a> {
             }
         };
         let shape = h5::attr_ints(group, "shape").or_else(|| h5::attr_ints(group, "h5sparse_shape"));
-        let shape: Option<Vec<usize>> = shape
-            .unwrap_or_default()
-            .iter()
-            .map(|&length| usize::try_from(length).ok())
-            .collect();
+        let shape: Option<Vec<usize>> =
+            shape.unwrap_or_default().iter().map(|&length| usize::try_from(length).ok()).collect();
         let Ok(shape) = <[usize; 2]>::try_from(shape.unwrap_or_default()) else {
             return Err(place.damaged("the sparse matrix has no valid `shape`"));
         };
@@ -93,16 +86,8 @@ impl<'a> Matrix<'a> {
             Some(Node::Dataset(dataset)) if dataset.ndim() == 1 => Ok(dataset),
             _ => Err(place.damaged(format!("the sparse matrix lacks the array `{name}`"))),
         };
-        let parts = Parts {
-            indptr: part("indptr")?,
-            indices: part("indices")?,
-            data: part("data")?,
-        };
-        Ok(Self {
-            place,
-            shape,
-            stored: Stored::Sparse { parts, by_column },
-        })
+        let parts = Parts { indptr: part("indptr")?, indices: part("indices")?, data: part("data")? };
+        Ok(Self { place, shape, stored: Stored::Sparse { parts, by_column } })
     }
 
     /// Rows and columns.
@@ -126,9 +111,9 @@ impl<'a> Matrix<'a> {
             return Ok(());
         }
         let [rows, columns] = self.shape;
-        Err(self.place.damaged(format!(
-            "the shape is {rows} × {columns}, but obs and var have {n_obs} cells and {n_vars} genes"
-        )))
+        Err(self
+            .place
+            .damaged(format!("the shape is {rows} × {columns}, but obs and var have {n_obs} cells and {n_vars} genes")))
     }
 
     /// The nonzero entries, row by row.
@@ -150,13 +135,7 @@ impl<'a> Matrix<'a> {
 
     fn dense_to_csr(&self, dataset: &Dataset) -> Result<Csr<f32>> {
         let [n_rows, n_cols] = self.shape;
-        let mut matrix = Csr {
-            n_rows,
-            n_cols,
-            indptr: vec![0],
-            indices: Vec::new(),
-            data: Vec::new(),
-        };
+        let mut matrix = Csr { n_rows, n_cols, indptr: vec![0], indices: Vec::new(), data: Vec::new() };
         for rows in row_blocks(dataset, n_rows, n_cols) {
             let block = self.read_rows(dataset, rows)?;
             for row in block.chunks_exact(n_cols.max(1)) {
@@ -178,8 +157,7 @@ impl<'a> Matrix<'a> {
         match &self.stored {
             Stored::Dense(dataset) => {
                 let values = h5::numbers::<f32>(dataset, &self.place)?;
-                Array2::from_shape_vec((n_rows, n_cols), values)
-                    .map_err(|error| self.place.damaged(error.to_string()))
+                Array2::from_shape_vec((n_rows, n_cols), values).map_err(|error| self.place.damaged(error.to_string()))
             }
             Stored::Sparse { .. } => {
                 let matrix = self.to_csr()?;
@@ -225,18 +203,13 @@ impl<'a> Matrix<'a> {
         let offsets = h5::numbers::<i64>(&parts.indptr, &place)?;
         let n_entries = parts.data.size();
         if parts.indices.size() != n_entries {
-            return Err(self.place.damaged(format!(
-                "{n_entries} values but {} indices",
-                parts.indices.size()
-            )));
+            return Err(self.place.damaged(format!("{n_entries} values but {} indices", parts.indices.size())));
         }
         let rising = offsets.first() == Some(&0) && offsets.is_sorted();
         let offsets: Option<Vec<usize>> = offsets.iter().map(|&at| usize::try_from(at).ok()).collect();
         match offsets {
             Some(offsets) if rising && offsets.last().is_some_and(|&end| end <= n_entries) => Ok(offsets),
-            _ => Err(place.damaged(format!(
-                "the offsets do not rise from 0 to the number of entries, {n_entries}"
-            ))),
+            _ => Err(place.damaged(format!("the offsets do not rise from 0 to the number of entries, {n_entries}"))),
         }
     }
 
@@ -291,19 +264,13 @@ fn reserved<T>(n: usize, place: &Place) -> Result<Vec<T>> {
     let mut values = Vec::new();
     match values.try_reserve_exact(n) {
         Ok(()) => Ok(values),
-        Err(error) => Err(Error::file(
-            place.path(),
-            format!("read {} with {n} entries", place.name()),
-            error,
-        )),
+        Err(error) => Err(Error::file(place.path(), format!("read {} with {n} entries", place.name()), error)),
     }
 }
 
 /// `0..length` in pieces of at most `step`.
 pub(super) fn blocks(length: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..length)
-        .step_by(step)
-        .map(move |start| start..length.min(start.saturating_add(step)))
+    (0..length).step_by(step).map(move |start| start..length.min(start.saturating_add(step)))
 }
 
 /// Rows in pieces that hold whole chunks of the file, so that none is decompressed twice.

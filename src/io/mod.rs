@@ -6,6 +6,8 @@
 
 mod atomic;
 mod check;
+mod create;
+mod describe;
 mod element;
 mod fitted;
 mod frame;
@@ -20,17 +22,20 @@ mod record;
 mod results;
 mod sparse;
 mod subset;
+mod uns;
 mod write;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use element::Uns;
+pub use create::{NewFile, write_new};
+pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{Fitted, read_fitted};
 pub use read::{read, read_layer, read_obs, read_params, read_var};
 pub use results::{Layer, Results};
-pub use write::{NewFile, Written, write, write_new, write_results};
+pub use uns::Uns;
+pub use write::{Written, write, write_results};
 
 use crate::error::{Result, require};
 
@@ -46,10 +51,7 @@ pub struct InputConfig {
 
 impl Default for InputConfig {
     fn default() -> Self {
-        Self {
-            spliced: keys::SPLICED.to_owned(),
-            unspliced: keys::UNSPLICED.to_owned(),
-        }
+        Self { spliced: keys::SPLICED.to_owned(), unspliced: keys::UNSPLICED.to_owned() }
     }
 }
 
@@ -78,10 +80,7 @@ pub struct OutputConfig {
 
 impl Default for OutputConfig {
     fn default() -> Self {
-        Self {
-            genes: GenesWritten::Auto,
-            compression: 4,
-        }
+        Self { genes: GenesWritten::Auto, compression: 4 }
     }
 }
 
@@ -91,12 +90,7 @@ impl OutputConfig {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting).
     pub fn validate(&self) -> Result<()> {
-        require(
-            self.compression <= 9,
-            "output.compression",
-            self.compression,
-            "must be a gzip level, 0 to 9",
-        )
+        require(self.compression <= 9, "output.compression", self.compression, "must be a gzip level, 0 to 9")
     }
 }
 

@@ -37,16 +37,13 @@ pub(super) fn read(root: &Group, n_obs: usize, place: &Place) -> Result<Option<N
         let params = record.group(keys::PARAMS).ok()?;
         h5::scalar(&params, keys::N_NEIGHBORS)
     });
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a small count; `as` saturates
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // a small count; `as` saturates
     let n_neighbors = match recorded {
         Some(number) if number >= 1.0 => number as usize,
         _ => 1 + longest_row(&distances).max(if distances.nnz() == 0 { longest_row(&connectivities) } else { 0 }),
     };
-    Ok(Some(Neighbors {
-        connectivities,
-        distances,
-        n_neighbors,
-    }))
+    Ok(Some(Neighbors { connectivities, distances, n_neighbors }))
 }
 
 fn longest_row(graph: &Csr<f32>) -> usize {
@@ -61,9 +58,7 @@ fn find(
     n_obs: usize,
     place: &Place,
 ) -> Result<Option<Csr<f32>>> {
-    let name = record
-        .and_then(|record| h5::word(record, key))
-        .unwrap_or_else(|| usual.to_owned());
+    let name = record.and_then(|record| h5::word(record, key)).unwrap_or_else(|| usual.to_owned());
     let in_obsp = match Node::open(root, "obsp") {
         Some(Node::Group(obsp)) => Node::open(&obsp, &name),
         _ => None,

@@ -18,23 +18,13 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// The top of the file.
     pub(super) fn root(path: &'a Path) -> Self {
-        Self {
-            path,
-            name: String::new(),
-        }
+        Self { path, name: String::new() }
     }
 
     /// What lies under `key` here.
     pub(super) fn child(&self, key: &str) -> Self {
-        let name = if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}[{key:?}]", self.name)
-        };
-        Self {
-            path: self.path,
-            name,
-        }
+        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}[{key:?}]", self.name) };
+        Self { path: self.path, name }
     }
 
     /// The file.
@@ -44,11 +34,7 @@ impl<'a> Place<'a> {
 
     /// The place without its file, for use inside a sentence.
     pub(super) fn name(&self) -> &str {
-        if self.name.is_empty() {
-            "file"
-        } else {
-            &self.name
-        }
+        if self.name.is_empty() { "file" } else { &self.name }
     }
 
     /// An [`Error::Input`] about this place.

@@ -20,9 +20,7 @@ use hdf5_sys::h5s::H5S_ALL;
 pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::Result<Vec<u8>> {
     let (kind, length) = prepare(source, memory)?;
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(length)
-        .map_err(|error| hdf5::Error::from(error.to_string()))?;
+    bytes.try_reserve_exact(length).map_err(|error| hdf5::Error::from(error.to_string()))?;
     bytes.resize(length, 0_u8);
     if length == 0 {
         return Ok(bytes);
@@ -79,9 +77,8 @@ pub(super) fn write_rows(target: &Dataset, rows: Range<usize>, values: &[f32]) -
     }
     let address: *const c_void = values.as_ptr().cast();
     // SAFETY: `values` has as many values of `kind` as `memory` has places; all ids are alive; `sync` holds the lock.
-    let status = hdf5::sync::sync(|| unsafe {
-        H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address)
-    });
+    let status =
+        hdf5::sync::sync(|| unsafe { H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address) });
     check(status)
 }
 
@@ -91,9 +88,7 @@ fn prepare(container: &Container, memory: &TypeDescriptor) -> hdf5::Result<(Data
     }
     let kind = Datatype::from_descriptor(memory)?;
     let n_values = container.space()?.size();
-    let length = n_values
-        .checked_mul(kind.size())
-        .ok_or("more values than memory can hold")?;
+    let length = n_values.checked_mul(kind.size()).ok_or("more values than memory can hold")?;
     Ok((kind, length))
 }
 

@@ -55,26 +55,15 @@ pub(super) fn layer<'a>(file: &File, name: &str, setting: Option<&str>, place: &
         Some(Node::Group(group)) => Some(group),
         _ => None,
     };
-    match layers.as_ref().and_then(|group| Node::open(group, name)) {
-        Some(node) => Matrix::open(&node, layer_place),
-        None => {
-            let present = layers.map_or_else(Vec::new, |group| h5::members(&group));
-            let hint = setting.map_or_else(String::new, |key| {
-                format!("name the layers under [input]: --set input.{key}=NAME")
-            });
-            Err(layer_place.error(format!("not found; layers present: {}", quoted(&present)), hint))
-        }
+    if let Some(node) = layers.as_ref().and_then(|group| Node::open(group, name)) {
+        return Matrix::open(&node, layer_place);
     }
+    let present = layers.map_or_else(Vec::new, |group| h5::members(&group));
+    let hint = setting.map_or_else(String::new, |key| format!("name the layers under [input]: --set input.{key}=NAME"));
+    Err(layer_place.error(format!("not found; layers present: {}", quoted(&present)), hint))
 }
 
-fn counts_layer(
-    file: &File,
-    setting: &str,
-    name: &str,
-    obs: &Frame,
-    var: &Frame,
-    place: &Place,
-) -> Result<Csr<f32>> {
+fn counts_layer(file: &File, setting: &str, name: &str, obs: &Frame, var: &Frame, place: &Place) -> Result<Csr<f32>> {
     let stored = layer(file, name, Some(setting), place)?;
     stored.require_shape(obs.index.len(), var.index.len())?;
     let counts = stored.to_csr()?;
@@ -94,12 +83,7 @@ fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Resul
     stored.to_csr().map(Some)
 }
 
-fn moments(
-    file: &File,
-    n_obs: usize,
-    n_vars: usize,
-    place: &Place,
-) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+fn moments(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
     let Some(Node::Group(layers)) = Node::open(file, "layers") else {
         return Ok(None);
     };

@@ -27,28 +27,19 @@ impl Table {
             return Err(place.error("neither a data frame nor a table of records", CONVERT));
         };
         let readable = stored.fields.into_iter().filter(|field| !raw::holds_addresses(&field.ty));
-        let table = CompoundType {
-            fields: readable.collect(),
-            size: 0,
-        };
+        let table = CompoundType { fields: readable.collect(), size: 0 };
         if table.fields.is_empty() {
             return Err(place.error("the records hold nothing that can be read", CONVERT));
         }
         let packed = table.to_packed_repr();
         let bytes = raw::read_bytes(dataset, &TypeDescriptor::Compound(packed.clone())).at(place)?;
-        Ok(Self {
-            fields: packed.fields,
-            record: packed.size,
-            bytes,
-        })
+        Ok(Self { fields: packed.fields, record: packed.size, bytes })
     }
 
     /// The bytes of one field, record after record.
     fn field(&self, field: &CompoundField) -> impl Iterator<Item = &[u8]> {
         let range = field.offset..field.offset + field.ty.size();
-        self.bytes
-            .chunks_exact(self.record)
-            .map(move |record| &record[range.clone()])
+        self.bytes.chunks_exact(self.record).map(move |record| &record[range.clone()])
     }
 
     fn column(&self, field: &CompoundField) -> Option<Column> {
@@ -69,9 +60,7 @@ impl Table {
 fn float(bytes: &[u8]) -> f64 {
     match bytes.try_into() {
         Ok(wide) => f64::from_ne_bytes(wide),
-        Err(_) => bytes
-            .try_into()
-            .map_or(f64::NAN, |narrow| f64::from(f32::from_ne_bytes(narrow))),
+        Err(_) => bytes.try_into().map_or(f64::NAN, |narrow| f64::from(f32::from_ne_bytes(narrow))),
     }
 }
 
@@ -104,15 +93,12 @@ fn bytes_of(size: IntSize) -> u8 {
 /// [`Error::Input`](crate::Error::Input), with the way to convert the file, if the names of the rows cannot be read.
 pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Result<Frame> {
     let table = Table::read(dataset, place)?;
-    let named = |name: &str| table.fields.iter().find(|field| field.name == name);
-    let index = named("index").or_else(|| named("_index"));
-    let Some((index, names)) = index.and_then(|field| Some((field, table.column(field)?))) else {
+    let field_called = |name: &str| table.fields.iter().find(|field| field.name == name);
+    let row_names = field_called("index").or_else(|| field_called("_index"));
+    let Some((index, names)) = row_names.and_then(|field| Some((field, table.column(field)?))) else {
         return Err(place.error("the records have no field `index` that can be read", CONVERT));
     };
-    let mut frame = Frame {
-        index: names.to_labels(),
-        columns: Vec::new(),
-    };
+    let mut frame = Frame { index: names.to_labels(), columns: Vec::new() };
     for field in table.fields.iter().filter(|field| field.name != index.name) {
         let Some(column) = table.column(field) else {
             continue;
@@ -126,6 +112,22 @@ pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Resu
         frame.columns.push((field.name.clone(), column));
     }
     Ok(frame)
+}
+
+/// The fields that hold numbers or truth values, each with its type and its bytes, so that they can be written
+/// elsewhere as they are.
+pub(super) fn numeric_fields(dataset: &Dataset, place: &Place) -> Result<Vec<(String, TypeDescriptor, Vec<u8>)>> {
+    let table = Table::read(dataset, place)?;
+    let numeric = table.fields.iter().filter(|field| {
+        use TypeDescriptor::{Boolean, Float, Integer, Unsigned};
+        matches!(field.ty, Integer(_) | Unsigned(_) | Float(_) | Boolean)
+    });
+    Ok(numeric
+        .map(|field| {
+            let bytes = table.field(field).flatten().copied().collect();
+            (field.name.clone(), field.ty.clone(), bytes)
+        })
+        .collect())
 }
 
 /// Where old files keep the labels of a categorical column, below `uns`.

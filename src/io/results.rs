@@ -3,8 +3,8 @@
 use ndarray::{Array1, ArrayView2};
 use serde_json::Value;
 
-use super::element::Uns;
 use super::keys;
+use super::uns::Uns;
 use crate::data::{Column, Dataset, Fit, GeneParams};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
@@ -67,10 +67,8 @@ impl<'a> Results<'a> {
                 results.layers.push((key.to_owned(), Layer::Dense(matrix.view())));
             }
         }
-        let coordinates = [
-            (keys::latent(&fit.model), fit.latent.as_ref()),
-            (keys::latent_std(&fit.model), fit.latent_std.as_ref()),
-        ];
+        let coordinates =
+            [(keys::latent(&fit.model), fit.latent.as_ref()), (keys::latent_std(&fit.model), fit.latent_std.as_ref())];
         for (key, matrix) in coordinates {
             if let Some(matrix) = matrix {
                 results.obsm.push((key, matrix.view()));
@@ -173,10 +171,7 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
 }
 
 fn float_columns(named: &[(&str, Option<&Array1<f64>>)]) -> Vec<(String, Column)> {
-    named
-        .iter()
-        .filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec()))))
-        .collect()
+    named.iter().filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec())))).collect()
 }
 
 fn velocity_params(fit: &Fit, params: &Value) -> Uns {

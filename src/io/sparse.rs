@@ -23,13 +23,7 @@ pub(super) fn transpose(matrix: &Csr<f32>) -> Csr<f32> {
             *slot += 1;
         }
     }
-    Csr {
-        n_rows: matrix.n_cols,
-        n_cols: matrix.n_rows,
-        indptr,
-        indices,
-        data,
-    }
+    Csr { n_rows: matrix.n_cols, n_cols: matrix.n_rows, indptr, indices, data }
 }
 
 /// The same matrix with columns rising in every row; entries of the same column are added, as scipy does.
@@ -54,7 +48,9 @@ pub(super) fn canonical(matrix: Csr<f32>) -> Csr<f32> {
         let start = tidy.indices.len();
         for &(column, value) in &entries {
             match tidy.data.last_mut() {
-                Some(sum) if tidy.indices.len() > start && tidy.indices.last() == Some(&column) => *sum += value,
+                Some(sum) if tidy.indices.len() > start && tidy.indices.last() == Some(&column) => {
+                    *sum += value;
+                }
                 _ => {
                     tidy.indices.push(column);
                     tidy.data.push(value);
@@ -93,13 +89,7 @@ mod tests {
     use super::*;
 
     fn matrix(n_rows: usize, n_cols: usize, indptr: &[usize], indices: &[u32], data: &[f32]) -> Csr<f32> {
-        Csr {
-            n_rows,
-            n_cols,
-            indptr: indptr.to_vec(),
-            indices: indices.to_vec(),
-            data: data.to_vec(),
-        }
+        Csr { n_rows, n_cols, indptr: indptr.to_vec(), indices: indices.to_vec(), data: data.to_vec() }
     }
 
     #[test]

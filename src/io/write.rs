@@ -3,19 +3,18 @@
 use std::path::Path;
 
 use hdf5::{File, Group};
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use serde_json::Value;
 
 use super::atomic::Draft;
-use super::element::{Sink, Uns};
+use super::element::Sink;
 use super::h5::{self, Node};
 use super::place::Place;
 use super::results::{Layer, Results};
 use super::subset::Cut;
 use super::{GenesWritten, OutputConfig, frame, keys, record};
-use crate::data::{Column, Dataset, Fit, Frame};
+use crate::data::{Column, Dataset, Fit};
 use crate::error::{Error, Result};
-use crate::sparse::Csr;
 
 /// Where `auto` turns from all genes to the fitted ones: bytes of one matrix of all genes.
 const AUTO_LIMIT: usize = 256 << 20;
@@ -94,13 +93,7 @@ pub fn write_results(
     let target = if kept == GenesWritten::Fitted {
         let target = create(&draft, &sink)?;
         let replaced: Vec<String> = results.layers.iter().map(|(key, _)| key.clone()).collect();
-        let mut cut = Cut {
-            sink,
-            genes,
-            n_vars,
-            skip: &replaced,
-            left_out: Vec::new(),
-        };
+        let mut cut = Cut { sink, genes, n_vars, skip: &replaced, left_out: Vec::new() };
         cut.file(&source, &target, &place)?;
         left_out = cut.left_out;
         target
@@ -109,44 +102,33 @@ pub fn write_results(
         sink.sure(File::open_rw(draft.path()), "the file")?
     };
     drop(source);
-    let genes = if kept == GenesWritten::Fitted {
-        Genes::Same
-    } else {
-        Genes::At { genes, n_vars }
-    };
+    let genes = if kept == GenesWritten::Fitted { Genes::Same } else { Genes::At { genes, n_vars } };
     Additions { sink, genes }.add(&target, &place, results)?;
     sink.close(target)?;
-    Ok(Written {
-        genes: kept,
-        n_vars: genes.n_vars(results).unwrap_or(n_vars),
-        bytes: draft.finish()?,
-        left_out,
-    })
+    Ok(Written { genes: kept, n_vars: genes.n_vars(results).unwrap_or(n_vars), bytes: draft.finish()?, left_out })
 }
 
-fn create(draft: &Draft, sink: &Sink) -> Result<File> {
-    let file = File::with_options()
-        .with_fcpl(|properties| properties.obj_track_times(false))
-        .create(draft.path());
+pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
+    let file = File::with_options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
 }
 
 /// How the genes of results lie in the file.
 #[derive(Clone, Copy)]
-enum Genes<'a> {
+pub(super) enum Genes<'a> {
     /// They are the genes of the file.
     Same,
     /// They are at these positions of all `n_vars` genes.
     At { genes: &'a [usize], n_vars: usize },
 }
 
-struct Additions<'a> {
-    sink: Sink<'a>,
-    genes: Genes<'a>,
+pub(super) struct Additions<'a> {
+    pub(super) sink: Sink<'a>,
+    pub(super) genes: Genes<'a>,
 }
 
 impl Additions<'_> {
-    fn add(&self, file: &File, input: &Place, results: &Results) -> Result<()> {
+    pub(super) fn add(&self, file: &File, input: &Place, results: &Results) -> Result<()> {
         for (axis, columns) in [("obs", &results.obs), ("var", &results.var)] {
             let columns: Vec<(String, Column)> = columns
                 .iter()
@@ -218,8 +200,19 @@ impl Additions<'_> {
 
     fn modern_frame(&self, file: &File, axis: &str, place: &Place) -> Result<Group> {
         let frame = frame::read(file, axis, place)?;
+        let table = self.sink.sure(file.dataset(axis), axis)?;
+        let numbers = record::numeric_fields(&table, place)?;
+        drop(table);
         self.sink.remove(file, axis)?;
         self.sink.frame(file, axis, &frame)?;
+        let group = self.sink.sure(file.group(axis), axis)?;
+        for (name, kind, bytes) in &numbers {
+            // Numbers keep their type; labels are no numbers any more.
+            if matches!(frame.get(name), Some(Column::Int(_) | Column::Float(_) | Column::Bool(_))) {
+                self.sink.remove(&group, name)?;
+                self.sink.array_as(&group, name, kind, frame.index.len(), bytes)?;
+            }
+        }
         // The labels are in the frame now; anndata would apply them a second time.
         if let Some(Node::Group(uns)) = Node::open(file, "uns") {
             for (name, column) in &frame.columns {
@@ -228,7 +221,7 @@ impl Additions<'_> {
                 }
             }
         }
-        self.sink.sure(file.group(axis), axis)
+        Ok(group)
     }
 
     fn layer(&self, layers: &Group, key: &str, layer: &Layer) -> Result<()> {
@@ -274,27 +267,17 @@ impl Additions<'_> {
         let Genes::At { genes, n_vars } = self.genes else {
             return column.clone();
         };
-        fn spread<T: Clone>(values: &[T], genes: &[usize], n_vars: usize, blank: T) -> Vec<T> {
-            let mut wide = vec![blank; n_vars];
-            for (&gene, value) in genes.iter().zip(values) {
-                wide[gene] = value.clone();
-            }
-            wide
-        }
         match column {
             Column::Float(values) => Column::Float(spread(values, genes, n_vars, f64::NAN)),
-            #[allow(clippy::cast_precision_loss)] // a missing whole number is NaN, so all are floats
+            #[allow(clippy::cast_precision_loss)]
+            // a missing whole number is NaN, so all are floats
             Column::Int(values) => {
                 let values: Vec<f64> = values.iter().map(|&value| value as f64).collect();
                 Column::Float(spread(&values, genes, n_vars, f64::NAN))
             }
             Column::Bool(values) => Column::Bool(spread(values, genes, n_vars, false)),
             Column::Text(words) => Column::Text(spread(words, genes, n_vars, String::new())),
-            Column::Categorical {
-                codes,
-                categories,
-                ordered,
-            } => Column::Categorical {
+            Column::Categorical { codes, categories, ordered } => Column::Categorical {
                 codes: spread(codes, genes, n_vars, None),
                 categories: categories.clone(),
                 ordered: *ordered,
@@ -312,67 +295,11 @@ impl Genes<'_> {
     }
 }
 
-/// The content of an AnnData file made from nothing. Axis 0 is cells, axis 1 genes.
-#[derive(Clone, Debug, Default)]
-pub struct NewFile {
-    /// The main matrix.
-    pub x: Option<Csr<f32>>,
-    /// Layers, sparse.
-    pub sparse_layers: Vec<(String, Csr<f32>)>,
-    /// Layers, dense.
-    pub dense_layers: Vec<(String, Array2<f32>)>,
-    /// Annotation of cells.
-    pub obs: Frame,
-    /// Annotation of genes.
-    pub var: Frame,
-    /// Coordinates of cells.
-    pub obsm: Vec<(String, Array2<f32>)>,
-    /// Everything else.
-    pub uns: Vec<(String, Uns)>,
-}
-
-/// Writes a new file in the format of anndata 0.8 and later. It appears whole or not at all.
-///
-/// # Errors
-/// [`Error::Shape`] if the arrays do not run over the rows of `obs` and `var`, [`Error::File`] if the system refuses
-/// to write; then what stood at `output` still stands there.
-pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
-    let results = Results {
-        layers: layers_of(file),
-        obs: file.obs.columns.clone(),
-        var: file.var.columns.clone(),
-        obsm: file.obsm.iter().map(|(key, matrix)| (key.clone(), matrix.view())).collect(),
-        obsp: Vec::new(),
-        uns: file.uns.clone(),
-    };
-    results.check(file.obs.index.len(), file.var.index.len())?;
-    let draft = Draft::begin(output)?;
-    let final_path = draft.output().to_path_buf();
-    let sink = Sink::new(&final_path, OutputConfig::default().compression);
-    let target = create(&draft, &sink)?;
-    sink.mark(&target, "anndata", "0.1.0")?;
-    if let Some(x) = &file.x {
-        sink.csr(&target, "X", x)?;
+/// Values at the positions `genes` of `n_vars`, `blank` elsewhere.
+fn spread<T: Clone>(values: &[T], genes: &[usize], n_vars: usize, blank: T) -> Vec<T> {
+    let mut wide = vec![blank; n_vars];
+    for (&gene, value) in genes.iter().zip(values) {
+        wide[gene] = value.clone();
     }
-    for (axis, frame) in [("obs", &file.obs), ("var", &file.var)] {
-        let index_alone = Frame {
-            index: frame.index.clone(),
-            columns: Vec::new(),
-        };
-        sink.frame(&target, axis, &index_alone)?;
-    }
-    for group in ["layers", "obsm", "obsp", "uns", "varm", "varp"] {
-        sink.dict(&target, group)?;
-    }
-    let genes = Genes::Same;
-    Additions { sink, genes }.add(&target, &Place::root(output), &results)?;
-    sink.close(target)?;
-    draft.finish()?;
-    Ok(())
-}
-
-fn layers_of(file: &NewFile) -> Vec<(String, Layer<'_>)> {
-    let sparse = file.sparse_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Sparse(matrix)));
-    let dense = file.dense_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Dense(matrix.view())));
-    sparse.chain(dense).collect()
+    wide
 }

@@ -19,10 +19,7 @@ fn load(path: &Path) -> nascent::data::Counts {
 }
 
 fn config(genes: GenesWritten) -> OutputConfig {
-    OutputConfig {
-        genes,
-        ..OutputConfig::default()
-    }
+    OutputConfig { genes, ..OutputConfig::default() }
 }
 
 /// Writes `small` and a result over its genes 0 and 2.
@@ -79,7 +76,9 @@ fn shared_files_have_their_shapes_and_entries() {
 #[test]
 fn a_legacy_file_holds_what_its_modern_twin_holds() {
     let names = ["dentategyrus_50obs_legacy_format.h5ad", "dentategyrus_50obs.h5ad"];
-    let [Some(old), Some(new)] = names.map(shared) else { return };
+    let [Some(old), Some(new)] = names.map(shared) else {
+        return;
+    };
     let (old, new) = (load(&old), load(&new));
     assert_eq!(old.spliced, new.spliced);
     assert_eq!(old.unspliced, new.unspliced);
@@ -100,7 +99,8 @@ fn results_with_all_genes_are_nan_where_nothing_was_fitted() {
 
     let var = io::read_var(&output).unwrap();
     let Some(Column::Float(alpha)) = var.get("fit_alpha") else { panic!("fit_alpha") };
-    assert!(alpha[0] == 1.0 && alpha[1].is_nan() && alpha[2] == 2.0);
+    assert_eq!((alpha[0], alpha[2]), (1.0, 2.0));
+    assert!(alpha[1].is_nan());
     assert_eq!(var.get("velocity_genes"), Some(&Column::Bool(vec![true, false, false])));
     let counts = load(&output);
     let before = small();
@@ -120,10 +120,7 @@ fn results_with_fitted_genes_cut_everything_else_to_them() {
     assert_eq!(counts.obs.columns[..5], small().obs.columns);
     let all = nascent::io::read_layer(&folder.path().join("in.h5ad"), "spliced").unwrap();
     assert_eq!(read_layer(&output, "spliced").unwrap(), all.select(ndarray::Axis(1), &[0, 2]));
-    assert_eq!(
-        read_layer(&output, "true_velocity").unwrap(),
-        counting(4, 3).select(ndarray::Axis(1), &[0, 2])
-    );
+    assert_eq!(read_layer(&output, "true_velocity").unwrap(), counting(4, 3).select(ndarray::Axis(1), &[0, 2]));
     assert_eq!(read_layer(&output, "fit_t").unwrap(), counting(4, 2) * 6.0);
 }
 
@@ -192,7 +189,9 @@ fn a_failed_write_leaves_nothing_behind() {
     write_new(&input, &small()).unwrap();
     let data = dataset(4, &[0, 2], 3, false);
     let fit = full_fit(4, 2);
-    let attempt = |output: &Path, params: &serde_json::Value| write(output, &input, &OutputConfig::default(), &data, &fit, params);
+    let attempt = |output: &Path, params: &serde_json::Value| {
+        write(output, &input, &OutputConfig::default(), &data, &fit, params)
+    };
 
     let nowhere = folder.path().join("missing").join("out.h5ad");
     assert!(matches!(attempt(&nowhere, &json!({})), Err(Error::File { .. })));
@@ -266,10 +265,7 @@ fn settings_are_strict_and_complete() {
     assert_eq!(default, OutputConfig::default());
     assert!(toml::from_str::<OutputConfig>("gzip = 4").is_err());
     assert!(toml::from_str::<InputConfig>("splced = \"x\"").is_err());
-    let bad = OutputConfig {
-        compression: 10,
-        ..default
-    };
+    let bad = OutputConfig { compression: 10, ..default };
     let message = bad.validate().unwrap_err().to_string();
     assert_eq!(message, "output.compression = 10: must be a gzip level, 0 to 9");
 }

@@ -113,10 +113,7 @@ fn files_go_to_and_from_anndata_unharmed() {
             let out = folder.path().join("out").join(mode);
             fs::create_dir_all(&out).unwrap();
             let output = out.join(format!("{name}.h5ad"));
-            let config = OutputConfig {
-                genes,
-                ..OutputConfig::default()
-            };
+            let config = OutputConfig { genes, ..OutputConfig::default() };
             let written = write(&output, &input, &config, &data, &fit, &params);
             let written = written.unwrap_or_else(|error| panic!("{name}, {mode}: {error}"));
             if !written.left_out.is_empty() {

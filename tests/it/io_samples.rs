@@ -46,10 +46,7 @@ pub(crate) fn words(words: &[&str]) -> Vec<String> {
 pub(crate) fn small() -> NewFile {
     let spliced = csr(&[&[1.0, 0.0, 2.0], &[0.0, 3.0, 0.0], &[4.0, 0.0, 0.0], &[0.0, 0.0, 5.0]]);
     let unspliced = csr(&[&[0.0, 1.0, 0.0], &[2.0, 0.0, 0.0], &[0.0, 0.0, 3.0], &[1.0, 1.0, 0.0]]);
-    let mut obs = Frame {
-        index: words(&["c1", "c2", "c3", "c4"]),
-        columns: Vec::new(),
-    };
+    let mut obs = Frame { index: words(&["c1", "c2", "c3", "c4"]), columns: Vec::new() };
     obs.set("depth", Column::Int(vec![3, 3, 4, -5]));
     obs.set("share", Column::Float(vec![0.5, f64::MIN_POSITIVE, -1.0, 1e300]));
     obs.set("kept", Column::Bool(vec![true, false, true, true]));
@@ -101,16 +98,8 @@ pub(crate) fn counting(n_rows: usize, n_cols: usize) -> Array2<f32> {
 pub(crate) fn dataset(n_obs: usize, genes: &[usize], n_vars: usize, with_graph: bool) -> Dataset {
     let n = genes.len();
     let names = |prefix: &str, count: usize| (0..count).map(|i| format!("{prefix}{i}")).collect();
-    let frame = |index: Vec<String>| Frame {
-        index,
-        columns: Vec::new(),
-    };
-    let empty = |n_rows: usize, n_cols: usize| Csr {
-        n_rows,
-        n_cols,
-        indptr: vec![0; n_rows + 1],
-        ..Csr::default()
-    };
+    let frame = |index: Vec<String>| Frame { index, columns: Vec::new() };
+    let empty = |n_rows: usize, n_cols: usize| Csr { n_rows, n_cols, indptr: vec![0; n_rows + 1], ..Csr::default() };
     let ring = |weight: f32| {
         let mut graph = empty(n_obs, n_obs);
         for cell in 0..n_obs {
@@ -129,11 +118,7 @@ pub(crate) fn dataset(n_obs: usize, genes: &[usize], n_vars: usize, with_graph: 
         unspliced: empty(n_obs, n),
         mu: counting(n_obs, n) * 0.5,
         ms: counting(n_obs, n),
-        neighbors: Neighbors {
-            connectivities: ring(1.0),
-            distances: ring(0.5),
-            n_neighbors: 2,
-        },
+        neighbors: Neighbors { connectivities: ring(1.0), distances: ring(0.5), n_neighbors: 2 },
         pca: if with_graph { counting(n_obs, 2) } else { Array2::zeros((0, 0)) },
     }
 }

@@ -1,0 +1,78 @@
+//! Files from nothing, for simulations.
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+use super::OutputConfig;
+use super::atomic::Draft;
+use super::element::Sink;
+use super::place::Place;
+use super::results::{Layer, Results};
+use super::uns::Uns;
+use super::write::{Additions, Genes, create};
+use crate::data::Frame;
+use crate::error::Result;
+use crate::sparse::Csr;
+
+/// The content of an AnnData file made from nothing. Axis 0 is cells, axis 1 genes.
+#[derive(Clone, Debug, Default)]
+pub struct NewFile {
+    /// The main matrix.
+    pub x: Option<Csr<f32>>,
+    /// Layers, sparse.
+    pub sparse_layers: Vec<(String, Csr<f32>)>,
+    /// Layers, dense.
+    pub dense_layers: Vec<(String, Array2<f32>)>,
+    /// Annotation of cells.
+    pub obs: Frame,
+    /// Annotation of genes.
+    pub var: Frame,
+    /// Coordinates of cells.
+    pub obsm: Vec<(String, Array2<f32>)>,
+    /// Everything else.
+    pub uns: Vec<(String, Uns)>,
+}
+
+/// Writes a new file in the format of anndata 0.8 and later. It appears whole or not at all.
+///
+/// # Errors
+/// [`Error::Shape`] if the arrays do not run over the rows of `obs` and `var`, [`Error::File`] if the system refuses
+/// to write; then what stood at `output` still stands there.
+pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
+    let results = Results {
+        layers: layers_of(file),
+        obs: file.obs.columns.clone(),
+        var: file.var.columns.clone(),
+        obsm: file.obsm.iter().map(|(key, matrix)| (key.clone(), matrix.view())).collect(),
+        obsp: Vec::new(),
+        uns: file.uns.clone(),
+    };
+    results.check(file.obs.index.len(), file.var.index.len())?;
+    let draft = Draft::begin(output)?;
+    let final_path = draft.output().to_path_buf();
+    let sink = Sink::new(&final_path, OutputConfig::default().compression);
+    let target = create(&draft, &sink)?;
+    sink.mark(&target, "anndata", "0.1.0")?;
+    if let Some(x) = &file.x {
+        sink.csr(&target, "X", x)?;
+    }
+    for (axis, frame) in [("obs", &file.obs), ("var", &file.var)] {
+        let index_alone = Frame { index: frame.index.clone(), columns: Vec::new() };
+        sink.frame(&target, axis, &index_alone)?;
+    }
+    for group in ["layers", "obsm", "obsp", "uns", "varm", "varp"] {
+        sink.dict(&target, group)?;
+    }
+    let genes = Genes::Same;
+    Additions { sink, genes }.add(&target, &Place::root(output), &results)?;
+    sink.close(target)?;
+    draft.finish()?;
+    Ok(())
+}
+
+fn layers_of(file: &NewFile) -> Vec<(String, Layer<'_>)> {
+    let sparse = file.sparse_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Sparse(matrix)));
+    let dense = file.dense_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Dense(matrix.view())));
+    sparse.chain(dense).collect()
+}

@@ -1,0 +1,166 @@
+//! Sparse matrices cut to some genes, a block of entries at a time.
+
+use std::marker::PhantomData;
+
+use hdf5::types::{FloatSize, TypeDescriptor};
+use hdf5::{Dataset, Group, H5Type};
+
+use super::{Axes, Cut};
+use crate::error::Result;
+use crate::io::element::Sink;
+use crate::io::matrix::{Matrix, Parts, Stored, blocks};
+
+/// Entries of a sparse matrix handled at once.
+const BLOCK: usize = 1 << 20;
+
+impl Cut<'_> {
+    /// A sparse matrix, some entries at a time.
+    pub(super) fn sparse(&mut self, group: &Group, matrix: &Matrix, to: &Group, name: &str, axes: Axes) -> Result<()> {
+        let Stored::Sparse { parts, by_column } = matrix.stored() else {
+            return self.leave_out(matrix.place());
+        };
+        let [n_rows, n_cols] = matrix.shape();
+        let [cut_rows, cut_cols] = match axes {
+            Axes::Rows => [true, false],
+            Axes::Columns => [false, true],
+            Axes::Both => [true, true],
+        };
+        if (cut_rows && n_rows != self.n_vars) || (cut_cols && n_cols != self.n_vars) {
+            return self.leave_out(matrix.place());
+        }
+        let kept = |cut: bool, n: usize| if cut { self.genes.len() } else { n };
+        let shape = [kept(cut_rows, n_rows), kept(cut_cols, n_cols)];
+        let encoding = if *by_column { "csc_matrix" } else { "csr_matrix" };
+        let copy = self.sink.sparse_group(to, name, encoding, shape)?;
+        let major_first = |pair: [bool; 2]| if *by_column { [pair[1], pair[0]] } else { pair };
+        let [cut_major, cut_minor] = major_first([cut_rows, cut_cols]);
+        let [n_major, n_minor] = if *by_column { [n_cols, n_rows] } else { [n_rows, n_cols] };
+        let offsets = matrix.read_indptr(parts, n_major)?;
+        let filter = Filter {
+            major: cut_major.then(|| self.positions(n_major)),
+            minor: cut_minor.then(|| self.positions(n_minor)),
+            n_minor,
+        };
+        let value_kind = parts.data.dtype().and_then(|stored| stored.to_descriptor());
+        match value_kind {
+            Ok(TypeDescriptor::Float(FloatSize::U8)) => {
+                self.entries::<f64>(matrix, parts, &offsets, &filter, &copy)?;
+            }
+            Ok(TypeDescriptor::Integer(_)) => {
+                self.entries::<i64>(matrix, parts, &offsets, &filter, &copy)?;
+            }
+            Ok(TypeDescriptor::Unsigned(_)) => {
+                self.entries::<u64>(matrix, parts, &offsets, &filter, &copy)?;
+            }
+            Ok(TypeDescriptor::Boolean) => {
+                self.entries::<u8>(matrix, parts, &offsets, &filter, &copy)?;
+            }
+            _ => self.entries::<f32>(matrix, parts, &offsets, &filter, &copy)?,
+        }
+        // Whatever else was noted at the matrix.
+        self.attributes_except(group, &copy, &["shape", "h5sparse_shape"], matrix.place())
+    }
+
+    /// For each position before the cut, the one after it.
+    fn positions(&self, n: usize) -> Vec<Option<u32>> {
+        let mut positions = vec![None; n];
+        for (&gene, position) in self.genes.iter().zip(0_u32..) {
+            positions[gene] = Some(position);
+        }
+        positions
+    }
+
+    fn entries<T: H5Type + Copy>(
+        &self,
+        matrix: &Matrix,
+        parts: &Parts,
+        offsets: &[usize],
+        filter: &Filter,
+        to: &Group,
+    ) -> Result<()> {
+        let n_entries = offsets.last().copied().unwrap_or_default();
+        let mut written = Growing::<T>::begin(&self.sink, to)?;
+        let mut new_offsets = vec![0];
+        let mut row = 0;
+        let mut n_kept = 0;
+        let mut close_rows = |upto: usize, n_kept: usize, row: &mut usize| {
+            while *row + 1 < offsets.len() && offsets[*row + 1] <= upto {
+                if filter.keeps(*row) {
+                    new_offsets.push(n_kept);
+                }
+                *row += 1;
+            }
+        };
+        close_rows(0, 0, &mut row);
+        for range in blocks(n_entries, BLOCK) {
+            let start = range.start;
+            let indices = matrix.read_indices(parts, range.clone(), filter.n_minor)?;
+            let values = matrix.read_slice::<T>(&parts.data, range)?;
+            let mut kept = (Vec::new(), Vec::new());
+            for (i, (&index, &value)) in indices.iter().zip(&values).enumerate() {
+                if filter.keeps(row)
+                    && let Some(position) = filter.position(index)
+                {
+                    kept.0.push(position);
+                    kept.1.push(value);
+                    n_kept += 1;
+                }
+                close_rows(start + i + 1, n_kept, &mut row);
+            }
+            written.extend(&self.sink, &kept.0, &kept.1)?;
+        }
+        self.sink.indptr(to, &new_offsets)
+    }
+}
+
+/// Which entries of a compressed matrix stay.
+struct Filter {
+    major: Option<Vec<Option<u32>>>,
+    minor: Option<Vec<Option<u32>>>,
+    n_minor: usize,
+}
+
+impl Filter {
+    fn keeps(&self, row: usize) -> bool {
+        self.major.as_ref().is_none_or(|positions| positions.get(row).copied().flatten().is_some())
+    }
+
+    fn position(&self, index: u32) -> Option<u32> {
+        match &self.minor {
+            Some(positions) => positions[index as usize],
+            None => Some(index),
+        }
+    }
+}
+
+/// The arrays `indices` and `data` of a sparse matrix whose length is not known yet.
+struct Growing<T> {
+    indices: Dataset,
+    data: Dataset,
+    length: usize,
+    values: PhantomData<T>,
+}
+
+impl<T: H5Type> Growing<T> {
+    fn begin(sink: &Sink, to: &Group) -> Result<Self> {
+        Ok(Self {
+            indices: sink.growing::<i32>(to, "indices")?,
+            data: sink.growing::<T>(to, "data")?,
+            length: 0,
+            values: PhantomData,
+        })
+    }
+
+    fn extend(&mut self, sink: &Sink, indices: &[u32], values: &[T]) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let range = self.length..self.length + values.len();
+        sink.sure(self.indices.resize(range.end), "indices")?;
+        sink.sure(self.data.resize(range.end), "data")?;
+        sink.sure(self.indices.write_slice(indices, range.clone()), "indices")?;
+        sink.sure(self.data.write_slice(values, range.clone()), "data")?;
+        self.length = range.end;
+        Ok(())
+    }
+}
