@@ -11,6 +11,10 @@
 //! - σ_i solves Σ_j exp(−max(0, d_ij − ρ_i) / σ_i) = log₂ k, by bisection, and is at least 10⁻³ times the mean distance of
 //!   the row (of all rows, if ρ_i = 0), the cell's own distance 0 included;
 //! - w_ij = exp(−max(0, d_ij − ρ_i) / σ_i), and the graph is the fuzzy union w_ij + w_ji − w_ij w_ji.
+//!
+//! Departure: umap-learn 0.5 compiled by numba ≥ 0.62 returns an infinite σ, and so weights of 1, wherever σ should be above 1
+//! (lmcinnes/umap issue 1216: `fastmath` drops its test for infinity). Here σ is the solution. Which cells are linked
+//! is the same, and so are the moments.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
