@@ -36,10 +36,8 @@ fn layer(rng: &mut ChaCha8Rng, density: f64) -> Csr<f32> {
 
 fn counts() -> Counts {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let frame = |letter: &str, n| Frame {
-        index: (0..n).map(|i| format!("{letter}{i}")).collect(),
-        columns: Vec::new(),
-    };
+    let frame =
+        |letter: &str, n| Frame { index: (0..n).map(|i| format!("{letter}{i}")).collect(), columns: Vec::new() };
     Counts {
         path: PathBuf::from("random"),
         obs: frame("cell", N_OBS),

@@ -57,11 +57,7 @@ pub struct Neighbors {
 /// As [`nearest`].
 pub fn neighbors(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Neighbors> {
     let distances = nearest(points, n_neighbors)?;
-    Ok(Neighbors {
-        connectivities: connectivities(&distances, n_neighbors),
-        distances,
-        n_neighbors,
-    })
+    Ok(Neighbors { connectivities: connectivities(&distances, n_neighbors), distances, n_neighbors })
 }
 
 /// Distances to the `n_neighbors − 1` nearest other cells, `[n_obs, n_obs]`; duplicates of a cell are stored with distance 0.
@@ -81,10 +77,8 @@ pub fn nearest(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Csr<f3
     let points = points.mapv(f64::from);
     let norms: Vec<f64> = points.rows().into_iter().map(|row| row.dot(&row)).collect();
     let starts: Vec<usize> = (0..n_obs).step_by(QUERY_BLOCK).collect();
-    let blocks: Vec<Vec<Nearest>> = starts
-        .into_par_iter()
-        .map(|start| nearest_of_block(points.view(), &norms, start, n_neighbors - 1))
-        .collect();
+    let blocks: Vec<Vec<Nearest>> =
+        starts.into_par_iter().map(|start| nearest_of_block(points.view(), &norms, start, n_neighbors - 1)).collect();
     let rows: Vec<_> = blocks.into_iter().flatten().map(Nearest::into_row).collect();
     Ok(Csr::from_rows(n_obs, &rows))
 }

@@ -110,7 +110,10 @@ fn graph(
     let n_obs = counts.n_obs();
     let n_neighbors = config.n_neighbors.min(n_obs);
     if n_neighbors < config.n_neighbors {
-        report.warn(format!("n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used", config.n_neighbors));
+        report.warn(format!(
+            "n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used",
+            config.n_neighbors
+        ));
     }
     if let Some(neighbors) = graph_of_file(counts, config, n_neighbors, report)? {
         neighbors::check(&neighbors, &counts.obs.index)?;
@@ -156,18 +159,17 @@ fn graph_of_file(
             Ok(None)
         }
         (GraphSource::Auto | GraphSource::File, Some(graph)) => {
-            let note = format!("the file's graph of {} neighbours is used; preprocess.neighbors = \"compute\" makes a new one", graph.n_neighbors);
+            let note = format!(
+                "the file's graph of {} neighbours is used; preprocess.neighbors = \"compute\" makes a new one",
+                graph.n_neighbors
+            );
             report.step("neighbors", n_genes, note);
             Ok(Some(graph.clone()))
         }
     }
 }
 
-fn moments_of_file(
-    counts: &Counts,
-    genes: &[usize],
-    report: &mut Report,
-) -> Result<(Array2<f32>, Array2<f32>)> {
+fn moments_of_file(counts: &Counts, genes: &[usize], report: &mut Report) -> Result<(Array2<f32>, Array2<f32>)> {
     let Some((mu, ms)) = &counts.moments else {
         return Err(Error::input(
             &counts.path,

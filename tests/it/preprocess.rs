@@ -106,7 +106,8 @@ fn means_of_a_constant_gene_are_constant() {
 
 #[test]
 fn means_are_over_the_cell_and_its_links() {
-    let weights = Csr::from_triplets(3, 3, &[(0, 1, 0.2_f32), (1, 0, 0.2), (1, 2, 1.0), (2, 1, 1.0), (0, 2, 0.0)]).unwrap();
+    let weights =
+        Csr::from_triplets(3, 3, &[(0, 1, 0.2_f32), (1, 0, 0.2), (1, 2, 1.0), (2, 1, 1.0), (0, 2, 0.0)]).unwrap();
     let graph = nascent::data::Neighbors { connectivities: weights.clone(), distances: weights, n_neighbors: 2 };
     let values = Csr::from_dense(array![[1.0_f32], [3.0], [8.0]].view());
     assert_eq!(neighborhood_mean(&values, &graph).unwrap(), array![[2.0], [4.0], [5.5]]);
@@ -311,9 +312,8 @@ fn the_graph_of_the_file_is_used_as_the_settings_say() {
     let plain = run(&counts(), &config()).unwrap().0;
     let mut counts = counts();
     counts.neighbors = Some(neighbors::neighbors(layers().1.view(), 10).unwrap());
-    let with = |neighbors, n_neighbors| {
-        run(&counts, &PreprocessConfig { neighbors, n_neighbors, ..config() }).unwrap().0
-    };
+    let with =
+        |neighbors, n_neighbors| run(&counts, &PreprocessConfig { neighbors, n_neighbors, ..config() }).unwrap().0;
     assert!(with(GraphSource::Auto, 10).neighbors_from_file);
     assert!(!with(GraphSource::Auto, 11).neighbors_from_file);
     assert!(with(GraphSource::File, 11).neighbors_from_file);

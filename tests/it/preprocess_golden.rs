@@ -181,9 +181,8 @@ fn principal_components_agree_with_scanpy_up_to_sign() {
 }
 
 fn shared_share(found: &Csr<f32>, wanted: &Csr<f32>) -> f64 {
-    let common: usize = (0..wanted.n_rows)
-        .map(|i| wanted.row(i).0.iter().filter(|j| found.row(i).0.contains(j)).count())
-        .sum();
+    let common: usize =
+        (0..wanted.n_rows).map(|i| wanted.row(i).0.iter().filter(|j| found.row(i).0.contains(j)).count()).sum();
     common as f64 / wanted.nnz() as f64
 }
 

@@ -18,7 +18,7 @@ fn percentiles_interpolate_as_numpy_does() {
 fn nothing_and_nan_have_no_percentile() {
     assert!(percentile(&[], 50.0).is_nan());
     assert!(percentile(&[1.0, f64::NAN], 50.0).is_nan());
-    assert!(median(&[1.0], ).is_finite());
+    assert!(median(&[1.0],).is_finite());
 }
 
 #[test]
