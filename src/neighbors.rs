@@ -11,6 +11,10 @@
 //! - σ_i solves Σ_j exp(−max(0, d_ij − ρ_i) / σ_i) = log₂ k, by bisection, and is at least 10⁻³ times the mean distance of
 //!   the row (of all rows, if ρ_i = 0), the cell's own distance 0 included;
 //! - w_ij = exp(−max(0, d_ij − ρ_i) / σ_i), and the graph is the fuzzy union w_ij + w_ji − w_ij w_ji.
+//!
+//! Departure: umap-learn 0.5 compiled by numba ≥ 0.62 returns an infinite σ, and so weights of 1, wherever σ should be above 1
+//! (lmcinnes/umap issue 1216: `fastmath` drops its test for infinity). Here σ is the solution. Which cells are linked
+//! is the same, and so are the moments.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
@@ -53,11 +57,7 @@ pub struct Neighbors {
 /// As [`nearest`].
 pub fn neighbors(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Neighbors> {
     let distances = nearest(points, n_neighbors)?;
-    Ok(Neighbors {
-        connectivities: connectivities(&distances, n_neighbors),
-        distances,
-        n_neighbors,
-    })
+    Ok(Neighbors { connectivities: connectivities(&distances, n_neighbors), distances, n_neighbors })
 }
 
 /// Distances to the `n_neighbors − 1` nearest other cells, `[n_obs, n_obs]`; duplicates of a cell are stored with distance 0.
@@ -77,10 +77,8 @@ pub fn nearest(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Csr<f3
     let points = points.mapv(f64::from);
     let norms: Vec<f64> = points.rows().into_iter().map(|row| row.dot(&row)).collect();
     let starts: Vec<usize> = (0..n_obs).step_by(QUERY_BLOCK).collect();
-    let blocks: Vec<Vec<Nearest>> = starts
-        .into_par_iter()
-        .map(|start| nearest_of_block(points.view(), &norms, start, n_neighbors - 1))
-        .collect();
+    let blocks: Vec<Vec<Nearest>> =
+        starts.into_par_iter().map(|start| nearest_of_block(points.view(), &norms, start, n_neighbors - 1)).collect();
     let rows: Vec<_> = blocks.into_iter().flatten().map(Nearest::into_row).collect();
     Ok(Csr::from_rows(n_obs, &rows))
 }

@@ -30,13 +30,7 @@ impl<T: Copy> Csr<T> {
     /// A matrix `[n_rows, n_cols]` without stored entries.
     #[must_use]
     pub fn empty(n_rows: usize, n_cols: usize) -> Self {
-        Self {
-            n_rows,
-            n_cols,
-            indptr: vec![0; n_rows + 1],
-            indices: Vec::new(),
-            data: Vec::new(),
-        }
+        Self { n_rows, n_cols, indptr: vec![0; n_rows + 1], indices: Vec::new(), data: Vec::new() }
     }
 
     /// The matrix of the given rows, each a list of `(column, value)` with rising columns below `n_cols`.
@@ -319,11 +313,7 @@ pub fn shared_entries<'a, T: Copy, U: Copy>(
 }
 
 fn shape(what: &str, wanted: &[usize], found: &[usize]) -> Error {
-    Error::Shape {
-        what: what.to_owned(),
-        wanted: wanted.to_vec(),
-        found: found.to_vec(),
-    }
+    Error::Shape { what: what.to_owned(), wanted: wanted.to_vec(), found: found.to_vec() }
 }
 
 /// Positions are stored in 32 bits: no file of cells or genes comes near 4 billion.

@@ -9,6 +9,8 @@
 //!
 //! Source: Satija et al. 2015 (dispersion); scanpy 1.10 `pp.highly_variable_genes`; Bergen et al. 2020 (shared counts).
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use super::config::PreprocessConfig;
 use super::normalize::Expression;
 use super::report::{Report, some_of};
@@ -93,6 +95,8 @@ pub fn variability(expression: &Csr<f32>) -> Variability {
         for &g in &members {
             dispersions_norm[g] = match values.len() {
                 1 => 1.0,
+                // The same number as below, but equal in every bin to the last bit, so that ties stay ties.
+                2 if spread > 0.0 => (dispersions[g] - centre).signum() * FRAC_1_SQRT_2,
                 _ if spread > 0.0 => (dispersions[g] - centre) / spread,
                 _ => 0.0,
             };

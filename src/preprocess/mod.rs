@@ -8,7 +8,7 @@
 //! 3. X, spliced and unspliced divided by size / median size, each by its own;
 //! 4. the most variable genes of normalised X;
 //! 5. principal components of ln(1 + X) over the kept genes ([`crate::pca`]);
-//! 6. neighbours and their weights ([`crate::neighbors`]);
+//! 6. neighbours among the components (among the genes, if there are at most 50) and their weights ([`crate::neighbors`]);
 //! 7. means of the normalised layers over each neighbourhood ([`moments`]).
 //!
 //! Departures from scVelo, each because it fails silently there:
@@ -36,6 +36,9 @@ use crate::error::{Error, Result};
 use crate::sparse::Csr;
 use crate::{neighbors, pca};
 use normalize::{Expression, divisors, normalize};
+
+/// With at most this many genes, neighbours are sought among the genes themselves, as scanpy does.
+const FEW_GENES: usize = 50;
 
 /// Preprocesses `counts`; returns the data for models and the account of what was done and what looks wrong.
 ///
@@ -107,7 +110,10 @@ fn graph(
     let n_obs = counts.n_obs();
     let n_neighbors = config.n_neighbors.min(n_obs);
     if n_neighbors < config.n_neighbors {
-        report.warn(format!("n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used", config.n_neighbors));
+        report.warn(format!(
+            "n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used",
+            config.n_neighbors
+        ));
     }
     if let Some(neighbors) = graph_of_file(counts, config, n_neighbors, report)? {
         neighbors::check(&neighbors, &counts.obs.index)?;
@@ -119,9 +125,14 @@ fn graph(
     let logged = expression.normalized(genes)?.map(f32::ln_1p);
     let pca = pca::pca(&logged, n_pcs)?.scores;
     report.step("pca", genes.len(), format!("{n_pcs} components of ln(1 + {})", expression.name));
-    let neighbors = neighbors::neighbors(pca.view(), n_neighbors)?;
+    let (neighbors, space) = if genes.len() <= FEW_GENES {
+        (neighbors::neighbors(logged.to_dense().view(), n_neighbors)?, "genes")
+    } else {
+        (neighbors::neighbors(pca.view(), n_neighbors)?, "components")
+    };
     neighbors::check(&neighbors, &counts.obs.index)?;
-    report.step("neighbors", genes.len(), format!("{n_neighbors} neighbours, the cell itself included"));
+    let note = format!("{n_neighbors} neighbours, the cell itself included, in the space of the {space}");
+    report.step("neighbors", genes.len(), note);
     Ok(Graph { neighbors, from_file: false, pca })
 }
 
@@ -148,18 +159,17 @@ fn graph_of_file(
             Ok(None)
         }
         (GraphSource::Auto | GraphSource::File, Some(graph)) => {
-            let note = format!("the file's graph of {} neighbours is used; preprocess.neighbors = \"compute\" makes a new one", graph.n_neighbors);
+            let note = format!(
+                "the file's graph of {} neighbours is used; preprocess.neighbors = \"compute\" makes a new one",
+                graph.n_neighbors
+            );
             report.step("neighbors", n_genes, note);
             Ok(Some(graph.clone()))
         }
     }
 }
 
-fn moments_of_file(
-    counts: &Counts,
-    genes: &[usize],
-    report: &mut Report,
-) -> Result<(Array2<f32>, Array2<f32>)> {
+fn moments_of_file(counts: &Counts, genes: &[usize], report: &mut Report) -> Result<(Array2<f32>, Array2<f32>)> {
     let Some((mu, ms)) = &counts.moments else {
         return Err(Error::input(
             &counts.path,

@@ -23,11 +23,7 @@ use crate::stats::count;
 ///
 /// # Errors
 /// [`Error::Shape`] if the layers and the graph disagree on the number of cells.
-pub fn moments(
-    unspliced: &Csr<f32>,
-    spliced: &Csr<f32>,
-    neighbors: &Neighbors,
-) -> Result<(Array2<f32>, Array2<f32>)> {
+pub fn moments(unspliced: &Csr<f32>, spliced: &Csr<f32>, neighbors: &Neighbors) -> Result<(Array2<f32>, Array2<f32>)> {
     Ok((neighborhood_mean(unspliced, neighbors)?, neighborhood_mean(spliced, neighbors)?))
 }
 

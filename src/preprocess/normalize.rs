@@ -62,11 +62,8 @@ impl<'a> Expression<'a> {
         size_spliced: &[f64],
         report: &mut Report,
     ) -> Self {
-        let spliced = Self {
-            name: "spliced",
-            matrix: &counts.spliced,
-            divisors: raw_layers.then(|| divisors(size_spliced)),
-        };
+        let spliced =
+            Self { name: "spliced", matrix: &counts.spliced, divisors: raw_layers.then(|| divisors(size_spliced)) };
         let Some(x) = &counts.x else {
             report.step("expression", counts.n_vars(), "the file has no X: spliced is used".to_owned());
             return spliced;
@@ -90,11 +87,7 @@ impl<'a> Expression<'a> {
         };
         let note = if raw { "X, size-normalised" } else { "X as it is" };
         report.step("expression", counts.n_vars(), note.to_owned());
-        Self {
-            name: "X",
-            matrix: x,
-            divisors: raw.then(|| divisors(&x.row_sums())),
-        }
+        Self { name: "X", matrix: x, divisors: raw.then(|| divisors(&x.row_sums())) }
     }
 
     /// The normalised values of `genes`, `[n_obs, genes.len()]`.

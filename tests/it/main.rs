@@ -16,13 +16,20 @@ mod io_python;
 mod io_samples;
 mod kinetics;
 mod metrics;
+mod neighbors;
 #[cfg(feature = "flex")]
 mod nn;
+mod pca;
+mod preprocess;
+#[cfg(feature = "h5ad")]
+mod preprocess_golden;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod program;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod resume;
 mod simulate;
+mod sparse;
+mod stats;
 mod tidy;
 #[cfg(feature = "flex")]
 mod velovae;
