@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::data::Reporter;
 
 /// A [`Reporter`] for people.
-pub struct Terminal {
+pub(crate) struct Terminal {
     style: Style,
     bar: Option<ProgressBar>,
     title: String,

@@ -1,5 +1,7 @@
 //! The words that users type.
 
+mod tables;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::io;
-use crate::metrics::Evaluation;
+use crate::io::{self, InputConfig};
 use crate::pipeline::{self, Job};
 use crate::progress::{Terminal, emphasised};
 use crate::simulate::SimulateConfig;
@@ -189,14 +190,14 @@ impl Simulate {
 impl Evaluate {
     fn run(self) -> Result<()> {
         let evaluation = pipeline::evaluate(&self.file)?;
-        if self.json { print_json(&evaluation) } else { print(&table(&evaluation)) }
+        if self.json { print_json(&evaluation) } else { print(&tables::scores(&evaluation)) }
     }
 }
 
 impl Inspect {
     fn run(self) -> Result<()> {
-        let description = io::read_obs(&self.file)?;
-        print(&format!("{} {}", description.index.len(), self.json))
+        let description = io::describe(&self.file, &InputConfig::default())?;
+        if self.json { print_json(&description) } else { print(&tables::description(&description)) }
     }
 }
 
@@ -213,26 +214,6 @@ impl Bench {
         });
         print(&lines.collect::<Vec<_>>().join("\n"))
     }
-}
-
-/// The scores as people read them; those that do not apply are left out.
-fn table(scores: &Evaluation) -> String {
-    let rows = [
-        ("mean squared error, training cells", scores.mse_train),
-        ("mean squared error, test cells", scores.mse_test),
-        ("mean absolute error, training cells", scores.mae_train),
-        ("mean absolute error, test cells", scores.mae_test),
-        ("log-likelihood per training cell", scores.ll_train),
-        ("log-likelihood per test cell", scores.ll_test),
-        ("time, Spearman correlation with the truth or capture time", scores.time_spearman),
-        ("velocity per cell, median cosine with the truth", scores.velocity_cell_cosine),
-        ("the same with genes scaled alike", scores.velocity_cell_cosine_scaled),
-        ("velocity per gene, median correlation with the truth", scores.velocity_gene_pearson),
-        ("velocity, share of signs that are right", scores.velocity_sign_agreement),
-        ("gamma/beta, median absolute log error", scores.ratio_abs_log_err),
-    ];
-    let known = rows.iter().filter_map(|(name, score)| score.map(|score| format!("{name:58} {score:10.4}")));
-    known.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints an error as the user sees it.
