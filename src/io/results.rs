@@ -36,8 +36,8 @@ pub struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// What preprocessing and a model have found. The neighbour graph is part of it if it was computed here, which
-    /// shows in `data.pca` not being empty; the components are, unless the file brought its own (see
+    /// What preprocessing and a model have found. The neighbour graph is part of it if it was computed here
+    /// rather than read from the file, and so are the principal components, unless the file brings its own (see
     /// [`write_results`](super::write_results)).
     ///
     /// `params` is a JSON object and becomes `uns["velocity_params"]`; `mode` is the model's name unless given, and
@@ -74,7 +74,7 @@ impl<'a> Results<'a> {
                 results.obsm.push((key, matrix.view()));
             }
         }
-        if !data.pca.is_empty() {
+        if !data.neighbors_from_file {
             results.add_graph(data);
         }
         results.check(data.n_obs(), data.n_vars())?;
@@ -83,7 +83,9 @@ impl<'a> Results<'a> {
 
     fn add_graph(&mut self, data: &'a Dataset) {
         let graph = &data.neighbors;
-        self.obsm.push((keys::X_PCA.to_owned(), data.pca.view()));
+        if !data.pca.is_empty() {
+            self.obsm.push((keys::X_PCA.to_owned(), data.pca.view()));
+        }
         self.obsp.push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
         self.obsp.push((keys::DISTANCES.to_owned(), &graph.distances));
         let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));
