@@ -13,6 +13,7 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor, activation};
+use nascent::nn::fused::dense;
 use nascent::nn::fused::{KineticNll, Kinetics, Observed, composed_nll, kinetic_nll};
 use nascent::train::adam::{Adam, AdamConstants};
 
@@ -28,6 +29,18 @@ struct Block {
     dropout: Dropout,
 }
 
+fn ours() -> bool {
+    std::env::var_os("BURN_LAYERS").is_none()
+}
+static RNG: std::sync::LazyLock<std::sync::Mutex<rand_chacha::ChaCha8Rng>> =
+    std::sync::LazyLock::new(|| std::sync::Mutex::new(rand::SeedableRng::seed_from_u64(1)));
+fn affine(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
+    if ours() {
+        dense::linear(x, linear.weight.val(), linear.bias.as_ref().unwrap().val())
+    } else {
+        linear.forward(x)
+    }
+}
 impl Block {
     fn new(from: usize, to: usize, device: &Device) -> Self {
         Self {
@@ -38,8 +51,13 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.norm.forward(self.linear.forward(x));
-        self.dropout.forward(activation::leaky_relu(x, 0.01))
+        let x = self.norm.forward(affine(&self.linear, x));
+        if ours() {
+            let x = dense::leaky_relu(x, 0.01);
+            dense::dropout(x, 0.2, &mut *RNG.lock().unwrap())
+        } else {
+            self.dropout.forward(activation::leaky_relu(x, 0.01))
+        }
     }
 }
 
@@ -92,7 +110,14 @@ impl Network {
         let (state, kl_state) = draw(&self.state, hidden);
 
         let [first, second] = &self.decoder;
-        let rho = activation::sigmoid(self.rho.forward(second.forward(first.forward(state))));
+        let rho = {
+            let x = affine(&self.rho, second.forward(first.forward(state)));
+            if ours() {
+                dense::sigmoid(x)
+            } else {
+                activation::sigmoid(x)
+            }
+        };
         let kinetics = Kinetics {
             tau: activation::softplus(time, 1.0),
             alpha: self.log_alpha.val().exp() * rho,

@@ -31,10 +31,15 @@ pub(crate) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("f32 in row-major order")
 }
 
-/// As [`constant`], and starting at the first byte of its memory with nothing behind it, so that
-/// [`slice_mut`] is exactly its values.
+/// As [`constant`], and as [`whole_primitive`].
 pub(crate) fn whole<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    let tensor = constant(tensor);
+    whole_primitive(constant(tensor))
+}
+
+/// `tensor` in row-major order, with nothing before or behind it in its memory, so that
+/// [`slice_mut`] is exactly its values.
+pub(crate) fn whole_primitive(tensor: FlexTensor) -> FlexTensor {
+    let tensor = tensor.to_contiguous();
     if tensor.layout().num_elements() == tensor.storage::<f32>().len() {
         tensor
     } else {

@@ -10,3 +10,5 @@ pub(crate) mod flex;
 pub mod fused;
 pub mod kinetics;
 pub mod layers;
+#[cfg(feature = "flex")]
+pub(crate) mod simd;

@@ -18,6 +18,8 @@ mod kinetics;
 mod metrics;
 mod neighbors;
 #[cfg(feature = "flex")]
+mod dense;
+#[cfg(feature = "flex")]
 mod nn;
 mod pca;
 mod preprocess;

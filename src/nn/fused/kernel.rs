@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-use super::exp::{exp_and_m1, mul_add};
+use crate::nn::simd::{Vectorized, exp_and_m1, mul_add, vectorize};
 
 /// Cells per block: few enough to share eight threads a batch of 128.
 const BLOCK: usize = 16;
@@ -301,19 +301,19 @@ impl Block<'_> {
             } else {
                 &mut d_tau_row[..]
             };
-            cell::<GRAD, START, TAU_PER_GENE>(
-                &problem.row(self.first + i),
+            vectorize(Cell::<GRAD, START, TAU_PER_GENE> {
+                row: problem.row(self.first + i),
                 genes,
                 per_cell,
-                &mut z2_u,
-                &mut z2_s,
+                z2_u: &mut z2_u,
+                z2_s: &mut z2_s,
                 d_tau,
-                &mut self.alpha[part(GRAD)],
-                &mut self.u0[part(GRAD && START)],
-                &mut self.s0[part(GRAD && START)],
-                &mut sums.beta,
-                &mut sums.gamma,
-            );
+                d_alpha: &mut self.alpha[part(GRAD)],
+                d_u0: &mut self.u0[part(GRAD && START)],
+                d_s0: &mut self.s0[part(GRAD && START)],
+                d_beta: &mut sums.beta,
+                d_gamma: &mut sums.gamma,
+            });
             sums.unspliced += f64::from(sum(&z2_u));
             sums.spliced += f64::from(sum(&z2_s));
             if GRAD && !TAU_PER_GENE {
@@ -336,60 +336,40 @@ fn sum(row: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
 }
 
-/// [`cell_with`] in the widest instructions that this processor has.
-#[allow(clippy::too_many_arguments, reason = "see cell_with")]
-#[allow(unsafe_code, reason = "a function compiled for AVX2 may be called only where the processor has it")]
-fn cell<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
-    row: &Row,
-    genes: &Genes,
+/// One cell's inputs and where its results go: see [`cell`].
+struct Cell<'a, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> {
+    row: Row<'a>,
+    genes: &'a Genes,
     per_cell: f32,
-    z2_u: &mut [f32],
-    z2_s: &mut [f32],
-    d_tau: &mut [f32],
-    d_alpha: &mut [f32],
-    d_u0: &mut [f32],
-    d_s0: &mut [f32],
-    d_beta: &mut [f32],
-    d_gamma: &mut [f32],
-) {
-    #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-        // SAFETY: the processor has both features, as just asked.
-        unsafe {
-            cell_avx2::<GRAD, START, TAU_PER_GENE>(
-                row, genes, per_cell, z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma,
-            );
-        }
-        return;
-    }
-    // Every aarch64 processor multiplies and adds in one instruction; without it `mul_add` would
-    // be a function call.
-    const FMA: bool = cfg!(target_arch = "aarch64");
-    cell_with::<FMA, GRAD, START, TAU_PER_GENE>(
-        row, genes, per_cell, z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma,
-    );
+    z2_u: &'a mut [f32],
+    z2_s: &'a mut [f32],
+    d_tau: &'a mut [f32],
+    d_alpha: &'a mut [f32],
+    d_u0: &'a mut [f32],
+    d_s0: &'a mut [f32],
+    d_beta: &'a mut [f32],
+    d_gamma: &'a mut [f32],
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[inline(never)]
-#[allow(clippy::too_many_arguments, reason = "see cell_with")]
-fn cell_avx2<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
-    row: &Row,
-    genes: &Genes,
-    per_cell: f32,
-    z2_u: &mut [f32],
-    z2_s: &mut [f32],
-    d_tau: &mut [f32],
-    d_alpha: &mut [f32],
-    d_u0: &mut [f32],
-    d_s0: &mut [f32],
-    d_beta: &mut [f32],
-    d_gamma: &mut [f32],
-) {
-    cell_with::<true, GRAD, START, TAU_PER_GENE>(
-        row, genes, per_cell, z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma,
-    );
+impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized
+    for Cell<'_, GRAD, START, TAU_PER_GENE>
+{
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        cell::<FMA, GRAD, START, TAU_PER_GENE>(
+            &self.row,
+            self.genes,
+            self.per_cell,
+            self.z2_u,
+            self.z2_s,
+            self.d_tau,
+            self.d_alpha,
+            self.d_u0,
+            self.d_s0,
+            self.d_beta,
+            self.d_gamma,
+        );
+    }
 }
 
 /// One cell: squared residuals in units of σ to `z2_u` and `z2_s`, derivatives to `d_tau`,
@@ -402,7 +382,7 @@ fn cell_avx2<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
     reason = "the compiler vectorises only if it knows that the outputs do not overlap, which it does of arguments"
 )]
 #[inline(always)]
-fn cell_with<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
+fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
     row: &Row,
     genes: &Genes,
     per_cell: f32,

@@ -16,8 +16,9 @@ use burn::tensor::Tensor;
 
 use crate::nn::kinetics;
 
+pub mod dense;
 #[cfg(feature = "flex")]
-mod exp;
+mod dense_flex;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]

@@ -1,9 +1,44 @@
-//! eˣ in `f32` without calls or branches, so that loops over it vectorise.
+//! Loops over `f32` slices in the widest instructions that the processor has.
+
+/// A loop to run with [`vectorize`].
+pub(crate) trait Vectorized {
+    /// The loop. `FMA` says that the processor multiplies and adds in one instruction; pass it to
+    /// [`mul_add`]. Implementations are `#[inline(always)]`: only so does the loop, with all that it
+    /// calls, get compiled for those instructions.
+    fn run<const FMA: bool>(self);
+}
+
+/// Runs `work`, compiled for AVX2 if this processor has it, else for what every processor of the
+/// target has; the compiler vectorises it for either.
+#[inline]
+pub(crate) fn vectorize(work: impl Vectorized) {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        #[allow(
+            unsafe_code,
+            reason = "the only way to enable instructions for one function"
+        )]
+        // SAFETY: the processor has both features, as just asked.
+        unsafe {
+            run_avx2(work);
+        }
+        return;
+    }
+    // Every aarch64 processor multiplies and adds in one instruction.
+    const FMA: bool = cfg!(target_arch = "aarch64");
+    work.run::<FMA>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2(work: impl Vectorized) {
+    work.run::<true>();
+}
 
 /// `a b + c`; in one instruction and rounding if the processor has it, which the caller knows.
 /// (Without the instruction, `f32::mul_add` is a slow function call.)
 #[inline(always)]
-pub(super) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -12,7 +47,7 @@ pub(super) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// With n the integer nearest to x / ln 2 and r = x − n ln 2, `eˣ − 1 = 2ⁿ (eʳ − 1) + (2ⁿ − 1)`,
 /// and `eʳ − 1` is a polynomial of degree 6 (the minimax one of the Cephes library's `expf`).
 #[inline(always)]
-pub(super) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
+pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     /// ln 2 in two parts, the first so short that its product with n is exact.
     const LN_2_HIGH: f32 = 0.693_359_375;
     const LN_2_LOW: f32 = -2.121_944_4e-4;

@@ -1,0 +1,243 @@
+//! [`super::dense`] on Flex.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Shape, Tensor, TensorData};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use crate::nn::flex::{constant, is_plain, slice, slice_mut, tracked, whole_primitive};
+use crate::nn::simd::{Vectorized, exp_and_m1, vectorize};
+
+/// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %.
+const BLOCK: usize = 256;
+
+pub(super) fn supports(x: &Tensor<2>) -> bool {
+    is_plain(x)
+}
+
+pub(super) fn supports_linear(x: &Tensor<2>, weight: &Tensor<2>, bias: &Tensor<1>) -> bool {
+    is_plain(x) && is_plain(weight) && is_plain(bias)
+}
+
+/// `x w + b`; see [`supports_linear`].
+pub(super) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    if !(x.is_tracked() || weight.is_tracked() || bias.is_tracked()) {
+        let output = affine(&constant(x), &constant(weight), &constant(bias));
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    let (x, weight, bias) = (tracked(x), tracked(weight), tracked(bias));
+    let nodes = [x.node(), weight.node(), bias.node()];
+    let [x, weight, bias] = [x, weight, bias].map(|input| input.into_primitive().to_contiguous());
+    let output = affine(&x, &weight, &bias);
+    let output = match LinearBackward
+        .prepare::<NoCheckpointing>(nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish((x, weight), output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    };
+    Tensor::from_primitive::<Autodiff<Flex>>(output)
+}
+
+fn affine(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+    let (x, weight) = (matrix(x), matrix(weight));
+    let mut output = slice(bias).repeat(x.nrows());
+    product(&mut output, Accum::Add, x, weight);
+    tensor(output, [x.nrows(), weight.ncols()])
+}
+
+#[derive(Debug)]
+struct LinearBackward;
+
+impl Backward<Flex, 3> for LinearBackward {
+    /// x and the weight.
+    type State = (FlexTensor, FlexTensor);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let d_output = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let d_output = matrix(&d_output);
+        let (x, weight) = (matrix(&ops.state.0), matrix(&ops.state.1));
+        let [of_x, of_weight, of_bias] = ops.parents;
+        if let Some(node) = of_bias {
+            let mut sum = vec![0.0; d_output.ncols()];
+            for row in d_output.row_iter() {
+                sum.iter_mut()
+                    .zip(row.iter())
+                    .for_each(|(sum, value)| *sum += value);
+            }
+            let shape = [sum.len()];
+            grads.register::<Flex>(node.id, tensor(sum, shape));
+        }
+        if let Some(node) = of_weight {
+            let mut d_weight = vec![0.0; weight.nrows() * weight.ncols()];
+            product(&mut d_weight, Accum::Replace, x.transpose(), d_output);
+            grads.register::<Flex>(node.id, tensor(d_weight, [weight.nrows(), weight.ncols()]));
+        }
+        if let Some(node) = of_x {
+            let mut d_x = vec![0.0; x.nrows() * x.ncols()];
+            product(&mut d_x, Accum::Replace, d_output, weight.transpose());
+            grads.register::<Flex>(node.id, tensor(d_x, [x.nrows(), x.ncols()]));
+        }
+    }
+}
+
+/// A row-major tensor of rank 2.
+fn matrix(tensor: &FlexTensor) -> MatRef<'_, f32> {
+    let shape = tensor.layout().shape();
+    MatRef::from_row_major_slice(slice(tensor), shape[0], shape[1])
+}
+
+/// The product in blocks of [`BLOCK`] columns or rows of the output, whichever it has more of: the
+/// same blocks on any number of threads, and so the same bits. (faer's own threads wait for each
+/// other in busy loops, which costs several times the work where processors are shared.)
+fn product(output: &mut [f32], accum: Accum, left: MatRef<f32>, right: MatRef<f32>) {
+    let (n_rows, n_columns) = (left.nrows(), right.ncols());
+    let output = MatMut::from_row_major_slice_mut(output, n_rows, n_columns);
+    let columns = |(index, output): (usize, MatMut<f32>)| {
+        let right = right.subcols(index * BLOCK, output.ncols());
+        matmul(output, accum, left, right, 1.0, Par::Seq);
+    };
+    let rows = |(index, output): (usize, MatMut<f32>)| {
+        let left = left.subrows(index * BLOCK, output.nrows());
+        matmul(output, accum, left, right, 1.0, Par::Seq);
+    };
+    if n_rows.max(n_columns) <= BLOCK {
+        columns((0, output));
+    } else if n_columns >= n_rows {
+        output
+            .par_col_chunks_mut(BLOCK)
+            .enumerate()
+            .for_each(columns);
+    } else {
+        output.par_row_chunks_mut(BLOCK).enumerate().for_each(rows);
+    }
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, Shape::new(shape)))
+}
+
+/// See [`super::dense::leaky_relu`].
+pub(super) fn leaky_relu(x: Tensor<2>, slope: f64) -> Tensor<2> {
+    #[allow(clippy::cast_possible_truncation, reason = "tensors are f32")]
+    activate(x, Activation::LeakyRelu(slope as f32))
+}
+
+/// See [`super::dense::sigmoid`].
+pub(super) fn sigmoid(x: Tensor<2>) -> Tensor<2> {
+    activate(x, Activation::Sigmoid)
+}
+
+fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    if !x.is_tracked() {
+        let mut values = whole_primitive(constant(x));
+        vectorize(Forward {
+            activation,
+            values: slice_mut(&mut values),
+        });
+        return Tensor::from_primitive::<Flex>(values);
+    }
+    let x = tracked(x);
+    let node = x.node();
+    let mut values = whole_primitive(x.into_primitive());
+    vectorize(Forward {
+        activation,
+        values: slice_mut(&mut values),
+    });
+    let output = match activation
+        .prepare::<NoCheckpointing>([node])
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish(values.clone(), values),
+        OpsKind::UnTracked(prep) => prep.finish(values),
+    };
+    Tensor::from_primitive::<Autodiff<Flex>>(output)
+}
+
+/// Functions whose slope follows from their value.
+#[derive(Clone, Copy, Debug)]
+enum Activation {
+    /// With a positive slope for negative numbers: the sign of the value is the sign of the input.
+    LeakyRelu(f32),
+    Sigmoid,
+}
+
+impl Backward<Flex, 1> for Activation {
+    /// The values of the function.
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<FlexTensor, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let mut gradient = whole_primitive(grads.consume::<Flex>(&ops.node));
+        let [parent] = ops.parents;
+        if let Some(node) = parent {
+            let values = slice(&ops.state);
+            vectorize(Slope {
+                activation: self,
+                values,
+                gradient: slice_mut(&mut gradient),
+            });
+            grads.register::<Flex>(node.id, gradient);
+        }
+    }
+}
+
+/// Replaces the numbers by the function's values.
+struct Forward<'a> {
+    activation: Activation,
+    values: &'a mut [f32],
+}
+
+impl Vectorized for Forward<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        match self.activation {
+            Activation::LeakyRelu(slope) => {
+                for value in self.values {
+                    *value = if *value >= 0.0 {
+                        *value
+                    } else {
+                        slope * *value
+                    };
+                }
+            }
+            Activation::Sigmoid => {
+                for value in self.values {
+                    let (exp, _) = exp_and_m1::<FMA>(-*value);
+                    *value = 1.0 / (1.0 + exp);
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies the gradient by the function's slope.
+struct Slope<'a> {
+    activation: Activation,
+    values: &'a [f32],
+    gradient: &'a mut [f32],
+}
+
+impl Vectorized for Slope<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let pairs = self.gradient.iter_mut().zip(self.values);
+        match self.activation {
+            Activation::LeakyRelu(slope) => {
+                pairs.for_each(|(gradient, &value)| {
+                    *gradient *= if value >= 0.0 { 1.0 } else { slope }
+                });
+            }
+            Activation::Sigmoid => {
+                pairs.for_each(|(gradient, &value)| *gradient *= value * (1.0 - value));
+            }
+        }
+    }
+}
