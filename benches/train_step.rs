@@ -1,7 +1,8 @@
 //! CPU time of one training step of a network of VeloVAE's shape, on Flex.
 //!
-//! `cargo bench --bench train_step -- [GENES] [CELLS] [STEPS] [plain|fused]` prints one JSON line:
+//! `cargo bench --bench train_step -- [GENES] [CELLS] [STEPS] [WORDS…]` prints one JSON line:
 //! milliseconds of CPU and of wall time per step, peak resident memory in MiB, last loss.
+//! WORDS put burn's own operations in place of ours: `burn-likelihood`, `burn-adam`, `burn-layers`.
 //! `scripts/bench_train` compares it with the same step in `PyTorch` (`scripts/bench_torch.py`).
 //!
 //! Encoder 2G → 500 → 250, heads for time and a state of 5, decoder 5 → 250 → 500 → G; batch
@@ -13,14 +14,25 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor, activation};
-use nascent::nn::fused::dense;
-use nascent::nn::fused::{KineticNll, Kinetics, Observed, composed_nll, kinetic_nll};
+use nascent::nn::fused::{Kinetics, Observed, composed_nll, dense, kinetic_nll};
 use nascent::train::adam::{Adam, AdamConstants};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const N_LATENT: usize = 5;
+const DROPOUT: f64 = 0.2;
+const WARM_UP: usize = 5;
+
+/// Whose operations the step is made of.
+#[derive(Clone, Copy)]
+struct Ours {
+    likelihood: bool,
+    adam: bool,
+    layers: bool,
+}
 
 #[derive(Module, Debug)]
 struct Block {
@@ -29,35 +41,29 @@ struct Block {
     dropout: Dropout,
 }
 
-fn ours() -> bool {
-    std::env::var_os("BURN_LAYERS").is_none()
-}
-static RNG: std::sync::LazyLock<std::sync::Mutex<rand_chacha::ChaCha8Rng>> =
-    std::sync::LazyLock::new(|| std::sync::Mutex::new(rand::SeedableRng::seed_from_u64(1)));
-fn affine(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
-    if ours() {
-        dense::linear(x, linear.weight.val(), linear.bias.as_ref().unwrap().val())
-    } else {
-        linear.forward(x)
-    }
-}
 impl Block {
     fn new(from: usize, to: usize, device: &Device) -> Self {
         Self {
             linear: LinearConfig::new(from, to).init(device),
             norm: BatchNormConfig::new(to).init(device),
-            dropout: DropoutConfig::new(0.2).init(),
+            dropout: DropoutConfig::new(DROPOUT).init(),
         }
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = self.norm.forward(affine(&self.linear, x));
-        if ours() {
-            let x = dense::leaky_relu(x, 0.01);
-            dense::dropout(x, 0.2, &mut *RNG.lock().unwrap())
+    fn forward(&self, x: Tensor<2>, rng: &mut ChaCha8Rng, ours: Ours) -> Tensor<2> {
+        let x = self.norm.forward(affine(&self.linear, x, ours));
+        if ours.layers {
+            dense::dropout(dense::leaky_relu(x, 0.01), DROPOUT, rng)
         } else {
             self.dropout.forward(activation::leaky_relu(x, 0.01))
         }
+    }
+}
+
+fn affine(linear: &Linear, x: Tensor<2>, ours: Ours) -> Tensor<2> {
+    match &linear.bias {
+        Some(bias) if ours.layers => dense::linear(x, linear.weight.val(), bias.val()),
+        _ => linear.forward(x),
     }
 }
 
@@ -72,8 +78,6 @@ struct Network {
     log_beta: Param<Tensor<2>>,
     log_gamma: Param<Tensor<2>>,
 }
-
-type Nll = fn(Kinetics, Observed) -> KineticNll;
 
 impl Network {
     fn new(n_genes: usize, device: &Device) -> Self {
@@ -103,20 +107,25 @@ impl Network {
         }
     }
 
-    fn loss(&self, x: Tensor<2>, observed: Observed, nll: Nll) -> Tensor<1> {
+    fn loss(
+        &self,
+        x: Tensor<2>,
+        observed: Observed,
+        rng: &mut ChaCha8Rng,
+        ours: Ours,
+    ) -> Tensor<1> {
         let [first, second] = &self.encoder;
-        let hidden = second.forward(first.forward(x));
+        let hidden = second.forward(first.forward(x, rng, ours), rng, ours);
         let (time, kl_time) = draw(&self.time, hidden.clone());
         let (state, kl_state) = draw(&self.state, hidden);
 
         let [first, second] = &self.decoder;
-        let rho = {
-            let x = affine(&self.rho, second.forward(first.forward(state)));
-            if ours() {
-                dense::sigmoid(x)
-            } else {
-                activation::sigmoid(x)
-            }
+        let hidden = second.forward(first.forward(state, rng, ours), rng, ours);
+        let logits = affine(&self.rho, hidden, ours);
+        let rho = if ours.layers {
+            dense::sigmoid(logits)
+        } else {
+            activation::sigmoid(logits)
         };
         let kinetics = Kinetics {
             tau: activation::softplus(time, 1.0),
@@ -124,6 +133,11 @@ impl Network {
             start: None,
             beta: self.log_beta.val().exp(),
             gamma: self.log_gamma.val().exp(),
+        };
+        let nll = if ours.likelihood {
+            kinetic_nll
+        } else {
+            composed_nll
         };
         nll(kinetics, observed).total + kl_time + kl_state
     }
@@ -202,37 +216,39 @@ fn main() {
             .map_or(default, |word| word.parse().expect("a number"))
     };
     let (n_genes, n_cells, n_steps) = (number(0, 2000), number(1, 128), number(2, 100));
-    let plain = words.get(3).is_some_and(|word| word == "plain");
+    let is_ours = |burns: &str| !words.iter().any(|word| word == burns);
+    let ours = Ours {
+        likelihood: is_ours("burn-likelihood"),
+        adam: is_ours("burn-adam"),
+        layers: is_ours("burn-layers"),
+    };
 
     let device = Device::flex().autodiff();
     device.seed(7);
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut network = Network::new(n_genes, &device);
-    let burn_adam = words.get(4).is_some_and(|word| word == "burn-adam");
-    let mut adam = if burn_adam {
-        AdamConfig::new().with_epsilon(1e-8).init()
-    } else {
+    let mut adam = if ours.adam {
         ModuleOptimizer::from(Adam::new(AdamConstants::default()))
+    } else {
+        AdamConfig::new().with_epsilon(1e-8).init()
     };
-    let nll = if plain { composed_nll } else { kinetic_nll };
     let data = batches(8, [n_cells, n_genes], &device.clone().inner());
 
     let mut last = 0.0;
     let mut start = (cpu_time(), Instant::now());
-    const WARM_UP: usize = 5;
     for step in 0..WARM_UP + n_steps {
         if step == WARM_UP {
             start = (cpu_time(), Instant::now());
         }
         let (x, observed) = data[step % data.len()].clone();
-        let loss = network.loss(x, observed, nll);
+        let loss = network.loss(x, observed, &mut rng, ours);
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         network = adam.step(1e-3, network, gradients);
         last = loss.into_scalar();
     }
     let per_step = 1e3 / n_steps as f64;
     println!(
-        "{{\"program\":\"nascent\",\"genes\":{n_genes},\"cells\":{n_cells},\"threads\":{},\"cpu_ms\":{:.2},\"wall_ms\":{:.2},\"peak_mib\":{:.0},\"loss\":{last:.4}}}",
-        rayon::current_num_threads(),
+        "{{\"cpu_ms\":{:.2},\"wall_ms\":{:.2},\"peak_mib\":{:.0},\"loss\":{last:.4}}}",
         (cpu_time() - start.0) * per_step,
         start.1.elapsed().as_secs_f64() * per_step,
         peak_memory(),
