@@ -27,8 +27,6 @@ pub struct Group {
     pub learning_rate: f64,
     /// L2 penalty.
     pub weight_decay: f64,
-    /// Epochs at the start of the stage in which the group stands still.
-    pub delay: usize,
 }
 
 /// A stretch of training with its own parameters and step sizes.
@@ -171,7 +169,7 @@ impl<'a> Trainer<'a> {
             if !meter.add(&loss, rows.len()) {
                 return Err(self.culprit(&module, stage, epoch, &loss, &rows));
             }
-            module = state.descend(module, loss, stage, epoch);
+            module = state.descend(module, loss, stage);
             self.step += 1;
         }
         state.position.epoch += 1;
@@ -298,7 +296,7 @@ pub fn time_steps<M: Objective>(module: M, data: &TrainingData, stage: &Stage, b
         let loss = before.loss(&data.batch(&rows).autodiff(), &mut Draws::Sampled(&mut rng));
         // Read as in training; on a GPU this also waits for the step.
         scalar(&loss.total);
-        module = Some(state.descend(before, loss, stage, usize::MAX));
+        module = Some(state.descend(before, loss, stage));
     };
     (0..3).for_each(&mut step);
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
@@ -328,14 +326,12 @@ impl State {
 
     /// `module` after one step down its loss. Both are consumed: a parameter that nothing else holds on to is updated
     /// in place.
-    fn descend<M: Objective>(&mut self, mut module: M, loss: Loss, stage: &Stage, epoch: usize) -> M {
+    fn descend<M: Objective>(&mut self, mut module: M, loss: Loss, stage: &Stage) -> M {
         let mut gradients = loss.total.backward();
         drop(loss);
         for (group, (optimizer, members)) in stage.groups.iter().zip(self.optimizers.iter_mut().zip(&self.members)) {
-            if epoch >= group.delay {
-                let gradients = GradientsParams::from_params(&mut gradients, &module, members);
-                module = optimizer.step(group.learning_rate, module, gradients);
-            }
+            let gradients = GradientsParams::from_params(&mut gradients, &module, members);
+            module = optimizer.step(group.learning_rate, module, gradients);
         }
         module
     }

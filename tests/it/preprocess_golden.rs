@@ -27,7 +27,7 @@ fn top(n_top_genes: usize) -> PreprocessConfig {
 fn read(name: &str) -> Option<Counts> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(name);
     if !path.exists() {
-        println!("skipped: {} is not there", path.display());
+        eprintln!("skipped: {} is not there", path.display());
         return None;
     }
     Some(io::read(&path, &InputConfig::default()).unwrap())

@@ -40,7 +40,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("simulate", 2, &[]),
     ("data", 1, &[]),
     ("kinetics", 0, &["error"]),
-    ("neighbors", 1, &["data"]),
+    ("neighbors", 0, &["error", "sparse", "stats"]),
     ("pca", 0, &["error", "sparse", "stats"]),
     ("sparse", 0, &["error", "stats"]),
     ("stats", 0, &["error"]),

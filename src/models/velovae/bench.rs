@@ -19,6 +19,6 @@ pub fn bench(device: &Device, n_vars: usize, batch_size: usize, steps: usize) ->
     let data = TrainingData::from_moments(abundance().view(), abundance().view(), Vec::new(), device);
     let start = Start::flat(&settings, 4 * batch_size, n_vars);
     let module = VelovaeModule::new(&settings, &start, &stream(0, "weights", 0), &device.clone().autodiff());
-    let stage = settings.stages().swap_remove(1);
+    let stage = settings.stages().swap_remove(2);
     time_steps(module.with_phase(Phase::Joint), &data, &stage, batch_size, steps)
 }

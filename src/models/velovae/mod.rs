@@ -81,7 +81,8 @@ impl Velovae {
         let mut trainer = Trainer::new(&self.train, on_device, split, run)?;
         let mut module = trainer.restore(fresh)?;
         let mut before: Option<InitialConditions> = None;
-        for stage in self.stages().into_iter().skip(trainer.first_stage()) {
+        let skipped = trainer.first_stage().max(if self.start_epochs == 0 { 2 } else { 0 });
+        for stage in self.stages().into_iter().skip(skipped) {
             module = module.with_phase(self.phase(stage.index));
             if stage.index > self.first_refinement() {
                 // A resumed stage finds the initial conditions it was working with in its checkpoint.
@@ -102,7 +103,7 @@ impl Velovae {
 
     /// Number of the first stage that starts from ancestors; basic VeloVAE has none.
     fn first_refinement(&self) -> usize {
-        if self.is_full() { 2 } else { usize::MAX }
+        if self.is_full() { 3 } else { usize::MAX }
     }
 
     fn is_full(&self) -> bool {
@@ -112,46 +113,35 @@ impl Velovae {
     fn phase(&self, stage: usize) -> Phase {
         match stage {
             0 => Phase::Times,
-            1 => Phase::Joint,
+            1 => Phase::Rates,
+            2 => Phase::Joint,
             _ => Phase::Refine,
         }
     }
 
-    /// The stages: the encoder learns the start times; all learn together; the full model is refined in rounds.
+    /// The stages: the encoder learns the start times; the rates follow; all learn together; the full model is refined
+    /// in rounds.
     fn stages(&self) -> Vec<Stage> {
-        let network = |prefix| Group {
-            prefix,
-            learning_rate: self.train.learning_rate,
-            weight_decay: self.train.weight_decay,
-            delay: 0,
-        };
-        let rates = |delay| Group {
-            prefix: "rates",
-            learning_rate: self.train.rate_learning_rate,
-            weight_decay: 0.0,
-            delay,
-        };
+        let train = &self.train;
+        let group = |prefix, learning_rate, weight_decay| Group { prefix, learning_rate, weight_decay };
+        let network = |prefix| group(prefix, train.learning_rate, train.weight_decay);
+        let rates = group("rates", train.rate_learning_rate, 0.0);
+        let stage = |index, name: &str, epochs, groups| Stage { index, name: name.to_owned(), epochs, groups };
+        let joint = if self.is_full() { "times and states" } else { "times and rates" };
         let mut stages = vec![
-            Stage {
-                index: 0,
-                name: "start times".to_owned(),
-                epochs: self.start_epochs,
-                groups: vec![Group { learning_rate: 1e-3, weight_decay: 0.0, ..network("encoder") }],
-            },
-            Stage {
-                index: 1,
-                name: if self.is_full() { "times and states" } else { "times and rates" }.to_owned(),
-                epochs: self.train.epochs,
-                groups: vec![network("encoder"), network("decoder"), rates(self.rate_delay)],
-            },
+            stage(0, "start times", self.start_epochs, vec![group("encoder", START_RATE, 0.0)]),
+            stage(1, "start rates", self.start_epochs, vec![group("decoder", START_RATE, 0.0), group("rates", RATES_START_RATE, 0.0)]),
+            stage(2, joint, train.epochs, vec![network("encoder"), network("decoder"), rates]),
         ];
         let rounds = if self.is_full() { self.refine_rounds } else { 0 };
-        stages.extend((0..rounds).map(|round| Stage {
-            index: 2 + round,
-            name: format!("initial conditions {}", round + 1),
-            epochs: self.train.refine_epochs,
-            groups: vec![network("refined"), rates(0)],
+        stages.extend((0..rounds).map(|round| {
+            let name = format!("initial conditions {}", round + 1);
+            stage(self.first_refinement() + round, &name, train.refine_epochs, vec![network("refined"), rates])
         }));
         stages
     }
 }
+
+/// Step sizes of the networks and the rates while they learn where to start: nothing is lost there by haste.
+const START_RATE: f64 = 1e-3;
+const RATES_START_RATE: f64 = 1e-2;

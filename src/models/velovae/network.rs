@@ -21,10 +21,18 @@ use crate::train::{Batch, Loss, Monitored, Objective};
 pub(super) enum Phase {
     /// The encoder repeats the start times.
     Times,
+    /// Decoder and rates, with the encoder frozen at the start times.
+    Rates,
     /// Encoder, decoder and rates, from `u₀ = s₀ = 0`.
     Joint,
     /// The second decoder and the rates, from each cell's own initial conditions, with the encoder frozen.
     Refine,
+}
+
+impl Phase {
+    fn learns_encoder(self) -> bool {
+        matches!(self, Self::Times | Self::Joint)
+    }
 }
 
 /// VeloVAE as burn sees it. The trainer addresses its parts by the names of the fields.
@@ -147,9 +155,9 @@ impl VelovaeModule {
     /// The same module, learning what `phase` says.
     pub(super) fn with_phase(mut self, phase: Phase) -> Self {
         self.phase = phase;
+        // Frozen also means that batch norm stops following the batches.
+        self.encoder = if phase.learns_encoder() { self.encoder.unfreeze() } else { self.encoder.freeze() };
         if phase == Phase::Refine {
-            // Frozen also means that batch norm stops following the batches.
-            self.encoder = self.encoder.freeze();
             self.decoder = self.decoder.map(Module::freeze);
         }
         self
@@ -277,10 +285,10 @@ impl VelovaeModule {
 
 impl Objective for VelovaeModule {
     fn loss(&self, batch: &Batch, draws: &mut Draws<'_>) -> Loss {
-        // The encoder is frozen while the decoder is refined: no dropout in it, no gradient through it.
-        let posterior = match self.phase {
-            Phase::Refine => self.encode(batch, &mut Draws::Mean).detach(),
-            _ => self.encode(batch, draws),
+        // A frozen encoder drops nothing, and no gradient goes through it.
+        let posterior = match self.phase.learns_encoder() {
+            true => self.encode(batch, draws),
+            false => self.encode(batch, &mut Draws::Mean).detach(),
         };
         if self.phase == Phase::Times {
             return self.time_loss(batch, posterior);

@@ -30,11 +30,9 @@ pub struct Velovae {
     pub dropout: f64,
     /// Smallest residual s.d. of a gene, in units of `Mu` and `Ms`.
     pub min_std: f64,
-    /// Epochs in which the encoder learns the start times before anything else moves. Not in the paper; 0 leaves
-    /// it out.
+    /// Most epochs in which the encoder first learns the start times, and again most in which decoder and rates then
+    /// follow. Not in the paper: without it the times drift to the crude start of the rates. 0 leaves it out.
     pub start_epochs: usize,
-    /// Epochs in which the rates stand still at the start of the first stage.
-    pub rate_delay: usize,
     /// Most rounds of re-estimating initial conditions and training on them; the paper has one.
     pub refine_rounds: usize,
     /// The rounds end when the initial conditions change by less than this share of their spread.
@@ -98,8 +96,7 @@ impl Default for Velovae {
             hidden: [500, 250],
             dropout: 0.2,
             min_std: 0.1,
-            start_epochs: 50,
-            rate_delay: 5,
+            start_epochs: 100,
             refine_rounds: 5,
             refine_tolerance: 0.01,
             initial: Initial::Observed,
@@ -114,13 +111,13 @@ impl Default for Velovae {
                 refine_epochs: 500,
                 batch_size: 128,
                 learning_rate: 2e-4,
-                rate_learning_rate: 2e-4,
+                rate_learning_rate: 5e-4,
                 weight_decay: 1e-3,
                 validation_fraction: 0.15,
                 test_fraction: 0.15,
                 stop_on: StopOn::Validation,
                 check_every: 2,
-                patience: 5,
+                patience: 15,
                 min_gain: 1e-3,
                 checkpoint_seconds: 20.0,
             },
