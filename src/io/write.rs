@@ -54,11 +54,11 @@ pub fn write(
     write_results(output, input, config, &data.genes, &results)
 }
 
-/// Like [`write`], for any results over the genes at the positions `genes` of `input`, rising. `obsm["X_pca"]` of
+/// Like [`write()`], for any results over the genes at the positions `genes` of `input`, rising. `obsm["X_pca"]` of
 /// the input is kept rather than replaced.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_results(
     output: &Path,
     input: &Path,
