@@ -58,6 +58,16 @@ impl Draft {
         Ok(())
     }
 
+    /// Sets disk space aside for as many bytes as `source` has, so that they can be written without fail. Does
+    /// nothing where the file system cannot.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is not enough space.
+    pub(super) fn reserve_like(&self, source: &Path) -> Result<()> {
+        let bytes = fs::metadata(source).map_err(|error| Error::file(source, "read", error))?.len();
+        reserve(self.file.as_file(), bytes).map_err(|error| Error::file(&self.output, "write", error))
+    }
+
     /// Puts the file in its place, replacing what is there, and returns its size in bytes.
     ///
     /// # Errors
@@ -67,6 +77,8 @@ impl Draft {
         let failed = |error: std::io::Error| Error::file(&output, "write", error);
         // HDF5 wrote through its own handle; syncing any handle syncs the file.
         let bytes = file.as_file().metadata().map_err(failed)?.len();
+        // Gives back what is left of reserved space.
+        file.as_file().set_len(bytes).map_err(failed)?;
         if let Ok(before) = fs::metadata(&output) {
             file.as_file().set_permissions(before.permissions()).map_err(failed)?;
         }
@@ -85,4 +97,20 @@ fn folder_of(path: &Path) -> PathBuf {
         Some(folder) if folder != Path::new("") => folder.to_path_buf(),
         _ => PathBuf::from("."),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, bytes: u64) -> std::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps)] // as on Linux
+fn reserve(_: &File, _: u64) -> std::io::Result<()> {
+    Ok(())
 }

@@ -37,8 +37,8 @@ pub struct NewFile {
 /// Writes a new file in the format of anndata 0.8 and later. It appears whole or not at all.
 ///
 /// # Errors
-/// [`Error::Shape`] if the arrays do not run over the rows of `obs` and `var`, [`Error::File`] if the system refuses
-/// to write; then what stood at `output` still stands there.
+/// [`Error::Shape`](crate::Error::Shape) if the arrays do not run over the rows of `obs` and `var`, [`Error::File`](crate::Error::File) if
+/// the system refuses to write; then what stood at `output` still stands there.
 pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
     let results = Results {
         layers: layers_of(file),

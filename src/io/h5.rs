@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
-use hdf5::{Container, Dataset, File, Group, H5Type, Location, LocationType};
+use hdf5::{Container, Dataset, File, FileBuilder, Group, H5Type, Location, LocationType};
 
 use super::place::{At, Place, reason};
 use super::raw;
@@ -116,19 +116,36 @@ pub(super) fn open(path: &Path) -> Result<File> {
     if !signed {
         return Err(not_hdf5(path, &place));
     }
-    File::open(path).map_err(|error| {
-        let words = reason(&error);
-        if words.contains("truncated") {
+    open_locked(path).map_err(|error| {
+        let (all, words) = (error.to_string(), reason(&error));
+        if all.contains("truncated") {
             return place.error(
                 format!("the file ends too early ({words})"),
                 "it was not written or copied to its end; fetch or write it again",
             );
         }
-        if words.contains("unable to lock file") {
+        if all.contains("unable to lock file") {
             return Error::file(path, "read, another program has it open", words);
         }
         place.damaged(format!("HDF5 cannot open it: {words}"))
     })
+}
+
+/// Network file systems may know no locks; one that is held by another program stays an error.
+fn open_locked(path: &Path) -> hdf5::Result<File> {
+    File::open(path).or_else(|error| {
+        let words = error.to_string();
+        let held = words.contains("Resource temporarily unavailable");
+        if words.contains("unable to lock file") && !held { unlocked().open(path) } else { Err(error) }
+    })
+}
+
+/// How to open files that no other program can know of. A lock would outlive the file's closing where another thread
+/// starts a process meanwhile, since libhdf5's files are inherited.
+pub(super) fn unlocked() -> FileBuilder {
+    let mut builder = File::with_options();
+    builder.with_fapl(|properties| properties.file_locking(false));
+    builder
 }
 
 /// HDF5's signature stands at 0, 512, 1024, 2048, … .

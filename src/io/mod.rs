@@ -1,7 +1,7 @@
 //! Files in and out: AnnData's `.h5ad`.
 //!
-//! [`read`] gives what velocity needs, [`write`] adds results to a copy of the input, [`write_new`] makes a file
-//! from nothing, [`describe`] says what is in one. Only this module knows HDF5, and only [`keys`] spells AnnData's
+//! [`read()`] gives what velocity needs, [`write()`] adds results to a copy of the input, [`write_new`] makes a file
+//! from nothing, [`describe()`] says what is in one. Only this module knows HDF5, and only [`keys`] spells AnnData's
 //! keys.
 
 mod atomic;
@@ -94,7 +94,7 @@ impl OutputConfig {
     }
 }
 
-/// Fails early where [`write`] would fail late: if no file can be made at `output`.
+/// Fails early where [`write()`] would fail late: if no file can be made at `output`.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File) with the system's reason.

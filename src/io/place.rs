@@ -60,7 +60,12 @@ impl<T> At<T> for hdf5::Result<T> {
     }
 }
 
-/// HDF5's own words, on one line.
+/// HDF5's own words, on one line; the system's words alone where HDF5 quotes them.
 pub(super) fn reason(error: &hdf5::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = error.to_string();
+    let system = words.split_once("error message = '").and_then(|(_, rest)| rest.split_once('\''));
+    match system {
+        Some((system, _)) => system.to_owned(),
+        None => words.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
 }

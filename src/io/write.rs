@@ -54,11 +54,11 @@ pub fn write(
     write_results(output, input, config, &data.genes, &results)
 }
 
-/// Like [`write`], for any results over the genes at the positions `genes` of `input`, rising. `obsm["X_pca"]` of
+/// Like [`write()`], for any results over the genes at the positions `genes` of `input`, rising. `obsm["X_pca"]` of
 /// the input is kept rather than replaced.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_results(
     output: &Path,
     input: &Path,
@@ -92,6 +92,7 @@ pub fn write_results(
     let mut left_out = Vec::new();
     let target = if kept == GenesWritten::Fitted {
         let target = create(&draft, &sink)?;
+        draft.reserve_like(input)?;
         let replaced: Vec<String> = results.layers.iter().map(|(key, _)| key.clone()).collect();
         let mut cut = Cut { sink, genes, n_vars, skip: &replaced, left_out: Vec::new() };
         cut.file(&source, &target, &place)?;
@@ -99,7 +100,7 @@ pub fn write_results(
         target
     } else {
         draft.copy_from(input)?;
-        sink.sure(File::open_rw(draft.path()), "the file")?
+        sink.sure(h5::unlocked().open_rw(draft.path()), "the file")?
     };
     drop(source);
     let genes = if kept == GenesWritten::Fitted { Genes::Same } else { Genes::At { genes, n_vars } };
@@ -109,7 +110,7 @@ pub fn write_results(
 }
 
 pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
-    let file = File::with_options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
+    let file = h5::unlocked().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
 }
 

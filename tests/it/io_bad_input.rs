@@ -33,7 +33,9 @@ fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("bad.h5ad");
     write_new(&path, &small()).unwrap();
-    let file = hdf5::File::open_rw(&path).unwrap();
+    // Without a lock, which a process that another test starts would inherit.
+    let unlocked = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path);
+    let file = unlocked.unwrap();
     edit(&file);
     file.close().unwrap();
     (folder, path)

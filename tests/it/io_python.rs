@@ -1,6 +1,8 @@
 //! Files that anndata wrote are read, and files that we wrote open in anndata. Runs when the environment variable
 //! `NASCENT_PYTHON` names a Python with anndata; `scripts/check_anndata.py` makes and checks the files.
 
+#![allow(clippy::print_stderr)] // to say why a test skips
+
 use std::env;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Small files and results for the tests of `io`.
 
+#![allow(clippy::print_stderr)] // to say why a test skips
+
 use std::path::PathBuf;
 
 use nascent::data::{Column, Dataset, Fit, Frame, GeneParams, Neighbors};
