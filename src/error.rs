@@ -101,27 +101,13 @@ pub enum Error {
 
 impl Error {
     /// [`Error::Input`] from its parts.
-    pub fn input(
-        path: &Path,
-        place: impl Into<String>,
-        problem: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
-        Self::Input {
-            path: path.to_path_buf(),
-            place: place.into(),
-            problem: problem.into(),
-            hint: hint.into(),
-        }
+    pub fn input(path: &Path, place: impl Into<String>, problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Input { path: path.to_path_buf(), place: place.into(), problem: problem.into(), hint: hint.into() }
     }
 
     /// [`Error::File`] from its parts.
     pub fn file(path: &Path, action: impl Into<String>, reason: impl Display) -> Self {
-        Self::File {
-            path: path.to_path_buf(),
-            action: action.into(),
-            reason: reason.to_string(),
-        }
+        Self::File { path: path.to_path_buf(), action: action.into(), reason: reason.to_string() }
     }
 
     /// What the reader can do, if there is more to say than the message itself.
@@ -133,12 +119,8 @@ impl Error {
             | Self::Data { hint, .. }
             | Self::Device { hint, .. }
             | Self::NonFinite { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
-            Self::Setting { key, .. } => Some(format!(
-                "change it in the config file, or with --set {key}=VALUE"
-            )),
-            Self::Interrupted { .. } => {
-                Some("continue with the same command and --resume".to_owned())
-            }
+            Self::Setting { key, .. } => Some(format!("change it in the config file, or with --set {key}=VALUE")),
+            Self::Interrupted { .. } => Some("continue with the same command and --resume".to_owned()),
             Self::Shape { .. } | Self::File { .. } => None,
         }
     }
@@ -166,9 +148,5 @@ pub fn require(condition: bool, key: &str, value: impl Display, wanted: &str) ->
     if condition {
         return Ok(());
     }
-    Err(Error::Setting {
-        key: key.to_owned(),
-        value: value.to_string(),
-        wanted: wanted.to_owned(),
-    })
+    Err(Error::Setting { key: key.to_owned(), value: value.to_string(), wanted: wanted.to_owned() })
 }

@@ -40,7 +40,11 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "velocities of {} cells in {} genes, {} of them velocity genes", self.n_obs, self.n_vars, self.velocity_genes)?;
+        writeln!(
+            f,
+            "velocities of {} cells in {} genes, {} of them velocity genes",
+            self.n_obs, self.n_vars, self.velocity_genes
+        )?;
         writeln!(f, "  written to   {}", self.output.display())?;
         writeln!(f, "  run's folder {} (tensorboard --logdir {})", self.run.display(), self.run.display())?;
         write!(f, "  please cite  {}", self.citations.join("; "))
@@ -60,9 +64,8 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     report.warnings.iter().for_each(|warning| reporter.warn(warning));
 
     open_folder(config, job, reporter.as_mut())?;
-    let mut run = Run::new(&job.run, config.seed, fingerprint(config, &data), reporter)
-        .resuming(job.resume)
-        .stopped_by(stop);
+    let mut run =
+        Run::new(&job.run, config.seed, fingerprint(config, &data), reporter).resuming(job.resume).stopped_by(stop);
     let model = config.model.as_model();
     let fit = model.fit(&data, &mut run)?;
     io::write(&job.output, &job.input, &config.output, &data, &fit, &params(config))?;
@@ -146,10 +149,7 @@ pub fn simulate(config: &SimulateConfig, output: &Path) -> Result<()> {
     let counts = simulation.counts;
     let file = io::NewFile {
         x: counts.x,
-        sparse_layers: vec![
-            (keys::SPLICED.to_owned(), counts.spliced),
-            (keys::UNSPLICED.to_owned(), counts.unspliced),
-        ],
+        sparse_layers: vec![(keys::SPLICED.to_owned(), counts.spliced), (keys::UNSPLICED.to_owned(), counts.unspliced)],
         dense_layers: vec![
             (keys::TRUE_VELOCITY.to_owned(), simulation.true_velocity),
             (keys::TRUE_UNSPLICED.to_owned(), simulation.true_unspliced),

@@ -209,7 +209,8 @@ impl Bench {
             return print_json(&rows);
         }
         let lines = rows.iter().map(|row| {
-            let (speed, size) = (row.steps_per_second, format!("{} genes, {} cells per step", row.genes, row.batch_size));
+            let (speed, size) =
+                (row.steps_per_second, format!("{} genes, {} cells per step", row.genes, row.batch_size));
             format!("{:8} {speed:8.1} steps/s   {:8.2} ms CPU/step   {size}", row.device, row.cpu_ms_per_step)
         });
         print(&lines.collect::<Vec<_>>().join("\n"))
@@ -224,7 +225,8 @@ pub fn complain(error: &Error) {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|reason| Error::file("stdout".as_ref(), "write JSON", reason))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|reason| Error::file("stdout".as_ref(), "write JSON", reason))?;
     print(&text)
 }
 

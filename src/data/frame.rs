@@ -53,11 +53,7 @@ impl Frame {
     pub fn select(&self, positions: &[usize]) -> Self {
         Self {
             index: pick(&self.index, positions),
-            columns: self
-                .columns
-                .iter()
-                .map(|(name, column)| (name.clone(), column.select(positions)))
-                .collect(),
+            columns: self.columns.iter().map(|(name, column)| (name.clone(), column.select(positions))).collect(),
         }
     }
 }
@@ -89,15 +85,9 @@ impl Column {
             Self::Int(values) => Self::Int(pick(values, positions)),
             Self::Bool(values) => Self::Bool(pick(values, positions)),
             Self::Text(values) => Self::Text(pick(values, positions)),
-            Self::Categorical {
-                codes,
-                categories,
-                ordered,
-            } => Self::Categorical {
-                codes: pick(codes, positions),
-                categories: categories.clone(),
-                ordered: *ordered,
-            },
+            Self::Categorical { codes, categories, ordered } => {
+                Self::Categorical { codes: pick(codes, positions), categories: categories.clone(), ordered: *ordered }
+            }
         }
     }
 
@@ -111,9 +101,7 @@ impl Column {
             Self::Int(values) => Some(values.iter().map(|&value| value as f64).collect()),
             Self::Bool(values) => Some(values.iter().map(|&value| f64::from(value)).collect()),
             Self::Text(values) => values.iter().map(|word| number_in(word)).collect(),
-            Self::Categorical {
-                codes, categories, ..
-            } => {
+            Self::Categorical { codes, categories, .. } => {
                 let numbers: Option<Vec<f64>> = categories.iter().map(|c| number_in(c)).collect();
                 let numbers = numbers?;
                 let value = |code: &Option<u32>| code.map_or(f64::NAN, |at| numbers[at as usize]);
@@ -130,9 +118,7 @@ impl Column {
             Self::Int(values) => values.iter().map(ToString::to_string).collect(),
             Self::Bool(values) => values.iter().map(ToString::to_string).collect(),
             Self::Text(values) => values.clone(),
-            Self::Categorical {
-                codes, categories, ..
-            } => codes
+            Self::Categorical { codes, categories, .. } => codes
                 .iter()
                 .map(|code| code.map_or_else(|| "nan".to_owned(), |at| categories[at as usize].clone()))
                 .collect(),

@@ -6,8 +6,8 @@ mod fit;
 mod frame;
 mod run;
 
-pub use counts::Counts;
 pub use crate::neighbors::Neighbors;
+pub use counts::Counts;
 pub use dataset::Dataset;
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};

@@ -103,3 +103,12 @@ pub fn bench(genes: usize, batch_size: usize, steps: usize) -> Result<Vec<Timing
     };
     crate::nn::device::names().into_iter().map(timing).collect()
 }
+
+/// A build without neural models has no device to time.
+///
+/// # Errors
+/// None.
+#[cfg(not(feature = "neural"))]
+pub fn bench(_: usize, _: usize, _: usize) -> Result<Vec<Timing>> {
+    Ok(Vec::new())
+}

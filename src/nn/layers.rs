@@ -39,15 +39,11 @@ impl Block {
 /// A linear layer with Xavier-uniform weights, `U(±√(6 / (inputs + outputs)))`, and zero bias.
 #[must_use]
 pub fn xavier(inputs: usize, outputs: usize, draws: &mut Draws<'_>, device: &Device) -> Linear {
-    let mut linear = LinearConfig::new(inputs, outputs)
-        .with_initializer(Initializer::Zeros)
-        .init(device);
+    let mut linear = LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device);
     #[allow(clippy::cast_precision_loss)] // layer widths are small
     let bound = (6.0 / (inputs + outputs) as f64).sqrt();
     let weight = draws.uniform([inputs, outputs], bound, device);
-    linear.weight = linear.weight.map(|zeros| {
-        if zeros.is_require_grad() { weight.require_grad() } else { weight }
-    });
+    linear.weight = linear.weight.map(|zeros| if zeros.is_require_grad() { weight.require_grad() } else { weight });
     linear
 }
 

@@ -14,10 +14,7 @@ pub(crate) trait Vectorized {
 pub(crate) fn vectorize(work: impl Vectorized) {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-        #[allow(
-            unsafe_code,
-            reason = "the only way to enable instructions for one function"
-        )]
+        #[allow(unsafe_code, reason = "the only way to enable instructions for one function")]
         // SAFETY: the processor has both features, as just asked.
         unsafe {
             run_avx2(work);
@@ -59,21 +56,12 @@ pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     let n = rounded - ROUND;
     let r = mul_add::<FMA>(n, -LN_2_LOW, mul_add::<FMA>(n, -LN_2_HIGH, x));
     let mut p = 1.987_569_1e-4;
-    for coefficient in [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        0.5,
-    ] {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = mul_add::<FMA>(p, r, coefficient);
     }
     let exp_r_m1 = mul_add::<FMA>(p, r * r, r);
     let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
-    (
-        mul_add::<FMA>(power, exp_r_m1, power),
-        mul_add::<FMA>(power, exp_r_m1, power - 1.0),
-    )
+    (mul_add::<FMA>(power, exp_r_m1, power), mul_add::<FMA>(power, exp_r_m1, power - 1.0))
 }
 
 #[cfg(test)]
@@ -86,14 +74,8 @@ mod tests {
             let x = -87.0 + step as f32 * 1e-4;
             for (exp, exp_m1) in [exp_and_m1::<false>(x), exp_and_m1::<true>(x)] {
                 let (want, want_m1) = (f64::from(x).exp(), f64::from(x).exp_m1());
-                assert!(
-                    (f64::from(exp) - want).abs() <= 2.4e-7 * want,
-                    "exp({x}) = {exp}"
-                );
-                assert!(
-                    (f64::from(exp_m1) - want_m1).abs() <= 2.4e-7 * want_m1.abs(),
-                    "exp_m1({x}) = {exp_m1}"
-                );
+                assert!((f64::from(exp) - want).abs() <= 2.4e-7 * want, "exp({x}) = {exp}");
+                assert!((f64::from(exp_m1) - want_m1).abs() <= 2.4e-7 * want_m1.abs(), "exp_m1({x}) = {exp_m1}");
             }
         }
     }

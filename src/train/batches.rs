@@ -89,12 +89,7 @@ impl TrainingData {
 
     /// Moves moments, `[n_obs, n_vars]`, of `genes` to `device`.
     #[must_use]
-    pub fn from_moments(
-        mu: ArrayView2<'_, f32>,
-        ms: ArrayView2<'_, f32>,
-        genes: Vec<String>,
-        device: &Device,
-    ) -> Self {
+    pub fn from_moments(mu: ArrayView2<'_, f32>, ms: ArrayView2<'_, f32>, genes: Vec<String>, device: &Device) -> Self {
         let device = device.clone().inner();
         Self { mu: arrays::matrix(mu, &device), ms: arrays::matrix(ms, &device), genes, device }
     }
@@ -109,11 +104,7 @@ impl TrainingData {
     #[must_use]
     pub fn batch(&self, rows: &[usize]) -> Batch {
         let cells = arrays::positions(rows, &self.device);
-        Batch {
-            u: self.mu.clone().select(0, cells.clone()),
-            s: self.ms.clone().select(0, cells.clone()),
-            cells,
-        }
+        Batch { u: self.mu.clone().select(0, cells.clone()), s: self.ms.clone().select(0, cells.clone()), cells }
     }
 }
 

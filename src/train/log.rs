@@ -71,7 +71,8 @@ fn lines_up_to(path: &Path, last_step: u64) -> String {
 fn add_histogram(events: &mut SummaryWriter, quantity: &Monitored, step: usize) {
     const BINS: usize = 40;
     let values: Vec<f64> = quantity.values.iter().map(|&value| f64::from(value)).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     if !low.is_finite() || !high.is_finite() {
         return;
     }

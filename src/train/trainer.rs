@@ -232,12 +232,8 @@ impl<'a> Trainer<'a> {
 
     /// Says what made the loss of the cells at `rows` leave the finite numbers.
     fn culprit<M: Objective>(&self, module: &M, stage: &Stage, epoch: usize, loss: &Loss, rows: &[usize]) -> Error {
-        let terms: Vec<&str> = loss
-            .terms
-            .iter()
-            .filter(|(_, term)| !scalar(term).is_finite())
-            .map(|(name, _)| *name)
-            .collect();
+        let terms: Vec<&str> =
+            loss.terms.iter().filter(|(_, term)| !scalar(term).is_finite()).map(|(name, _)| *name).collect();
         let module = module.valid();
         let parameters: Vec<String> = module
             .monitored()
@@ -285,7 +281,13 @@ pub struct Timed {
 }
 
 /// Times `steps` gradient steps of `module` on batches of `batch_size` cells, after three that warm up.
-pub fn time_steps<M: Objective>(module: M, data: &TrainingData, stage: &Stage, batch_size: usize, steps: usize) -> Timed {
+pub fn time_steps<M: Objective>(
+    module: M,
+    data: &TrainingData,
+    stage: &Stage,
+    batch_size: usize,
+    steps: usize,
+) -> Timed {
     let mut state = State::new(&module, stage, 0);
     let mut module = Some(module);
     let mut rng = stream(0, "time", 0);

@@ -77,16 +77,23 @@ fn what_the_user_gets_wrong_is_named_with_a_remedy_and_leaves_no_output() {
     let program = Program::new();
     program.simulate("counts.h5ad", 50, 10, 1);
     std::fs::write(program.path("words.h5ad"), "not HDF5").expect("written");
-    std::fs::write(program.path("typo.toml"), "[model]\nkind = \"velovae\"\n[model.train]\nbatchsize = 64\n").expect("written");
+    std::fs::write(program.path("typo.toml"), "[model]\nkind = \"velovae\"\n[model.train]\nbatchsize = 64\n")
+        .expect("written");
     std::fs::write(program.path("broken.toml"), "[model\n").expect("written");
     let cases = [
         ("--input missing.h5ad --output out.h5ad", ["missing.h5ad", "hint:"]),
         ("--input words.h5ad --output out.h5ad", ["words.h5ad", "hint:"]),
         ("--input counts.h5ad --output out.h5ad --set input.unspliced=nascent_rna", ["nascent_rna", "spliced"]),
-        ("typo.toml --input counts.h5ad --output out.h5ad", ["typo.toml: unknown key model.train.batchsize", "batch_size"]),
+        (
+            "typo.toml --input counts.h5ad --output out.h5ad",
+            ["typo.toml: unknown key model.train.batchsize", "batch_size"],
+        ),
         ("broken.toml --input counts.h5ad --output out.h5ad", ["broken.toml, line 1", "TOML"]),
         ("--input counts.h5ad --output out.h5ad --set model.kind=veloway", ["model.kind", "velovae"]),
-        ("--input counts.h5ad --output out.h5ad --set model.train.epochs=many", ["model.train.epochs", "a whole number"]),
+        (
+            "--input counts.h5ad --output out.h5ad --set model.train.epochs=many",
+            ["model.train.epochs", "a whole number"],
+        ),
         ("--input counts.h5ad --output out.h5ad --set model.train.epochs=0", ["model.train.epochs = 0", "at least 1"]),
         ("--input counts.h5ad --output out.h5ad --set model.variant=huge", ["huge", "basic"]),
         ("--input counts.h5ad --output out.h5ad --set epochs", ["--set epochs", "dotted.key=value"]),

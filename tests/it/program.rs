@@ -51,7 +51,9 @@ impl Program {
 
     /// A small simulated file called `name`.
     pub fn simulate(&self, name: &str, cells: usize, genes: usize, branches: usize) -> PathBuf {
-        self.succeed(&format!("simulate --cells {cells} --genes {genes} --branches {branches} --seed 3 --output {name}"));
+        self.succeed(&format!(
+            "simulate --cells {cells} --genes {genes} --branches {branches} --seed 3 --output {name}"
+        ));
         self.path(name)
     }
 }

@@ -57,7 +57,8 @@ fn a_module_uses_only_modules_of_rows_below_its_own() {
         if module == "lib" {
             continue;
         }
-        let &(_, row, beside) = ROWS.iter().find(|(name, _, _)| *name == module).unwrap_or_else(|| panic!("{module} has no row"));
+        let &(_, row, beside) =
+            ROWS.iter().find(|(name, _, _)| *name == module).unwrap_or_else(|| panic!("{module} has no row"));
         for used in uses(&fs::read_to_string(&path).expect("readable")) {
             let Some(&(_, below, _)) = ROWS.iter().find(|(name, _, _)| *name == used) else { continue };
             let allowed = used == module || below < row || beside.contains(&used.as_str());

@@ -1,7 +1,7 @@
 //! VeloVAE recovers what it should from simulated counts.
 
 use nascent::data::{Dataset, Fit, Run, Silent};
-use nascent::metrics::{Evidence, Evaluation, evaluate};
+use nascent::metrics::{Evaluation, Evidence, evaluate};
 use nascent::models::VelocityModel;
 use nascent::models::velovae::{Variant, Velovae};
 use nascent::preprocess::{self, PreprocessConfig};
@@ -86,7 +86,8 @@ fn every_quantity_is_finite_and_has_the_shape_of_the_data() {
         let mut settings = quick(variant);
         settings.train.epochs = 5;
         let fit = fit(&settings, &data);
-        let matrices = [Some(&fit.velocity), fit.velocity_u.as_ref(), fit.fit_u.as_ref(), fit.fit_s.as_ref(), fit.future.as_ref()];
+        let matrices =
+            [Some(&fit.velocity), fit.velocity_u.as_ref(), fit.fit_u.as_ref(), fit.fit_s.as_ref(), fit.future.as_ref()];
         for matrix in matrices {
             let matrix = matrix.expect("VeloVAE gives it");
             assert_eq!(matrix.dim(), (data.n_obs(), data.n_vars()));

@@ -42,7 +42,11 @@ impl InitialConditions {
         };
         let spread = |values: &Array2<f32>| -> f64 {
             let means = values.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(values.ncols()));
-            values.rows().into_iter().map(|row| (&row - &means).iter().map(|d| f64::from(*d).powi(2)).sum::<f64>()).sum()
+            values
+                .rows()
+                .into_iter()
+                .map(|row| (&row - &means).iter().map(|d| f64::from(*d).powi(2)).sum::<f64>())
+                .sum()
         };
         let change = square(&self.u0, &before.u0) + square(&self.s0, &before.s0);
         (change / (spread(&before.u0) + spread(&before.s0)).max(f64::MIN_POSITIVE)).sqrt()
@@ -106,9 +110,8 @@ fn residual_spread(
     let spread = |observed: &Array2<f32>, model: &Array2<f32>, factor: &dyn Fn(usize) -> f64| -> Vec<f64> {
         (0..data.n_vars())
             .map(|gene| {
-                let residual = |cell: usize| {
-                    f64::from(observed[[cell, gene]]) - f64::from(model[[cell, gene]]) * factor(gene)
-                };
+                let residual =
+                    |cell: usize| f64::from(observed[[cell, gene]]) - f64::from(model[[cell, gene]]) * factor(gene);
                 let total: f64 = split.train.iter().map(|&cell| residual(cell).powi(2)).sum();
                 #[allow(clippy::cast_precision_loss)] // counts of cells
                 (total / split.train.len() as f64).sqrt().max(settings.min_std)

@@ -130,7 +130,12 @@ impl Velovae {
         let joint = if self.is_full() { "times and states" } else { "times and rates" };
         let mut stages = vec![
             stage(0, "start times", self.start_epochs, vec![group("encoder", START_RATE, 0.0)]),
-            stage(1, "start rates", self.start_epochs, vec![group("decoder", START_RATE, 0.0), group("rates", RATES_START_RATE, 0.0)]),
+            stage(
+                1,
+                "start rates",
+                self.start_epochs,
+                vec![group("decoder", START_RATE, 0.0), group("rates", RATES_START_RATE, 0.0)],
+            ),
             stage(2, joint, train.epochs, vec![network("encoder"), network("decoder"), rates]),
         ];
         let rounds = if self.is_full() { self.refine_rounds } else { 0 };

@@ -306,11 +306,8 @@ impl Objective for VelovaeModule {
             self.fixed.prior_std.val().select(0, batch.cells.clone()),
         )
         .mean();
-        let mut terms = vec![
-            ("nll_unspliced", nll.unspliced),
-            ("nll_spliced", nll.spliced),
-            ("kl_time", kl_time.clone()),
-        ];
+        let mut terms =
+            vec![("nll_unspliced", nll.unspliced), ("nll_spliced", nll.spliced), ("kl_time", kl_time.clone())];
         let mut total = nll.total + kl_time;
         if let Some((mean, std)) = posterior.state {
             let prior_std = Tensor::full([1, 1], self.fixed.state_prior_std, &mean.device());
@@ -323,12 +320,10 @@ impl Objective for VelovaeModule {
 
     fn monitored(&self) -> Vec<Monitored> {
         let rates = self.natural_rates();
-        let per_gene = |name, values: Tensor<2>| Monitored { name, per_gene: true, values: arrays::values(values.inner()) };
-        let mut quantities = vec![
-            per_gene("alpha", rates.alpha),
-            per_gene("beta", rates.beta),
-            per_gene("gamma", rates.gamma),
-        ];
+        let per_gene =
+            |name, values: Tensor<2>| Monitored { name, per_gene: true, values: arrays::values(values.inner()) };
+        let mut quantities =
+            vec![per_gene("alpha", rates.alpha), per_gene("beta", rates.beta), per_gene("gamma", rates.gamma)];
         if let Some((on, off)) = rates.on_off {
             quantities.extend([per_gene("t_on", on), per_gene("t_off", off)]);
         }
@@ -397,14 +392,7 @@ impl Encoder {
         let (time_mean, time_std) = (xavier(narrow, 1, draws, device), xavier(narrow, 1, draws, device));
         let mut state = || xavier(narrow, settings.n_latent, draws, device);
         let full = settings.variant == Variant::Full;
-        Self {
-            first,
-            second,
-            time_mean,
-            time_std,
-            state_mean: full.then(&mut state),
-            state_std: full.then(&mut state),
-        }
+        Self { first, second, time_mean, time_std, state_mean: full.then(&mut state), state_std: full.then(&mut state) }
     }
 
     fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Posterior {

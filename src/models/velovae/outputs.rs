@@ -84,10 +84,7 @@ fn stack(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> &Array2<f32
     ndarray::concatenate(Axis(0), &views).expect("all parts have the same genes")
 }
 
-fn stack_some(
-    parts: &[Reconstruction],
-    pick: impl Fn(&Reconstruction) -> Option<&Array2<f32>>,
-) -> Option<Array2<f32>> {
+fn stack_some(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> Option<&Array2<f32>>) -> Option<Array2<f32>> {
     let views: Option<Vec<_>> = parts.iter().map(|part| pick(part).map(|array| array.view())).collect();
     views.map(|views| ndarray::concatenate(Axis(0), &views).expect("all parts have the same columns"))
 }
@@ -274,7 +271,8 @@ fn score(unspliced: &[(f64, f64)], spliced: &[(f64, f64)]) -> (f64, bool) {
         let (du, ds) = ((fit_u - u) / var_u.sqrt(), (fit_s - s) / var_s.sqrt());
         (du * du + ds * ds, ds.signum())
     });
-    let (total, signed) = distances.fold((0.0, 0.0), |(total, signed), (d, sign)| (total + d, signed + sign * d.sqrt()));
+    let (total, signed) =
+        distances.fold((0.0, 0.0), |(total, signed), (d, sign)| (total + d, signed + sign * d.sqrt()));
     let spread = (total / count - (signed / count).powi(2)).max(1e-12);
     let likelihood = (-total / (2.0 * count * spread)).exp() / (2.0 * std::f64::consts::PI * spread).sqrt();
     (likelihood, residual(unspliced) < var_u && residual(spliced) < var_s)

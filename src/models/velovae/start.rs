@@ -48,10 +48,8 @@ impl Start {
     /// Start values from all cells of `data`; rates and spreads from the training cells alone.
     pub(super) fn new(settings: &Velovae, data: &Dataset, split: &Split, run: &Run) -> Result<Self> {
         let columns = |gene: usize| Columns::new(data, gene);
-        let genes: Vec<GeneStart> = (0..data.n_vars())
-            .into_par_iter()
-            .map(|gene| fit_gene(&columns(gene), &split.train, settings))
-            .collect();
+        let genes: Vec<GeneStart> =
+            (0..data.n_vars()).into_par_iter().map(|gene| fit_gene(&columns(gene), &split.train, settings)).collect();
         let (cell_time, prior_mean, prior_std) = match settings.capture_time.as_str() {
             "" => {
                 let time = median_over_genes(&genes, data.n_obs(), settings.t_max);
@@ -266,9 +264,8 @@ fn rates_given_times(columns: &Columns, scaling: f64, train: &[usize], cell_time
     let (top_u, top_s) = (stats::percentile(&u, 95.0), stats::percentile(&s, 95.0));
     let chosen = |f: &dyn Fn(usize) -> bool| -> Vec<usize> { (0..u.len()).filter(|&cell| f(cell)).collect() };
     let either = chosen(&|cell| u[cell] >= top_u || s[cell] >= top_s);
-    let median_of = |values: &[f64], cells: &[usize]| {
-        stats::median(&cells.iter().map(|&cell| values[cell]).collect::<Vec<_>>())
-    };
+    let median_of =
+        |values: &[f64], cells: &[usize]| stats::median(&cells.iter().map(|&cell| values[cell]).collect::<Vec<_>>());
     let (u1, t1) = (median_of(&u, &either), median_of(&t, &either));
     let half = chosen(&|cell| t[cell] <= t1 && (u[cell] - u1 / 2.0).abs() < 0.02 * u1);
     let t_on = if half.is_empty() || u1 <= 0.0 {

@@ -19,16 +19,8 @@ use super::dense_flex;
 /// If the shapes do not fit together.
 #[must_use]
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
-    assert_eq!(
-        x.dims()[1],
-        weight.dims()[0],
-        "columns of x and rows of the weight"
-    );
-    assert_eq!(
-        bias.dims()[0],
-        weight.dims()[1],
-        "length of the bias and columns of the weight"
-    );
+    assert_eq!(x.dims()[1], weight.dims()[0], "columns of x and rows of the weight");
+    assert_eq!(bias.dims()[0], weight.dims()[1], "length of the bias and columns of the weight");
     #[cfg(feature = "flex")]
     if dense_flex::supports_linear(&x, &weight, &bias) {
         return dense_flex::linear(x, weight, bias);
@@ -75,22 +67,10 @@ pub fn dropout(x: Tensor<2>, probability: f64, rng: &mut impl RngCore) -> Tensor
 }
 
 /// Zeros with `probability`, else `1/(1 − probability)`.
-fn dropout_mask(
-    shape: [usize; 2],
-    probability: f64,
-    rng: &mut impl RngCore,
-    device: &Device,
-) -> Tensor<2> {
+fn dropout_mask(shape: [usize; 2], probability: f64, rng: &mut impl RngCore, device: &Device) -> Tensor<2> {
     const STEPS: f64 = 65536.0;
-    assert!(
-        (0.0..1.0).contains(&probability),
-        "dropout probability {probability} is not in [0, 1)"
-    );
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "in 0..65536"
-    )]
+    assert!((0.0..1.0).contains(&probability), "dropout probability {probability} is not in [0, 1)");
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in 0..65536")]
     let dropped = (probability * STEPS).round().min(STEPS - 1.0) as u16;
     #[allow(clippy::cast_possible_truncation, reason = "tensors are f32")]
     let scale = (STEPS / (STEPS - f64::from(dropped))) as f32;
@@ -98,15 +78,6 @@ fn dropout_mask(
     let mut bytes = vec![0; 2 * shape[0] * shape[1]];
     rng.fill_bytes(&mut bytes);
     let (draws, _) = bytes.as_chunks::<2>();
-    let mask = draws.iter().map(|&draw| {
-        if u16::from_le_bytes(draw) < dropped {
-            0.0
-        } else {
-            scale
-        }
-    });
-    Tensor::from_data(
-        TensorData::new(mask.collect::<Vec<f32>>(), Shape::new(shape)),
-        device,
-    )
+    let mask = draws.iter().map(|&draw| if u16::from_le_bytes(draw) < dropped { 0.0 } else { scale });
+    Tensor::from_data(TensorData::new(mask.collect::<Vec<f32>>(), Shape::new(shape)), device)
 }
