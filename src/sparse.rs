@@ -278,16 +278,15 @@ impl Csr<f32> {
             let wanted = [self.n_cols, dense.ncols()];
             return Err(shape("right factor", &wanted, &[dense.nrows(), dense.ncols()]));
         }
-        let k = dense.ncols();
-        let mut product = vec![0.0; self.n_rows * k];
-        product.par_chunks_mut(k.max(1)).enumerate().for_each(|(i, out)| {
+        let mut product = Array2::<f64>::zeros((self.n_rows, dense.ncols()));
+        let rows: Vec<_> = product.rows_mut().into_iter().collect();
+        rows.into_par_iter().enumerate().for_each(|(i, mut out)| {
             let (columns, values) = self.row(i);
             for (&column, &value) in columns.iter().zip(values) {
-                let factor = f64::from(value);
-                out.iter_mut().zip(dense.row(column as usize)).for_each(|(o, &d)| *o += factor * d);
+                out.scaled_add(f64::from(value), &dense.row(column as usize));
             }
         });
-        Ok(Array2::from_shape_vec((self.n_rows, k), product).expect("one product per row and column"))
+        Ok(product)
     }
 }
 

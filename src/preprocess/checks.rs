@@ -123,7 +123,9 @@ fn hash_of(spliced: &Csr<f32>, unspliced: &Csr<f32>, i: usize) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (genes, values) in [spliced.row(i), unspliced.row(i)] {
         genes.hash(&mut hasher);
-        values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+        for value in values {
+            value.to_bits().hash(&mut hasher);
+        }
     }
     hasher.finish()
 }

@@ -53,11 +53,11 @@ pub fn neighborhood_mean(values: &Csr<f32>, neighbors: &Neighbors) -> Result<Arr
         });
     }
     let n_vars = values.n_cols;
-    let mut means = vec![0.0_f32; n_obs * n_vars];
-    let rows = means.par_chunks_mut(n_vars.max(1)).enumerate();
-    rows.for_each_init(
+    let mut means = Array2::<f32>::zeros((n_obs, n_vars));
+    let rows: Vec<_> = means.rows_mut().into_iter().collect();
+    rows.into_par_iter().enumerate().for_each_init(
         || vec![0.0_f64; n_vars],
-        |sums, (i, out)| {
+        |sums, (i, mut out)| {
             sums.fill(0.0);
             let mut n_cells = 0;
             for j in neighborhood(graph, i) {
@@ -75,7 +75,7 @@ pub fn neighborhood_mean(values: &Csr<f32>, neighbors: &Neighbors) -> Result<Arr
             }
         },
     );
-    Ok(Array2::from_shape_vec((n_obs, n_vars), means).expect("one mean per cell and gene"))
+    Ok(means)
 }
 
 /// The cell itself, then those linked to it.

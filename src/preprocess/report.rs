@@ -66,9 +66,6 @@ impl Report {
 /// At most five names in quotes, and how many more there are.
 pub(super) fn some_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let n = names.len();
-    let mut text = names.take(5).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    if n > 5 {
-        text.push_str(&format!(" and {} more", n - 5));
-    }
-    text
+    let text = names.take(5).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    if n > 5 { format!("{text} and {} more", n - 5) } else { text }
 }

@@ -1,5 +1,7 @@
 //! Neighbours against a search of all pairs, and the laws of the weights.
 
+#![allow(clippy::float_cmp, reason = "these values are exact")]
+
 use nascent::Error;
 use nascent::neighbors::{Neighbors, check, connectivities, nearest, neighbors};
 use nascent::sparse::Csr;

@@ -1,5 +1,7 @@
 //! Laws of preprocessing, and what it says of odd data, on small random counts.
 
+#![allow(clippy::float_cmp, reason = "these values are exact")]
+
 use std::path::PathBuf;
 
 use nascent::data::{Column, Counts, Dataset, Frame};

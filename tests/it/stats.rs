@@ -1,5 +1,7 @@
 //! Statistics against values worked out by hand or by numpy 1.26.
 
+#![allow(clippy::float_cmp, reason = "these values are exact")]
+
 use nascent::stats::{mean, median, pearson, percentile, ranks, spearman, std_dev, variance};
 use proptest::collection::vec;
 use proptest::prelude::*;
