@@ -14,6 +14,7 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor, activation};
+use nascent::nn::draws::Draws;
 use nascent::nn::fused::{Kinetics, Observed, composed_nll, dense, kinetic_nll};
 use nascent::train::adam::{Adam, AdamConstants};
 use rand::SeedableRng;
@@ -53,7 +54,9 @@ impl Block {
     fn forward(&self, x: Tensor<2>, rng: &mut ChaCha8Rng, ours: Ours) -> Tensor<2> {
         let x = self.norm.forward(affine(&self.linear, x, ours));
         if ours.layers {
-            dense::dropout(dense::leaky_relu(x, 0.01), DROPOUT, rng)
+            let x = dense::leaky_relu(x, 0.01);
+            let mask = Draws::Sampled(rng).dropout_mask(x.dims(), DROPOUT, &x.device());
+            x * mask.expect("draws are sampled and some are dropped")
         } else {
             self.dropout.forward(activation::leaky_relu(x, 0.01))
         }
@@ -82,24 +85,12 @@ struct Network {
 impl Network {
     fn new(n_genes: usize, device: &Device) -> Self {
         let head = |to| [(); 2].map(|()| LinearConfig::new(250, to).init(device));
-        let rate = |mean| {
-            Param::from_tensor(Tensor::random(
-                [1, n_genes],
-                Distribution::Normal(mean, 0.2),
-                device,
-            ))
-        };
+        let rate = |mean| Param::from_tensor(Tensor::random([1, n_genes], Distribution::Normal(mean, 0.2), device));
         Self {
-            encoder: [
-                Block::new(2 * n_genes, 500, device),
-                Block::new(500, 250, device),
-            ],
+            encoder: [Block::new(2 * n_genes, 500, device), Block::new(500, 250, device)],
             time: head(1),
             state: head(N_LATENT),
-            decoder: [
-                Block::new(N_LATENT, 250, device),
-                Block::new(250, 500, device),
-            ],
+            decoder: [Block::new(N_LATENT, 250, device), Block::new(250, 500, device)],
             rho: LinearConfig::new(500, n_genes).init(device),
             log_alpha: rate(0.5),
             log_beta: rate(0.0),
@@ -107,13 +98,7 @@ impl Network {
         }
     }
 
-    fn loss(
-        &self,
-        x: Tensor<2>,
-        observed: Observed,
-        rng: &mut ChaCha8Rng,
-        ours: Ours,
-    ) -> Tensor<1> {
+    fn loss(&self, x: Tensor<2>, observed: Observed, rng: &mut ChaCha8Rng, ours: Ours) -> Tensor<1> {
         let [first, second] = &self.encoder;
         let hidden = second.forward(first.forward(x, rng, ours), rng, ours);
         let (time, kl_time) = draw(&self.time, hidden.clone());
@@ -122,11 +107,7 @@ impl Network {
         let [first, second] = &self.decoder;
         let hidden = second.forward(first.forward(state, rng, ours), rng, ours);
         let logits = affine(&self.rho, hidden, ours);
-        let rho = if ours.layers {
-            dense::sigmoid(logits)
-        } else {
-            activation::sigmoid(logits)
-        };
+        let rho = if ours.layers { dense::sigmoid(logits) } else { activation::sigmoid(logits) };
         let kinetics = Kinetics {
             tau: activation::softplus(time, 1.0),
             alpha: self.log_alpha.val().exp() * rho,
@@ -134,11 +115,7 @@ impl Network {
             beta: self.log_beta.val().exp(),
             gamma: self.log_gamma.val().exp(),
         };
-        let nll = if ours.likelihood {
-            kinetic_nll
-        } else {
-            composed_nll
-        };
+        let nll = if ours.likelihood { kinetic_nll } else { composed_nll };
         nll(kinetics, observed).total + kl_time + kl_state
     }
 }
@@ -148,14 +125,9 @@ impl Network {
 fn draw(heads: &[Linear; 2], hidden: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
     let [mean, log_var] = heads;
     let (mean, log_var) = (mean.forward(hidden.clone()), log_var.forward(hidden));
-    let noise = mean
-        .random_like(Distribution::Normal(0.0, 1.0))
-        .without_autodiff();
+    let noise = mean.random_like(Distribution::Normal(0.0, 1.0)).without_autodiff();
     let sample = mean.clone() + (log_var.clone() * 0.5).exp() * noise;
-    let kl = (mean.square() + log_var.clone().exp() - log_var - 1.0)
-        .sum_dim(1)
-        .mean()
-        * 0.5;
+    let kl = (mean.square() + log_var.clone().exp() - log_var - 1.0).sum_dim(1).mean() * 0.5;
     (sample, kl)
 }
 
@@ -167,16 +139,7 @@ fn batches(n: usize, shape: [usize; 2], device: &Device) -> Vec<(Tensor<2>, Obse
         let (u, s) = (moments(), moments());
         let x = Tensor::cat(vec![u.clone(), s.clone()], 1);
         let (sigma_u, sigma_s) = (constant(0.37), constant(0.37));
-        (
-            x,
-            Observed {
-                u,
-                s,
-                scaling: constant(1.0),
-                sigma_u,
-                sigma_s,
-            },
-        )
+        (x, Observed { u, s, scaling: constant(1.0), sigma_u, sigma_s })
     };
     (0..n).map(batch).collect()
 }
@@ -184,44 +147,26 @@ fn batches(n: usize, shape: [usize; 2], device: &Device) -> Vec<(Tensor<2>, Obse
 /// User and system time of this process in seconds, to 10 ms.
 fn cpu_time() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..]
-        .split(' ')
-        .collect();
-    let ticks: f64 = fields[11..13]
-        .iter()
-        .map(|field| field.parse::<f64>().expect("a number"))
-        .sum();
+    let fields: Vec<&str> = stat[stat.rfind(')').expect("a name") + 2..].split(' ').collect();
+    let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
     ticks / 100.0
 }
 
 /// Peak resident memory in MiB.
 fn peak_memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .expect("Linux has VmHWM");
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux has VmHWM");
     let kib = line.split_whitespace().nth(1).expect("a value");
     kib.parse::<f64>().expect("a number") / 1024.0
 }
 
 fn main() {
-    let words: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with("--"))
-        .collect();
-    let number = |k: usize, default| {
-        words
-            .get(k)
-            .map_or(default, |word| word.parse().expect("a number"))
-    };
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let number = |k: usize, default| words.get(k).map_or(default, |word| word.parse().expect("a number"));
     let (n_genes, n_cells, n_steps) = (number(0, 2000), number(1, 128), number(2, 100));
     let is_ours = |burns: &str| !words.iter().any(|word| word == burns);
-    let ours = Ours {
-        likelihood: is_ours("burn-likelihood"),
-        adam: is_ours("burn-adam"),
-        layers: is_ours("burn-layers"),
-    };
+    let ours =
+        Ours { likelihood: is_ours("burn-likelihood"), adam: is_ours("burn-adam"), layers: is_ours("burn-layers") };
 
     let device = Device::flex().autodiff();
     device.seed(7);

@@ -41,9 +41,7 @@ pub fn phi(tau: &Tensor<2>, beta: &Tensor<2>, gamma: &Tensor<2>) -> Tensor<2> {
     let near = gap.clone().abs().lower_elem(SERIES_BELOW);
 
     let mean_decay = (-(beta.clone() + gamma.clone()) * 0.5 * tau.clone()).exp();
-    let y = (gap.clone() * 0.5)
-        .square()
-        .mask_fill(near.clone().bool_not(), 0.0);
+    let y = (gap.clone() * 0.5).square().mask_fill(near.clone().bool_not(), 0.0);
     let series = mean_decay * sinh_quotient(&y);
 
     let away = gap.mask_fill(near.clone(), 1.0);

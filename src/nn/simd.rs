@@ -12,20 +12,17 @@ pub(crate) trait Vectorized {
 /// target has; the compiler vectorises it for either.
 #[inline]
 pub(crate) fn vectorize(work: impl Vectorized) {
+    /// Every aarch64 processor multiplies and adds in one instruction.
+    const FMA: bool = cfg!(target_arch = "aarch64");
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-        #[allow(
-            unsafe_code,
-            reason = "the only way to enable instructions for one function"
-        )]
+        #[allow(unsafe_code, reason = "the only way to enable instructions for one function")]
         // SAFETY: the processor has both features, as just asked.
         unsafe {
             run_avx2(work);
         }
         return;
     }
-    // Every aarch64 processor multiplies and adds in one instruction.
-    const FMA: bool = cfg!(target_arch = "aarch64");
     work.run::<FMA>();
 }
 
@@ -37,6 +34,7 @@ fn run_avx2(work: impl Vectorized) {
 
 /// `a b + c`; in one instruction and rounding if the processor has it, which the caller knows.
 /// (Without the instruction, `f32::mul_add` is a slow function call.)
+#[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -46,9 +44,11 @@ pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 ///
 /// With n the integer nearest to x / ln 2 and r = x − n ln 2, `eˣ − 1 = 2ⁿ (eʳ − 1) + (2ⁿ − 1)`,
 /// and `eʳ − 1` is a polynomial of degree 6 (the minimax one of the Cephes library's `expf`).
+#[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     /// ln 2 in two parts, the first so short that its product with n is exact.
+    #[allow(clippy::excessive_precision, reason = "exact: 355/512")]
     const LN_2_HIGH: f32 = 0.693_359_375;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     /// 1.5 · 2²³: adding it leaves the nearest integer in the low bits, in any instruction set.
@@ -59,21 +59,12 @@ pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     let n = rounded - ROUND;
     let r = mul_add::<FMA>(n, -LN_2_LOW, mul_add::<FMA>(n, -LN_2_HIGH, x));
     let mut p = 1.987_569_1e-4;
-    for coefficient in [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        0.5,
-    ] {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = mul_add::<FMA>(p, r, coefficient);
     }
     let exp_r_m1 = mul_add::<FMA>(p, r * r, r);
     let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
-    (
-        mul_add::<FMA>(power, exp_r_m1, power),
-        mul_add::<FMA>(power, exp_r_m1, power - 1.0),
-    )
+    (mul_add::<FMA>(power, exp_r_m1, power), mul_add::<FMA>(power, exp_r_m1, power - 1.0))
 }
 
 #[cfg(test)]
@@ -86,14 +77,8 @@ mod tests {
             let x = -87.0 + step as f32 * 1e-4;
             for (exp, exp_m1) in [exp_and_m1::<false>(x), exp_and_m1::<true>(x)] {
                 let (want, want_m1) = (f64::from(x).exp(), f64::from(x).exp_m1());
-                assert!(
-                    (f64::from(exp) - want).abs() <= 2.4e-7 * want,
-                    "exp({x}) = {exp}"
-                );
-                assert!(
-                    (f64::from(exp_m1) - want_m1).abs() <= 2.4e-7 * want_m1.abs(),
-                    "exp_m1({x}) = {exp_m1}"
-                );
+                assert!((f64::from(exp) - want).abs() <= 2.4e-7 * want, "exp({x}) = {exp}");
+                assert!((f64::from(exp_m1) - want_m1).abs() <= 2.4e-7 * want_m1.abs(), "exp_m1({x}) = {exp_m1}");
             }
         }
     }

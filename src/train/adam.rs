@@ -45,12 +45,7 @@ pub struct AdamConstants {
 
 impl Default for AdamConstants {
     fn default() -> Self {
-        Self {
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: WeightDecay::None,
-        }
+        Self { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: WeightDecay::None }
     }
 }
 
@@ -65,10 +60,7 @@ pub struct Adam {
 impl Adam {
     /// Adam with `constants`.
     #[must_use]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "burn keeps its constants in f32"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "burn keeps its constants in f32")]
     pub fn new(constants: AdamConstants) -> Self {
         let decay = match constants.weight_decay {
             WeightDecay::L2(lambda) => Some(WeightDecayConfig::new(lambda as f32)),
@@ -80,10 +72,7 @@ impl Adam {
             .with_epsilon(constants.epsilon as f32)
             .with_weight_decay(decay)
             .build();
-        Self {
-            constants,
-            elsewhere,
-        }
+        Self { constants, elsewhere }
     }
 }
 
@@ -97,7 +86,6 @@ impl Optimizer for Adam {
         grad: Tensor<D>,
         state: Option<AdamState<D>>,
     ) -> (Tensor<D>, Option<AdamState<D>>) {
-        #[cfg(feature = "flex")]
         if super::adam_flex::supports(&tensor, &grad, state.as_ref()) {
             let (tensor, state) = super::adam_flex::step(&self.constants, lr, tensor, grad, state);
             return (tensor, Some(state));

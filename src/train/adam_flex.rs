@@ -12,16 +12,10 @@ use crate::nn::flex::{constant, is_plain, slice, slice_mut, whole};
 const TASK: usize = 1 << 15;
 
 /// Whether all is f32 in the memory of Flex.
-pub(super) fn supports<const D: usize>(
-    tensor: &Tensor<D>,
-    grad: &Tensor<D>,
-    state: Option<&AdamState<D>>,
-) -> bool {
+pub(super) fn supports<const D: usize>(tensor: &Tensor<D>, grad: &Tensor<D>, state: Option<&AdamState<D>>) -> bool {
     let moments = |state: &AdamState<D>| {
         let momentum = &state.momentum;
-        is_plain(&momentum.moment_1)
-            && is_plain(&momentum.moment_2)
-            && momentum.max_moment_2.is_none()
+        is_plain(&momentum.moment_1) && is_plain(&momentum.moment_2) && momentum.max_moment_2.is_none()
     };
     is_plain(tensor) && is_plain(grad) && state.is_none_or(moments)
 }
@@ -74,20 +68,11 @@ struct Step {
 }
 
 impl Step {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "parameters are f32; a run has fewer than 2³¹ steps"
-    )]
+    #[allow(clippy::cast_possible_truncation, reason = "parameters are f32; a run has fewer than 2³¹ steps")]
     fn new(constants: &AdamConstants, lr: f64, time: usize) -> Self {
-        let AdamConstants {
-            beta_1,
-            beta_2,
-            epsilon,
-            weight_decay,
-        } = *constants;
+        let AdamConstants { beta_1, beta_2, epsilon, weight_decay } = *constants;
         let time = i32::try_from(time).unwrap_or(i32::MAX);
-        let (correction_1, correction_2) =
-            (1.0 - beta_1.powi(time), (1.0 - beta_2.powi(time)).sqrt());
+        let (correction_1, correction_2) = (1.0 - beta_1.powi(time), (1.0 - beta_2.powi(time)).sqrt());
         let (l2, shrink) = match weight_decay {
             WeightDecay::None => (0.0, 1.0),
             WeightDecay::L2(lambda) => (lambda, 1.0),

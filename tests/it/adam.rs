@@ -7,30 +7,20 @@ use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use nascent::train::adam::{Adam, AdamConstants, WeightDecay};
 
 const RATE: f64 = 0.01;
-const DECAYS: [WeightDecay; 3] = [
-    WeightDecay::None,
-    WeightDecay::L2(0.1),
-    WeightDecay::Decoupled(0.1),
-];
+const DECAYS: [WeightDecay; 3] = [WeightDecay::None, WeightDecay::L2(0.1), WeightDecay::Decoupled(0.1)];
 
 fn adam(weight_decay: WeightDecay) -> Adam {
-    Adam::new(AdamConstants {
-        weight_decay,
-        ..AdamConstants::default()
-    })
+    Adam::new(AdamConstants { weight_decay, ..AdamConstants::default() })
 }
 
 /// Parameters at the start.
 fn start(n: usize) -> Vec<f64> {
-    (0..n)
-        .map(|k| (k as f64 * 0.7).sin() as f32)
-        .map(f64::from)
-        .collect()
+    (0..n).map(|k| (k as f64 * 0.7).sin() as f32).map(f64::from).collect()
 }
 
 /// Some gradient, of any size from 1e-6 to 1, at `step` for parameter `k`.
 fn gradient(step: usize, k: usize) -> f64 {
-    let size = 10f64.powi(-((k % 7) as i32));
+    let size = 0.1f64.powi(i32::try_from(k % 7).unwrap());
     f64::from(((step * 31 + k * 17) as f64).cos() as f32 * size as f32)
 }
 
@@ -47,10 +37,8 @@ fn textbook(n: usize, n_steps: usize, decay: WeightDecay) -> Vec<f64> {
             }
             m[k] = 0.9 * m[k] + 0.1 * g;
             v[k] = 0.999 * v[k] + 0.001 * g * g;
-            let (m_hat, v_hat) = (
-                m[k] / (1.0 - 0.9f64.powi(step as i32)),
-                v[k] / (1.0 - 0.999f64.powi(step as i32)),
-            );
+            let time = i32::try_from(step).unwrap();
+            let (m_hat, v_hat) = (m[k] / (1.0 - 0.9f64.powi(time)), v[k] / (1.0 - 0.999f64.powi(time)));
             p[k] -= RATE * m_hat / (v_hat.sqrt() + 1e-8);
         }
     }
@@ -60,8 +48,7 @@ fn textbook(n: usize, n_steps: usize, decay: WeightDecay) -> Vec<f64> {
 /// The same with `adam`, in the float type `dtype`.
 fn run(n: usize, n_steps: usize, adam: &Adam, dtype: DType) -> Vec<f64> {
     let device = Device::flex();
-    let upload =
-        |values: Vec<f64>| Tensor::<1>::from_data(TensorData::new(values, [n]), (&device, dtype));
+    let upload = |values: Vec<f64>| Tensor::<1>::from_data(TensorData::new(values, [n]), (&device, dtype));
     let mut p = upload(start(n));
     let mut state: Option<AdamState<1>> = None;
     for step in 1..=n_steps {
@@ -72,10 +59,7 @@ fn run(n: usize, n_steps: usize, adam: &Adam, dtype: DType) -> Vec<f64> {
 }
 
 fn worst(got: &[f64], want: &[f64]) -> f64 {
-    got.iter()
-        .zip(want)
-        .map(|(got, want)| (got - want).abs())
-        .fold(0.0, f64::max)
+    got.iter().zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f64::max)
 }
 
 /// f32 on Flex is the fused update, anything else burn's operations: here f64 on Flex. Parameters
@@ -94,10 +78,7 @@ fn fifty_steps_are_the_textbooks_on_both_paths_with_every_decay() {
 #[test]
 fn an_update_has_the_same_bits_on_any_number_of_threads() {
     let on = |n_threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(n_threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
         pool.install(|| run(100_000, 3, &adam(WeightDecay::L2(0.1)), DType::F32))
     };
     assert_eq!(on(1), on(2));
@@ -109,13 +90,7 @@ fn a_parameter_that_is_shared_is_left_as_it_was() {
     let p = Tensor::<2>::ones([2, 3], &device);
     let (stepped, _) = adam(WeightDecay::None).step(RATE, p.clone(), p.ones_like(), None);
     assert_eq!(p.try_into_vec_as::<f32>().unwrap(), [1.0; 6]);
-    assert!(
-        stepped
-            .try_into_vec_as::<f32>()
-            .unwrap()
-            .iter()
-            .all(|value| (value - 0.99).abs() < 1e-6)
-    );
+    assert!(stepped.try_into_vec_as::<f32>().unwrap().iter().all(|value| (value - 0.99).abs() < 1e-6));
 }
 
 /// One training step of `layer`.
@@ -137,14 +112,7 @@ fn training_resumes_from_the_record_bit_for_bit() {
         layer = train(&mut optimizer, layer, &x);
     }
     let mut resumed = new().from_bytes(optimizer.into_bytes().unwrap()).unwrap();
-    let weight = |layer: Linear| {
-        layer
-            .no_grad()
-            .weight
-            .val()
-            .try_into_vec_as::<f32>()
-            .unwrap()
-    };
+    let weight = |layer: Linear| layer.no_grad().weight.val().try_into_vec_as::<f32>().unwrap();
     let went_on = weight(train(&mut optimizer, layer.clone(), &x));
     assert_eq!(weight(train(&mut resumed, layer, &x)), went_on);
 }

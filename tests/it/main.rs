@@ -6,6 +6,8 @@ mod adam;
 mod cli;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod config;
+#[cfg(feature = "flex")]
+mod dense;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
@@ -17,8 +19,6 @@ mod io_samples;
 mod kinetics;
 mod metrics;
 mod neighbors;
-#[cfg(feature = "flex")]
-mod dense;
 #[cfg(feature = "flex")]
 mod nn;
 mod pca;

@@ -35,11 +35,7 @@ pub(super) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor
     let nodes = [x.node(), weight.node(), bias.node()];
     let [x, weight, bias] = [x, weight, bias].map(|input| input.into_primitive().to_contiguous());
     let output = affine(&x, &weight, &bias);
-    let output = match LinearBackward
-        .prepare::<NoCheckpointing>(nodes)
-        .compute_bound()
-        .stateful()
-    {
+    let output = match LinearBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish((x, weight), output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
@@ -68,9 +64,7 @@ impl Backward<Flex, 3> for LinearBackward {
         if let Some(node) = of_bias {
             let mut sum = vec![0.0; d_output.ncols()];
             for row in d_output.row_iter() {
-                sum.iter_mut()
-                    .zip(row.iter())
-                    .for_each(|(sum, value)| *sum += value);
+                sum.iter_mut().zip(row.iter()).for_each(|(sum, value)| *sum += value);
             }
             let shape = [sum.len()];
             grads.register::<Flex>(node.id, tensor(sum, shape));
@@ -111,10 +105,7 @@ fn product(output: &mut [f32], accum: Accum, left: MatRef<f32>, right: MatRef<f3
     if n_rows.max(n_columns) <= BLOCK {
         columns((0, output));
     } else if n_columns >= n_rows {
-        output
-            .par_col_chunks_mut(BLOCK)
-            .enumerate()
-            .for_each(columns);
+        output.par_col_chunks_mut(BLOCK).enumerate().for_each(columns);
     } else {
         output.par_row_chunks_mut(BLOCK).enumerate().for_each(rows);
     }
@@ -138,24 +129,14 @@ pub(super) fn sigmoid(x: Tensor<2>) -> Tensor<2> {
 fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     if !x.is_tracked() {
         let mut values = whole_primitive(constant(x));
-        vectorize(Forward {
-            activation,
-            values: slice_mut(&mut values),
-        });
+        vectorize(Forward { activation, values: slice_mut(&mut values) });
         return Tensor::from_primitive::<Flex>(values);
     }
     let x = tracked(x);
     let node = x.node();
     let mut values = whole_primitive(x.into_primitive());
-    vectorize(Forward {
-        activation,
-        values: slice_mut(&mut values),
-    });
-    let output = match activation
-        .prepare::<NoCheckpointing>([node])
-        .compute_bound()
-        .stateful()
-    {
+    vectorize(Forward { activation, values: slice_mut(&mut values) });
+    let output = match activation.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(values.clone(), values),
         OpsKind::UnTracked(prep) => prep.finish(values),
     };
@@ -179,11 +160,7 @@ impl Backward<Flex, 1> for Activation {
         let [parent] = ops.parents;
         if let Some(node) = parent {
             let values = slice(&ops.state);
-            vectorize(Slope {
-                activation: self,
-                values,
-                gradient: slice_mut(&mut gradient),
-            });
+            vectorize(Slope { activation: self, values, gradient: slice_mut(&mut gradient) });
             grads.register::<Flex>(node.id, gradient);
         }
     }
@@ -196,16 +173,13 @@ struct Forward<'a> {
 }
 
 impl Vectorized for Forward<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         match self.activation {
             Activation::LeakyRelu(slope) => {
                 for value in self.values {
-                    *value = if *value >= 0.0 {
-                        *value
-                    } else {
-                        slope * *value
-                    };
+                    *value = if *value >= 0.0 { *value } else { slope * *value };
                 }
             }
             Activation::Sigmoid => {
@@ -226,14 +200,13 @@ struct Slope<'a> {
 }
 
 impl Vectorized for Slope<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let pairs = self.gradient.iter_mut().zip(self.values);
         match self.activation {
             Activation::LeakyRelu(slope) => {
-                pairs.for_each(|(gradient, &value)| {
-                    *gradient *= if value >= 0.0 { 1.0 } else { slope }
-                });
+                pairs.for_each(|(gradient, &value)| *gradient *= if value >= 0.0 { 1.0 } else { slope });
             }
             Activation::Sigmoid => {
                 pairs.for_each(|(gradient, &value)| *gradient *= value * (1.0 - value));

@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 
@@ -16,33 +17,17 @@ use super::{KineticNll, Kinetics, Observed};
 
 /// Whether every tensor is in f32 on a Flex device whose graph keeps what the backward pass needs.
 pub(super) fn supports(kinetics: &Kinetics, observed: &Observed) -> bool {
-    let Kinetics {
-        tau,
-        alpha,
-        start,
-        beta,
-        gamma,
-    } = kinetics;
+    let Kinetics { tau, alpha, start, beta, gamma } = kinetics;
     let start = start.iter().flat_map(|(u0, s0)| [u0, s0]);
     let moments = [&observed.u, &observed.s];
     let constants = [&observed.scaling, &observed.sigma_u, &observed.sigma_s];
-    [tau, alpha, beta, gamma]
-        .into_iter()
-        .chain(start)
-        .chain(moments)
-        .all(is_plain)
+    [tau, alpha, beta, gamma].into_iter().chain(start).chain(moments).all(is_plain)
         && constants.into_iter().all(is_plain)
 }
 
 /// The fused operation; see [`supports`].
 pub(super) fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
-    let Kinetics {
-        tau,
-        alpha,
-        start,
-        beta,
-        gamma,
-    } = kinetics;
+    let Kinetics { tau, alpha, start, beta, gamma } = kinetics;
     let data = Data::new(observed);
     match start {
         None => apply([tau, alpha, beta, gamma], &data),
@@ -95,23 +80,15 @@ fn apply<const N: usize>(inputs: [Tensor<2>; N], data: &Data) -> KineticNll {
         let inputs = inputs.map(constant);
         let nll = kernel::evaluate(&data.problem(&inputs));
         let [total, unspliced, spliced] = results(nll).map(Tensor::from_primitive::<Flex>);
-        return KineticNll {
-            total,
-            unspliced,
-            spliced,
-        };
+        return KineticNll { total, unspliced, spliced };
     }
 
     let inputs = inputs.map(tracked);
-    let nodes = inputs.each_ref().map(|input| input.node());
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex>>::node);
     let primitives = inputs.map(|input| input.into_primitive().to_contiguous());
     let (nll, gradient) = kernel::differentiate(&data.problem(&primitives));
     let [total, unspliced, spliced] = results(nll);
-    let total = match KineticBackward
-        .prepare::<NoCheckpointing>(nodes)
-        .compute_bound()
-        .stateful()
-    {
+    let total = match KineticBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(shaped(gradient, &primitives), total),
         OpsKind::UnTracked(prep) => prep.finish(total),
     };
@@ -133,13 +110,11 @@ impl<const N: usize> Backward<Flex, N> for KineticBackward {
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let outer = grads.consume::<Flex>(&ops.node).to_contiguous();
         let outer = slice(&outer)[0];
+        #[allow(clippy::float_cmp, reason = "saves a pass over the gradients where the loss is not scaled")]
+        let is_one = outer == 1.0;
         for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
             if let Some(node) = parent {
-                let gradient = if outer == 1.0 {
-                    gradient
-                } else {
-                    Flex::float_mul_scalar(gradient, outer.into())
-                };
+                let gradient = if is_one { gradient } else { Flex::float_mul_scalar(gradient, outer.into()) };
                 grads.register::<Flex>(node.id, gradient);
             }
         }
@@ -148,18 +123,9 @@ impl<const N: usize> Backward<Flex, N> for KineticBackward {
 
 /// The gradients as tensors of the shapes of the `N` inputs.
 fn shaped<const N: usize>(gradient: Gradient, inputs: &[FlexTensor; N]) -> [FlexTensor; N] {
-    let Gradient {
-        tau,
-        alpha,
-        beta,
-        gamma,
-        start,
-    } = gradient;
+    let Gradient { tau, alpha, beta, gamma, start } = gradient;
     let start = start.into_iter().flat_map(|(u0, s0)| [u0, s0]);
-    let mut values = [tau, alpha, beta, gamma]
-        .into_iter()
-        .chain(start)
-        .zip(inputs);
+    let mut values = [tau, alpha, beta, gamma].into_iter().chain(start).zip(inputs);
     std::array::from_fn(|_| {
         let (values, input) = values.next().expect("a gradient for each input");
         FlexTensor::from_data(TensorData::new(values, input.layout().shape().clone()))

@@ -69,13 +69,11 @@ pub(super) fn evaluate(problem: &Problem) -> Likelihood {
         u0: &mut [],
         s0: &mut [],
     });
-    let sums = run(blocks.collect(), |block| {
-        match (problem.start.is_some(), problem.tau_per_gene()) {
-            (false, false) => block.run::<false, false, false>(problem, &genes),
-            (false, true) => block.run::<false, false, true>(problem, &genes),
-            (true, false) => block.run::<false, true, false>(problem, &genes),
-            (true, true) => block.run::<false, true, true>(problem, &genes),
-        }
+    let sums = run(blocks.collect(), |block| match (problem.start.is_some(), problem.tau_per_gene()) {
+        (false, false) => block.run::<false, false, false>(problem, &genes),
+        (false, true) => block.run::<false, false, true>(problem, &genes),
+        (true, false) => block.run::<false, true, false>(problem, &genes),
+        (true, true) => block.run::<false, true, true>(problem, &genes),
     });
     problem.likelihood(&sums)
 }
@@ -83,23 +81,17 @@ pub(super) fn evaluate(problem: &Problem) -> Likelihood {
 /// The likelihood and its gradient.
 pub(super) fn differentiate(problem: &Problem) -> (Likelihood, Gradient) {
     let genes = Genes::new(problem);
-    let n_start = if problem.start.is_some() {
-        problem.alpha.len()
-    } else {
-        0
-    };
+    let n_start = if problem.start.is_some() { problem.alpha.len() } else { 0 };
     let mut tau = vec![0.0; problem.tau.len()];
     let mut alpha = vec![0.0; problem.alpha.len()];
     let (mut u0, mut s0) = (vec![0.0; n_start], vec![0.0; n_start]);
 
     let blocks = problem.blocks(&mut tau, &mut alpha, &mut u0, &mut s0);
-    let sums = run(blocks, |block| {
-        match (problem.start.is_some(), problem.tau_per_gene()) {
-            (false, false) => block.run::<true, false, false>(problem, &genes),
-            (false, true) => block.run::<true, false, true>(problem, &genes),
-            (true, false) => block.run::<true, true, false>(problem, &genes),
-            (true, true) => block.run::<true, true, true>(problem, &genes),
-        }
+    let sums = run(blocks, |block| match (problem.start.is_some(), problem.tau_per_gene()) {
+        (false, false) => block.run::<true, false, false>(problem, &genes),
+        (false, true) => block.run::<true, false, true>(problem, &genes),
+        (true, false) => block.run::<true, true, false>(problem, &genes),
+        (true, true) => block.run::<true, true, true>(problem, &genes),
     });
 
     let (mut beta, mut gamma) = (vec![0.0; problem.n_genes], vec![0.0; problem.n_genes]);
@@ -108,16 +100,7 @@ pub(super) fn differentiate(problem: &Problem) -> (Likelihood, Gradient) {
         add(&mut gamma, &sum.gamma);
     }
     let start = problem.start.is_some().then_some((u0, s0));
-    (
-        problem.likelihood(&sums),
-        Gradient {
-            tau,
-            alpha,
-            beta,
-            gamma,
-            start,
-        },
-    )
+    (problem.likelihood(&sums), Gradient { tau, alpha, beta, gamma, start })
 }
 
 /// Runs the blocks, on the thread pool if it has more than one thread; results in order.
@@ -149,38 +132,23 @@ impl<'a> Problem<'a> {
         s0: &'g mut [f32],
     ) -> Vec<Block<'g>> {
         let per_cell = tau.len() / self.n_cells.max(1);
-        let mut start = u0
-            .chunks_mut(BLOCK * self.n_genes)
-            .zip(s0.chunks_mut(BLOCK * self.n_genes));
+        let mut start = u0.chunks_mut(BLOCK * self.n_genes).zip(s0.chunks_mut(BLOCK * self.n_genes));
         tau.chunks_mut(BLOCK * per_cell)
             .zip(alpha.chunks_mut(BLOCK * self.n_genes))
             .enumerate()
             .map(|(block, (tau, alpha))| {
                 let (u0, s0) = start.next().unwrap_or_default();
                 let n_cells = tau.len() / per_cell;
-                Block {
-                    first: block * BLOCK,
-                    n_cells,
-                    tau,
-                    alpha,
-                    u0,
-                    s0,
-                }
+                Block { first: block * BLOCK, n_cells, tau, alpha, u0, s0 }
             })
             .collect()
     }
 
     fn row(&self, cell: usize) -> Row<'a> {
         let row = cell * self.n_genes..(cell + 1) * self.n_genes;
-        let (u0, s0) = self.start.map_or((&[][..], &[][..]), |(u0, s0)| {
-            (&u0[row.clone()], &s0[row.clone()])
-        });
+        let (u0, s0) = self.start.map_or((&[][..], &[][..]), |(u0, s0)| (&u0[row.clone()], &s0[row.clone()]));
         Row {
-            tau: if self.tau_per_gene() {
-                &self.tau[row.clone()]
-            } else {
-                &self.tau[cell..=cell]
-            },
+            tau: if self.tau_per_gene() { &self.tau[row.clone()] } else { &self.tau[cell..=cell] },
             alpha: &self.alpha[row.clone()],
             u0,
             s0,
@@ -193,17 +161,11 @@ impl<'a> Problem<'a> {
     fn likelihood(&self, sums: &[Sums]) -> Likelihood {
         let n_cells = self.n_cells as f64;
         let log_scale = |sigma: &[f32]| -> f64 {
-            sigma
-                .iter()
-                .map(|&sigma| f64::from(sigma.ln()))
-                .sum::<f64>()
-                + HALF_LN_TAU * self.n_genes as f64
+            sigma.iter().map(|&sigma| f64::from(sigma.ln())).sum::<f64>() + HALF_LN_TAU * self.n_genes as f64
         };
         Likelihood {
-            unspliced: 0.5 * sums.iter().map(|sum| sum.unspliced).sum::<f64>() / n_cells
-                + log_scale(self.sigma_u),
-            spliced: 0.5 * sums.iter().map(|sum| sum.spliced).sum::<f64>() / n_cells
-                + log_scale(self.sigma_s),
+            unspliced: 0.5 * sums.iter().map(|sum| sum.unspliced).sum::<f64>() / n_cells + log_scale(self.sigma_u),
+            spliced: 0.5 * sums.iter().map(|sum| sum.spliced).sum::<f64>() / n_cells + log_scale(self.sigma_s),
         }
     }
 }
@@ -224,8 +186,7 @@ struct Genes {
 
 impl Genes {
     fn new(problem: &Problem) -> Self {
-        let reciprocal =
-            |values: &[f32]| values.iter().map(|value| value.recip()).collect::<Vec<_>>();
+        let reciprocal = |values: &[f32]| values.iter().map(|value| value.recip()).collect::<Vec<_>>();
         let per_sigma_u = reciprocal(problem.sigma_u);
         Self {
             beta: problem.beta.to_vec(),
@@ -233,17 +194,10 @@ impl Genes {
             per_beta: reciprocal(problem.beta),
             per_gamma: reciprocal(problem.gamma),
             per_gap: (problem.gamma.iter().zip(problem.beta))
-                .map(|(gamma, beta)| {
-                    if gamma == beta {
-                        0.0
-                    } else {
-                        (gamma - beta).recip()
-                    }
-                })
+                .map(|(gamma, beta)| gamma - beta)
+                .map(|gap| if gap.abs() < f32::MIN_POSITIVE { 0.0 } else { gap.recip() })
                 .collect(),
-            scaled_per_sigma_u: (problem.scaling.iter().zip(&per_sigma_u))
-                .map(|(a, b)| a * b)
-                .collect(),
+            scaled_per_sigma_u: (problem.scaling.iter().zip(&per_sigma_u)).map(|(a, b)| a * b).collect(),
             per_sigma_u,
             per_sigma_s: reciprocal(problem.sigma_s),
         }
@@ -286,25 +240,16 @@ impl Block<'_> {
     ) -> Sums {
         let n = problem.n_genes;
         let on = |used: bool| if used { n } else { 0 };
-        let mut sums = Sums {
-            unspliced: 0.0,
-            spliced: 0.0,
-            beta: vec![0.0; on(GRAD)],
-            gamma: vec![0.0; on(GRAD)],
-        };
+        let mut sums = Sums { unspliced: 0.0, spliced: 0.0, beta: vec![0.0; on(GRAD)], gamma: vec![0.0; on(GRAD)] };
         let (mut z2_u, mut z2_s, mut d_tau_row) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        let per_cell = 1.0 / problem.n_cells as f32;
+        let share = 1.0 / problem.n_cells as f32;
         for i in 0..self.n_cells {
             let part = |used: bool| if used { i * n..(i + 1) * n } else { 0..0 };
-            let d_tau = if TAU_PER_GENE {
-                &mut self.tau[part(GRAD)]
-            } else {
-                &mut d_tau_row[..]
-            };
+            let d_tau = if TAU_PER_GENE { &mut self.tau[part(GRAD)] } else { &mut d_tau_row[..] };
             vectorize(Cell::<GRAD, START, TAU_PER_GENE> {
                 row: problem.row(self.first + i),
                 genes,
-                per_cell,
+                share,
                 z2_u: &mut z2_u,
                 z2_s: &mut z2_s,
                 d_tau,
@@ -340,7 +285,8 @@ fn sum(row: &[f32]) -> f32 {
 struct Cell<'a, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> {
     row: Row<'a>,
     genes: &'a Genes,
-    per_cell: f32,
+    /// One over the number of cells.
+    share: f32,
     z2_u: &'a mut [f32],
     z2_s: &'a mut [f32],
     d_tau: &'a mut [f32],
@@ -351,15 +297,14 @@ struct Cell<'a, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> {
     d_gamma: &'a mut [f32],
 }
 
-impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized
-    for Cell<'_, GRAD, START, TAU_PER_GENE>
-{
+impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized for Cell<'_, GRAD, START, TAU_PER_GENE> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         cell::<FMA, GRAD, START, TAU_PER_GENE>(
             &self.row,
             self.genes,
-            self.per_cell,
+            self.share,
             self.z2_u,
             self.z2_s,
             self.d_tau,
@@ -381,11 +326,12 @@ impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized
     clippy::too_many_arguments,
     reason = "the compiler vectorises only if it knows that the outputs do not overlap, which it does of arguments"
 )]
+#[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
     row: &Row,
     genes: &Genes,
-    per_cell: f32,
+    share: f32,
     z2_u: &mut [f32],
     z2_s: &mut [f32],
     d_tau: &mut [f32],
@@ -404,11 +350,7 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
     let (u0, s0) = (&row.u0[..n_start], &row.s0[..n_start]);
     let tau = &row.tau[..if TAU_PER_GENE { n } else { 1 }];
     let (beta, gamma) = (&genes.beta[..n], &genes.gamma[..n]);
-    let (per_beta, per_gamma, per_gap) = (
-        &genes.per_beta[..n],
-        &genes.per_gamma[..n],
-        &genes.per_gap[..n],
-    );
+    let (per_beta, per_gamma, per_gap) = (&genes.per_beta[..n], &genes.per_gamma[..n], &genes.per_gap[..n]);
     let (per_su, scaled_per_su) = (&genes.per_sigma_u[..n], &genes.scaled_per_sigma_u[..n]);
     let per_ss = &genes.per_sigma_s[..n];
     let (z2_u, z2_s) = (&mut z2_u[..n], &mut z2_s[..n]);
@@ -428,11 +370,8 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
         let q = 0.5 * (g - b) * t;
         let y = q * q;
         let near = 2.0 * q.abs() < SERIES_BELOW;
-        let sinh_quotient = mul_add::<FMA>(
-            mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 5040.0, 1.0 / 120.0), y, 1.0 / 6.0),
-            y,
-            1.0,
-        );
+        let sinh_quotient =
+            mul_add::<FMA>(mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 5040.0, 1.0 / 120.0), y, 1.0 / 6.0), y, 1.0);
         let phi_near = t * exp_mean * sinh_quotient;
         let phi_away = (exp_beta - exp_gamma) * per_gap[j];
         let phi = if near { phi_near } else { phi_away };
@@ -449,26 +388,17 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
         z2_s[j] = z_s * z_s;
 
         if GRAD {
-            let du = -z_u * scaled_per_su[j] * per_cell;
-            let ds = -z_s * per_ss[j] * per_cell;
+            let du = -z_u * scaled_per_su[j] * share;
+            let ds = -z_s * per_ss[j] * share;
             d_alpha[j] = du * made_beta + ds * psi;
 
             let tau_exp_beta = t * exp_beta;
             let tau_exp_gamma = t * exp_gamma;
             let phi_m = -t * phi_near;
-            let phi_h_series =
-                mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 840.0, 1.0 / 30.0), y, 1.0 / 3.0);
+            let phi_h_series = mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 840.0, 1.0 / 30.0), y, 1.0 / 3.0);
             let phi_h = t * t * exp_mean * q * phi_h_series;
-            let phi_beta = if near {
-                0.5 * (phi_m - phi_h)
-            } else {
-                (phi - tau_exp_beta) * per_gap[j]
-            };
-            let phi_gamma = if near {
-                0.5 * (phi_m + phi_h)
-            } else {
-                (tau_exp_gamma - phi) * per_gap[j]
-            };
+            let phi_beta = if near { 0.5 * (phi_m - phi_h) } else { (phi - tau_exp_beta) * per_gap[j] };
+            let phi_gamma = if near { 0.5 * (phi_m + phi_h) } else { (tau_exp_gamma - phi) * per_gap[j] };
 
             let mut excess = a;
             let mut u_beta = a * per_beta[j] * (tau_exp_beta - made_beta);
@@ -487,6 +417,66 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
             d_beta[j] += du * u_beta + ds * s_beta;
             d_gamma[j] += ds * s_gamma;
             d_tau[j] = du * excess * exp_beta + ds * (b * u_hat - g * s_hat);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results of one cell of 21 genes, by `run`.
+    fn results(run: impl Fn(Cell<true, true, true>)) -> [[f32; 21]; 8] {
+        let varied = |low: f32, high: f32, k: u32| -> [f32; 21] {
+            std::array::from_fn(|j| low + (high - low) * ((j as u32 * 7 + k * 5) % 21) as f32 / 20.0)
+        };
+        let (beta, mut gamma) = (varied(0.1, 2.0, 0), varied(0.1, 2.0, 1));
+        gamma[3] = beta[3];
+        gamma[4] = beta[4] + 0.01;
+        let (tau, alpha, scaling) = (varied(0.0, 9.0, 2), varied(0.0, 5.0, 3), varied(0.5, 2.0, 4));
+        let (u0, s0, u, s) = (varied(0.0, 2.0, 5), varied(0.0, 2.0, 6), varied(0.0, 4.0, 7), varied(0.0, 4.0, 8));
+        let sigma = varied(0.3, 1.0, 9);
+        let problem = Problem {
+            n_cells: 1,
+            n_genes: 21,
+            tau: &tau,
+            alpha: &alpha,
+            start: Some((&u0, &s0)),
+            beta: &beta,
+            gamma: &gamma,
+            scaling: &scaling,
+            sigma_u: &sigma,
+            sigma_s: &sigma,
+            u: &u,
+            s: &s,
+        };
+        let mut out = [[0.0; 21]; 8];
+        let [z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma] = out.each_mut();
+        run(Cell {
+            row: Row { tau: &tau, alpha: &alpha, u0: &u0, s0: &s0, u: &u, s: &s },
+            genes: &Genes::new(&problem),
+            share: 1.0,
+            z2_u,
+            z2_s,
+            d_tau,
+            d_alpha,
+            d_u0,
+            d_s0,
+            d_beta,
+            d_gamma,
+        });
+        out
+    }
+
+    #[test]
+    fn every_processor_gets_the_same_numbers_to_rounding() {
+        let portable = results(|cell| cell.run::<false>());
+        let widest = results(|cell| vectorize(cell));
+        for (portable, widest) in portable.iter().zip(&widest) {
+            let largest = portable.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            for (portable, widest) in portable.iter().zip(widest) {
+                assert!((portable - widest).abs() <= 3e-6 * largest, "{portable} {widest}");
+            }
         }
     }
 }

@@ -17,11 +17,8 @@ use burn::tensor::Tensor;
 use crate::nn::kinetics;
 
 pub mod dense;
-#[cfg(feature = "flex")]
 mod dense_flex;
-#[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "flex")]
 mod kernel;
 
 /// What the kinetics are solved for. Gradients flow to every tensor that is tracked.
@@ -75,7 +72,6 @@ pub struct KineticNll {
 #[must_use]
 pub fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
     let kinetics = kinetics.over_cells(observed.u.dims());
-    #[cfg(feature = "flex")]
     if flex::supports(&kinetics, &observed) {
         return flex::kinetic_nll(kinetics, observed);
     }
@@ -87,13 +83,7 @@ pub fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
 pub fn composed_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
     let [n_cells, n_genes] = observed.u.dims();
     let kinetics = kinetics.over_cells([n_cells, n_genes]);
-    let Kinetics {
-        tau,
-        alpha,
-        start,
-        beta,
-        gamma,
-    } = kinetics;
+    let Kinetics { tau, alpha, start, beta, gamma } = kinetics;
     let (u0, s0) = start.unwrap_or_else(|| {
         let zero = alpha.zeros_like().without_autodiff();
         (zero.clone(), zero)
@@ -125,29 +115,15 @@ impl Kinetics {
     /// Spreads what is the same for all cells, and checks the shapes.
     fn over_cells(self, shape: [usize; 2]) -> Self {
         let [n_cells, n_genes] = shape;
-        assert!(
-            n_cells > 0 && n_genes > 0,
-            "the batch has cells and genes, found {shape:?}"
-        );
+        assert!(n_cells > 0 && n_genes > 0, "the batch has cells and genes, found {shape:?}");
         let tau = self.tau.dims();
-        assert!(
-            tau == [n_cells, 1] || tau == shape,
-            "tau is [{n_cells}, 1] or {shape:?}, found {tau:?}"
-        );
+        assert!(tau == [n_cells, 1] || tau == shape, "tau is [{n_cells}, 1] or {shape:?}, found {tau:?}");
         for (name, rate) in [("beta", &self.beta), ("gamma", &self.gamma)] {
             assert_eq!(rate.dims(), [1, n_genes], "shape of {name}");
         }
         let spread = |tensor: Tensor<2>| {
-            if tensor.dims() == shape {
-                tensor
-            } else {
-                tensor.expand(shape)
-            }
+            if tensor.dims() == shape { tensor } else { tensor.expand(shape) }
         };
-        Self {
-            alpha: spread(self.alpha),
-            start: self.start.map(|(u0, s0)| (spread(u0), spread(s0))),
-            ..self
-        }
+        Self { alpha: spread(self.alpha), start: self.start.map(|(u0, s0)| (spread(u0), spread(s0))), ..self }
     }
 }
