@@ -14,6 +14,7 @@ use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor, activation};
+use nascent::nn::draws::Draws;
 use nascent::nn::fused::{Kinetics, Observed, composed_nll, dense, kinetic_nll};
 use nascent::train::adam::{Adam, AdamConstants};
 use rand::SeedableRng;
@@ -53,7 +54,9 @@ impl Block {
     fn forward(&self, x: Tensor<2>, rng: &mut ChaCha8Rng, ours: Ours) -> Tensor<2> {
         let x = self.norm.forward(affine(&self.linear, x, ours));
         if ours.layers {
-            dense::dropout(dense::leaky_relu(x, 0.01), DROPOUT, rng)
+            let x = dense::leaky_relu(x, 0.01);
+            let mask = Draws::Sampled(rng).dropout_mask(x.dims(), DROPOUT, &x.device());
+            x * mask.expect("draws are sampled and some are dropped")
         } else {
             self.dropout.forward(activation::leaky_relu(x, 0.01))
         }

@@ -3,13 +3,14 @@
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, GradientCheckpointingStrategy, Tensor};
 
 /// Whether `tensor` holds f32 in the memory of Flex, outside autodiff or in a graph that keeps what
 /// the backward pass needs (no gradient checkpointing): what the functions below ask for.
 pub(crate) fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
     let device = tensor.device();
-    let keeps = device.gradient_checkpointing_strategy().unwrap_or_default() == Default::default();
+    let keeps =
+        device.gradient_checkpointing_strategy().unwrap_or_default() == GradientCheckpointingStrategy::default();
     let on_flex = matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_));
     tensor.dtype() == DType::F32 && on_flex && keeps
 }
@@ -39,12 +40,8 @@ pub(crate) fn whole<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
 /// `tensor` in row-major order, with nothing before or behind it in its memory, so that
 /// [`slice_mut`] is exactly its values.
 pub(crate) fn whole_primitive(tensor: FlexTensor) -> FlexTensor {
-    let tensor = tensor.to_contiguous();
-    if tensor.layout().num_elements() == tensor.storage::<f32>().len() {
-        tensor
-    } else {
-        FlexTensor::from_data(tensor.into_data())
-    }
+    let fills = tensor.layout().num_elements() == tensor.storage::<f32>().len();
+    if fills && tensor.is_contiguous() { tensor } else { FlexTensor::from_data(tensor.into_data()) }
 }
 
 /// The values of a [`whole`] tensor, to write; copied first if another tensor shares them.

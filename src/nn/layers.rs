@@ -2,9 +2,10 @@
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 use super::draws::Draws;
+use super::fused::dense;
 
 /// Linear → batch norm → leaky ReLU → dropout.
 #[derive(Module, Debug)]
@@ -28,11 +29,20 @@ impl Block {
     /// `[batch, inputs]` → `[batch, outputs]`.
     #[must_use]
     pub fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
-        let h = activation::leaky_relu(self.norm.forward(self.linear.forward(x)), 0.01);
+        let h = dense::leaky_relu(self.norm.forward(affine(&self.linear, x)), 0.01);
         match draws.dropout_mask(h.dims(), self.dropout, &h.device()) {
             Some(mask) => h * mask,
             None => h,
         }
+    }
+}
+
+/// What `linear.forward` gives, by [`dense::linear`].
+#[must_use]
+pub fn affine(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
+    match &linear.bias {
+        Some(bias) => dense::linear(x, linear.weight.val(), bias.val()),
+        None => linear.forward(x),
     }
 }
 

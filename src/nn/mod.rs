@@ -5,10 +5,8 @@ pub mod arrays;
 pub mod device;
 pub mod distributions;
 pub mod draws;
-#[cfg(feature = "flex")]
 pub(crate) mod flex;
 pub mod fused;
 pub mod kinetics;
 pub mod layers;
-#[cfg(feature = "flex")]
 pub(crate) mod simd;

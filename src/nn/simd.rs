@@ -12,6 +12,8 @@ pub(crate) trait Vectorized {
 /// target has; the compiler vectorises it for either.
 #[inline]
 pub(crate) fn vectorize(work: impl Vectorized) {
+    /// Every aarch64 processor multiplies and adds in one instruction.
+    const FMA: bool = cfg!(target_arch = "aarch64");
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
         #[allow(unsafe_code, reason = "the only way to enable instructions for one function")]
@@ -21,8 +23,6 @@ pub(crate) fn vectorize(work: impl Vectorized) {
         }
         return;
     }
-    // Every aarch64 processor multiplies and adds in one instruction.
-    const FMA: bool = cfg!(target_arch = "aarch64");
     work.run::<FMA>();
 }
 
@@ -34,6 +34,7 @@ fn run_avx2(work: impl Vectorized) {
 
 /// `a b + c`; in one instruction and rounding if the processor has it, which the caller knows.
 /// (Without the instruction, `f32::mul_add` is a slow function call.)
+#[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -43,9 +44,11 @@ pub(crate) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
 ///
 /// With n the integer nearest to x / ln 2 and r = x − n ln 2, `eˣ − 1 = 2ⁿ (eʳ − 1) + (2ⁿ − 1)`,
 /// and `eʳ − 1` is a polynomial of degree 6 (the minimax one of the Cephes library's `expf`).
+#[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     /// ln 2 in two parts, the first so short that its product with n is exact.
+    #[allow(clippy::excessive_precision, reason = "exact: 355/512")]
     const LN_2_HIGH: f32 = 0.693_359_375;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     /// 1.5 · 2²³: adding it leaves the nearest integer in the low bits, in any instruction set.

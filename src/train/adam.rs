@@ -86,7 +86,6 @@ impl Optimizer for Adam {
         grad: Tensor<D>,
         state: Option<AdamState<D>>,
     ) -> (Tensor<D>, Option<AdamState<D>>) {
-        #[cfg(feature = "flex")]
         if super::adam_flex::supports(&tensor, &grad, state.as_ref()) {
             let (tensor, state) = super::adam_flex::step(&self.constants, lr, tensor, grad, state);
             return (tensor, Some(state));

@@ -4,7 +4,6 @@
 //! epochs, optimisers, early stopping, logs and checkpoints, and nothing of velocity.
 
 pub mod adam;
-#[cfg(feature = "flex")]
 mod adam_flex;
 mod batches;
 mod checkpoint;

@@ -20,7 +20,7 @@ fn start(n: usize) -> Vec<f64> {
 
 /// Some gradient, of any size from 1e-6 to 1, at `step` for parameter `k`.
 fn gradient(step: usize, k: usize) -> f64 {
-    let size = 10f64.powi(-((k % 7) as i32));
+    let size = 0.1f64.powi(i32::try_from(k % 7).unwrap());
     f64::from(((step * 31 + k * 17) as f64).cos() as f32 * size as f32)
 }
 
@@ -37,7 +37,8 @@ fn textbook(n: usize, n_steps: usize, decay: WeightDecay) -> Vec<f64> {
             }
             m[k] = 0.9 * m[k] + 0.1 * g;
             v[k] = 0.999 * v[k] + 0.001 * g * g;
-            let (m_hat, v_hat) = (m[k] / (1.0 - 0.9f64.powi(step as i32)), v[k] / (1.0 - 0.999f64.powi(step as i32)));
+            let time = i32::try_from(step).unwrap();
+            let (m_hat, v_hat) = (m[k] / (1.0 - 0.9f64.powi(time)), v[k] / (1.0 - 0.999f64.powi(time)));
             p[k] -= RATE * m_hat / (v_hat.sqrt() + 1e-8);
         }
     }

@@ -11,9 +11,9 @@ use super::start::Start;
 use crate::nn::arrays;
 use crate::nn::distributions::kl_normal;
 use crate::nn::draws::Draws;
-use crate::nn::fused::{Kinetics, Observed, kinetic_nll};
+use crate::nn::fused::{Kinetics, Observed, dense, kinetic_nll};
 use crate::nn::kinetics;
-use crate::nn::layers::{Block, copied, xavier};
+use crate::nn::layers::{Block, affine, copied, xavier};
 use crate::train::{Batch, Loss, Monitored, Objective};
 
 /// What the module is learning at present.
@@ -422,7 +422,7 @@ impl Decoder {
 
     fn forward(&self, c: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
         let h = self.second.forward(self.first.forward(c, draws), draws);
-        activation::sigmoid(self.rho.forward(h))
+        dense::sigmoid(affine(&self.rho, h))
     }
 }
 

@@ -173,6 +173,7 @@ struct Forward<'a> {
 }
 
 impl Vectorized for Forward<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         match self.activation {
@@ -199,6 +200,7 @@ struct Slope<'a> {
 }
 
 impl Vectorized for Slope<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let pairs = self.gradient.iter_mut().zip(self.values);

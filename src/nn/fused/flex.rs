@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 
@@ -83,7 +84,7 @@ fn apply<const N: usize>(inputs: [Tensor<2>; N], data: &Data) -> KineticNll {
     }
 
     let inputs = inputs.map(tracked);
-    let nodes = inputs.each_ref().map(|input| input.node());
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex>>::node);
     let primitives = inputs.map(|input| input.into_primitive().to_contiguous());
     let (nll, gradient) = kernel::differentiate(&data.problem(&primitives));
     let [total, unspliced, spliced] = results(nll);
@@ -109,9 +110,11 @@ impl<const N: usize> Backward<Flex, N> for KineticBackward {
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let outer = grads.consume::<Flex>(&ops.node).to_contiguous();
         let outer = slice(&outer)[0];
+        #[allow(clippy::float_cmp, reason = "saves a pass over the gradients where the loss is not scaled")]
+        let is_one = outer == 1.0;
         for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
             if let Some(node) = parent {
-                let gradient = if outer == 1.0 { gradient } else { Flex::float_mul_scalar(gradient, outer.into()) };
+                let gradient = if is_one { gradient } else { Flex::float_mul_scalar(gradient, outer.into()) };
                 grads.register::<Flex>(node.id, gradient);
             }
         }

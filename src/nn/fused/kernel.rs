@@ -194,7 +194,8 @@ impl Genes {
             per_beta: reciprocal(problem.beta),
             per_gamma: reciprocal(problem.gamma),
             per_gap: (problem.gamma.iter().zip(problem.beta))
-                .map(|(gamma, beta)| if gamma == beta { 0.0 } else { (gamma - beta).recip() })
+                .map(|(gamma, beta)| gamma - beta)
+                .map(|gap| if gap.abs() < f32::MIN_POSITIVE { 0.0 } else { gap.recip() })
                 .collect(),
             scaled_per_sigma_u: (problem.scaling.iter().zip(&per_sigma_u)).map(|(a, b)| a * b).collect(),
             per_sigma_u,
@@ -241,14 +242,14 @@ impl Block<'_> {
         let on = |used: bool| if used { n } else { 0 };
         let mut sums = Sums { unspliced: 0.0, spliced: 0.0, beta: vec![0.0; on(GRAD)], gamma: vec![0.0; on(GRAD)] };
         let (mut z2_u, mut z2_s, mut d_tau_row) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        let per_cell = 1.0 / problem.n_cells as f32;
+        let share = 1.0 / problem.n_cells as f32;
         for i in 0..self.n_cells {
             let part = |used: bool| if used { i * n..(i + 1) * n } else { 0..0 };
             let d_tau = if TAU_PER_GENE { &mut self.tau[part(GRAD)] } else { &mut d_tau_row[..] };
             vectorize(Cell::<GRAD, START, TAU_PER_GENE> {
                 row: problem.row(self.first + i),
                 genes,
-                per_cell,
+                share,
                 z2_u: &mut z2_u,
                 z2_s: &mut z2_s,
                 d_tau,
@@ -284,7 +285,8 @@ fn sum(row: &[f32]) -> f32 {
 struct Cell<'a, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> {
     row: Row<'a>,
     genes: &'a Genes,
-    per_cell: f32,
+    /// One over the number of cells.
+    share: f32,
     z2_u: &'a mut [f32],
     z2_s: &'a mut [f32],
     d_tau: &'a mut [f32],
@@ -296,12 +298,13 @@ struct Cell<'a, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> {
 }
 
 impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized for Cell<'_, GRAD, START, TAU_PER_GENE> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         cell::<FMA, GRAD, START, TAU_PER_GENE>(
             &self.row,
             self.genes,
-            self.per_cell,
+            self.share,
             self.z2_u,
             self.z2_s,
             self.d_tau,
@@ -323,11 +326,12 @@ impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized f
     clippy::too_many_arguments,
     reason = "the compiler vectorises only if it knows that the outputs do not overlap, which it does of arguments"
 )]
+#[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE: bool>(
     row: &Row,
     genes: &Genes,
-    per_cell: f32,
+    share: f32,
     z2_u: &mut [f32],
     z2_s: &mut [f32],
     d_tau: &mut [f32],
@@ -384,8 +388,8 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
         z2_s[j] = z_s * z_s;
 
         if GRAD {
-            let du = -z_u * scaled_per_su[j] * per_cell;
-            let ds = -z_s * per_ss[j] * per_cell;
+            let du = -z_u * scaled_per_su[j] * share;
+            let ds = -z_s * per_ss[j] * share;
             d_alpha[j] = du * made_beta + ds * psi;
 
             let tau_exp_beta = t * exp_beta;
@@ -413,6 +417,66 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
             d_beta[j] += du * u_beta + ds * s_beta;
             d_gamma[j] += ds * s_gamma;
             d_tau[j] = du * excess * exp_beta + ds * (b * u_hat - g * s_hat);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Results of one cell of 21 genes, by `run`.
+    fn results(run: impl Fn(Cell<true, true, true>)) -> [[f32; 21]; 8] {
+        let varied = |low: f32, high: f32, k: u32| -> [f32; 21] {
+            std::array::from_fn(|j| low + (high - low) * ((j as u32 * 7 + k * 5) % 21) as f32 / 20.0)
+        };
+        let (beta, mut gamma) = (varied(0.1, 2.0, 0), varied(0.1, 2.0, 1));
+        gamma[3] = beta[3];
+        gamma[4] = beta[4] + 0.01;
+        let (tau, alpha, scaling) = (varied(0.0, 9.0, 2), varied(0.0, 5.0, 3), varied(0.5, 2.0, 4));
+        let (u0, s0, u, s) = (varied(0.0, 2.0, 5), varied(0.0, 2.0, 6), varied(0.0, 4.0, 7), varied(0.0, 4.0, 8));
+        let sigma = varied(0.3, 1.0, 9);
+        let problem = Problem {
+            n_cells: 1,
+            n_genes: 21,
+            tau: &tau,
+            alpha: &alpha,
+            start: Some((&u0, &s0)),
+            beta: &beta,
+            gamma: &gamma,
+            scaling: &scaling,
+            sigma_u: &sigma,
+            sigma_s: &sigma,
+            u: &u,
+            s: &s,
+        };
+        let mut out = [[0.0; 21]; 8];
+        let [z2_u, z2_s, d_tau, d_alpha, d_u0, d_s0, d_beta, d_gamma] = out.each_mut();
+        run(Cell {
+            row: Row { tau: &tau, alpha: &alpha, u0: &u0, s0: &s0, u: &u, s: &s },
+            genes: &Genes::new(&problem),
+            share: 1.0,
+            z2_u,
+            z2_s,
+            d_tau,
+            d_alpha,
+            d_u0,
+            d_s0,
+            d_beta,
+            d_gamma,
+        });
+        out
+    }
+
+    #[test]
+    fn every_processor_gets_the_same_numbers_to_rounding() {
+        let portable = results(|cell| cell.run::<false>());
+        let widest = results(|cell| vectorize(cell));
+        for (portable, widest) in portable.iter().zip(&widest) {
+            let largest = portable.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+            for (portable, widest) in portable.iter().zip(widest) {
+                assert!((portable - widest).abs() <= 3e-6 * largest, "{portable} {widest}");
+            }
         }
     }
 }

@@ -17,11 +17,8 @@ use burn::tensor::Tensor;
 use crate::nn::kinetics;
 
 pub mod dense;
-#[cfg(feature = "flex")]
 mod dense_flex;
-#[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "flex")]
 mod kernel;
 
 /// What the kinetics are solved for. Gradients flow to every tensor that is tracked.
@@ -75,7 +72,6 @@ pub struct KineticNll {
 #[must_use]
 pub fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
     let kinetics = kinetics.over_cells(observed.u.dims());
-    #[cfg(feature = "flex")]
     if flex::supports(&kinetics, &observed) {
         return flex::kinetic_nll(kinetics, observed);
     }
