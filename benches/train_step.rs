@@ -8,6 +8,8 @@
 //! Encoder 2G → 500 → 250, heads for time and a state of 5, decoder 5 → 250 → 500 → G; batch
 //! normalisation, leaky ReLU, dropout 0.2; kinetics from zero; Gaussian likelihood; Adam.
 
+#![allow(clippy::print_stdout, reason = "the figures are the output")]
+
 use std::time::Instant;
 
 use burn::module::{Module, Param};

@@ -89,6 +89,9 @@ impl Config {
     }
 
     /// The settings as TOML, every value spelled out.
+    ///
+    /// # Panics
+    /// Never: every setting has a form in TOML.
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are numbers, words, lists and tables")

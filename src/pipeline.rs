@@ -132,7 +132,7 @@ fn fingerprint(config: &Config, data: &Dataset) -> String {
 /// What `uns["velocity_params"]` records.
 fn params(config: &Config) -> serde_json::Value {
     serde_json::json!({
-        keys::CAPTURE_TIME: config.model.as_model().capture_time(),
+        keys::CAPTURE_TIME: config.model.as_model().capture_time().unwrap_or_default(),
         "program": concat!("nascent ", env!("CARGO_PKG_VERSION")),
         "seed": config.seed,
         "config": config.to_toml(),

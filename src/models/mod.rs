@@ -25,9 +25,9 @@ pub trait VelocityModel {
     /// [`Error::Setting`](crate::Error::Setting) naming the first that cannot.
     fn validate(&self) -> Result<()>;
 
-    /// The column of `obs` with capture times that the model uses; empty if none.
-    fn capture_time(&self) -> &str {
-        ""
+    /// The column of `obs` with capture times that the model uses, if any.
+    fn capture_time(&self) -> Option<&str> {
+        None
     }
 
     /// The papers to cite for these settings.

@@ -23,6 +23,7 @@ use crate::data::Run;
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"nascent1";
+const FOLDER: &str = "checkpoints";
 
 /// How far training has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,15 +97,14 @@ impl Checkpoint {
             let path = path.clone();
             move |reason: std::io::Error| Error::file(&path, action.clone(), reason)
         };
-        let folder = path.parent().expect("the checkpoint lies in a folder of the run");
-        fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
+        fs::create_dir_all(dir.join(FOLDER)).map_err(failed("create the folder of"))?;
         let parts = [&self.module, &self.best].into_iter().chain(&self.optimizers);
         let header = serde_json::to_vec(&Header {
             position: self.position.clone(),
             fingerprint: self.fingerprint.clone(),
             lengths: parts.clone().map(Vec::len).collect(),
         })
-        .expect("a header holds numbers and text only");
+        .map_err(|reason| Error::file(&path, "write", reason))?;
 
         let beside = path.with_extension("partial");
         let mut file = File::create(&beside).map_err(failed("write"))?;
@@ -192,7 +192,7 @@ impl Checkpoint {
 }
 
 fn path_in(dir: &Path) -> PathBuf {
-    dir.join("checkpoints").join("last.ckpt")
+    dir.join(FOLDER).join("last.ckpt")
 }
 
 /// The values of all parameters and running statistics of `module`.

@@ -281,6 +281,9 @@ pub struct Timed {
 }
 
 /// Times `steps` gradient steps of `module` on batches of `batch_size` cells, after three that warm up.
+///
+/// # Panics
+/// If the device fails.
 pub fn time_steps<M: Objective>(
     module: M,
     data: &TrainingData,

@@ -1,5 +1,7 @@
 //! One binary with all integration tests: one module per module of the library.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a test that skips says so")]
+
 #[cfg(feature = "flex")]
 mod adam;
 #[cfg(all(feature = "h5ad", feature = "flex"))]

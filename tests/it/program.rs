@@ -1,21 +1,21 @@
 //! The program as its users meet it, for the tests of commands.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
 /// A folder of its own for each test, and the program run in it.
-pub struct Program {
+pub(crate) struct Program {
     folder: TempDir,
 }
 
 impl Program {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -26,31 +26,31 @@ impl Program {
     }
 
     /// Runs `nascent` with `words`, separated by spaces.
-    pub fn run(&self, words: &str) -> Output {
+    pub(crate) fn run(&self, words: &str) -> Output {
         self.command(words).output().expect("the program starts")
     }
 
     /// Runs `nascent` and expects success; returns what it prints.
-    pub fn succeed(&self, words: &str) -> String {
+    pub(crate) fn succeed(&self, words: &str) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "nascent {words}:\n{}", errors(&output));
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// Runs `nascent` and expects exit code `code`; returns what it complains.
-    pub fn fail(&self, words: &str, code: i32) -> String {
+    pub(crate) fn fail(&self, words: &str, code: i32) -> String {
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(code), "nascent {words}:\n{}", errors(&output));
         errors(&output)
     }
 
     /// Starts `nascent` without waiting for it.
-    pub fn start(&self, words: &str) -> Child {
+    pub(crate) fn start(&self, words: &str) -> Child {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
     }
 
     /// A small simulated file called `name`.
-    pub fn simulate(&self, name: &str, cells: usize, genes: usize, branches: usize) -> PathBuf {
+    pub(crate) fn simulate(&self, name: &str, cells: usize, genes: usize, branches: usize) -> PathBuf {
         self.succeed(&format!(
             "simulate --cells {cells} --genes {genes} --branches {branches} --seed 3 --output {name}"
         ));
@@ -58,16 +58,6 @@ impl Program {
     }
 }
 
-pub fn errors(output: &Output) -> String {
+pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The folder beside the project with data and references, if it is there; says so if it is not.
-pub fn shared(test: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    if folder.join("data").is_dir() {
-        return Some(folder);
-    }
-    println!("{test} skips: it needs the data in {}", folder.display());
-    None
 }

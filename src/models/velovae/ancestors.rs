@@ -61,7 +61,7 @@ pub(super) fn estimate(
     split: &Split,
     on_device: &TrainingData,
 ) -> InitialConditions {
-    let fitted = Reconstruction::of(module, on_device, Chunks::all(data.n_obs()), &mut Draws::Mean);
+    let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
     let states = fitted.state.as_ref().expect("the full model has states");
     let [scaling, _, _] = module.scaling_and_sigma().map(|row: Tensor<2>| arrays::to_array1(row.inner()));
     let (u, s) = match settings.initial {
@@ -69,26 +69,33 @@ pub(super) fn estimate(
         Initial::Observed => (&data.mu / &scaling.mapv(|value| value as f32), data.ms.clone()),
     };
     let timeline = Timeline::new(&fitted.time, &split.train);
-    let means: Vec<(Array1<f32>, Array1<f32>, f32)> = (0..data.n_obs())
+    let means: Vec<Origin> = (0..data.n_obs())
         .into_par_iter()
         .map(|cell| {
             let (ancestors, t0) = timeline.ancestors(settings, cell, &fitted.time, states);
-            (mean_of(&u, &ancestors), mean_of(&s, &ancestors), t0)
+            Origin { u0: mean_of(&u, &ancestors), s0: mean_of(&s, &ancestors), t0 }
         })
         .collect();
-    let stack = |pick: &dyn Fn(&(Array1<f32>, Array1<f32>, f32)) -> ArrayView1<'_, f32>| {
+    let stack = |pick: fn(&Origin) -> &Array1<f32>| {
         let mut stacked = Array2::zeros((data.n_obs(), data.n_vars()));
-        stacked.rows_mut().into_iter().zip(&means).for_each(|(mut row, mean)| row.assign(&pick(mean)));
+        stacked.rows_mut().into_iter().zip(&means).for_each(|(mut row, origin)| row.assign(pick(origin)));
         stacked
     };
     let [sigma_u, sigma_s] = residual_spread(settings, &fitted, data, &scaling, split);
     InitialConditions {
-        u0: stack(&|mean| mean.0.view()),
-        s0: stack(&|mean| mean.1.view()),
-        t0: Array2::from_shape_fn((data.n_obs(), 1), |(cell, _)| means[cell].2),
+        u0: stack(|origin| &origin.u0),
+        s0: stack(|origin| &origin.s0),
+        t0: Array2::from_shape_fn((data.n_obs(), 1), |(cell, _)| means[cell].t0),
         sigma_u,
         sigma_s,
     }
+}
+
+/// Where one cell starts.
+struct Origin {
+    u0: Array1<f32>,
+    s0: Array1<f32>,
+    t0: f32,
 }
 
 fn mean_of(values: &Array2<f32>, cells: &[usize]) -> Array1<f32> {

@@ -57,8 +57,8 @@ impl VelocityModel for Velovae {
         self.check()
     }
 
-    fn capture_time(&self) -> &str {
-        &self.capture_time
+    fn capture_time(&self) -> Option<&str> {
+        (!self.capture_time.is_empty()).then_some(self.capture_time.as_str())
     }
 
     fn citations(&self) -> &'static [&'static str] {
@@ -83,7 +83,7 @@ impl Velovae {
         let mut before: Option<InitialConditions> = None;
         let skipped = trainer.first_stage().max(if self.start_epochs == 0 { 2 } else { 0 });
         for stage in self.stages().into_iter().skip(skipped) {
-            module = module.with_phase(self.phase(stage.index));
+            module = module.with_phase(Self::phase(stage.index));
             if stage.index > self.first_refinement() {
                 // A resumed stage finds the initial conditions it was working with in its checkpoint.
                 before = Some(module.initial_conditions());
@@ -110,7 +110,7 @@ impl Velovae {
         self.variant == Variant::Full
     }
 
-    fn phase(&self, stage: usize) -> Phase {
+    fn phase(stage: usize) -> Phase {
         match stage {
             0 => Phase::Times,
             1 => Phase::Rates,

@@ -227,20 +227,19 @@ impl VelovaeModule {
                 Piece {
                     tau: activation::relu(t - of_cells(&self.fixed.t0)),
                     start: Some((of_cells(&self.fixed.u0), of_cells(&self.fixed.s0))),
-                    alpha: self.transcription(self.refined.as_ref(), rates, c, draws),
+                    alpha: Self::transcription(self.refined.as_ref(), rates, c, draws),
                 }
             }
             (None, _) => Piece {
                 tau: activation::relu(t),
                 start: None,
-                alpha: self.transcription(self.decoder.as_ref(), rates, c, draws),
+                alpha: Self::transcription(self.decoder.as_ref(), rates, c, draws),
             },
         }
     }
 
     /// `α̃ = α ρ(c)`, `[batch, n_vars]`.
     fn transcription(
-        &self,
         decoder: Option<&Decoder>,
         rates: &NaturalRates,
         c: Option<Tensor<2>>,

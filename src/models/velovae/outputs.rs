@@ -46,7 +46,7 @@ pub(super) struct Reconstruction {
 
 impl Reconstruction {
     /// Posterior means with [`Draws::Mean`], a posterior sample otherwise.
-    pub(super) fn of(module: &VelovaeModule, data: &TrainingData, chunks: Chunks, draws: &mut Draws<'_>) -> Self {
+    pub(super) fn of(module: &VelovaeModule, data: &TrainingData, chunks: &Chunks, draws: &mut Draws<'_>) -> Self {
         let module = module.valid();
         let parts: Vec<Self> = chunks
             .rows()
@@ -85,7 +85,7 @@ fn stack(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> &Array2<f32
 }
 
 fn stack_some(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> Option<&Array2<f32>>) -> Option<Array2<f32>> {
-    let views: Option<Vec<_>> = parts.iter().map(|part| pick(part).map(|array| array.view())).collect();
+    let views: Option<Vec<_>> = parts.iter().map(|part| pick(part).map(Array2::view)).collect();
     views.map(|views| ndarray::concatenate(Axis(0), &views).expect("all parts have the same columns"))
 }
 
@@ -98,7 +98,7 @@ pub(super) fn predict(
     on_device: &TrainingData,
     run: &Run,
 ) -> Fit {
-    let fitted = Reconstruction::of(module, on_device, Chunks::all(data.n_obs()), &mut Draws::Mean);
+    let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
     let rates = module.natural_rates();
     let host = |row: Tensor<2>| arrays::to_array1(row.inner());
     let (alpha, beta, gamma) = (host(rates.alpha), host(rates.beta), host(rates.gamma));
@@ -183,11 +183,11 @@ fn variation(
     let mut rng = run.rng("posterior", 0);
     let mut moments = [Moments::new(data.ms.dim()), Moments::new(data.ms.dim())];
     for _ in 0..settings.n_samples {
-        let sample = Reconstruction::of(module, on_device, Chunks::all(data.n_obs()), &mut Draws::Sampled(&mut rng));
+        let sample = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Sampled(&mut rng));
         moments[0].add(&sample.u);
         moments[1].add(&sample.s);
     }
-    let [u, s] = moments.map(|moments| moments.variation());
+    let [u, s] = moments.map(Moments::variation);
     let both = (u + s) / 2.0;
     let average = |axis| both.mean_axis(Axis(axis)).map(|means| means.mapv(f64::from));
     (average(1), average(0))

@@ -117,7 +117,7 @@ impl Default for Velovae {
                 test_fraction: 0.15,
                 stop_on: StopOn::Validation,
                 check_every: 2,
-                patience: 15,
+                patience: 10,
                 min_gain: 1e-3,
                 checkpoint_seconds: 20.0,
             },
