@@ -10,6 +10,8 @@ mod cli;
 mod config;
 #[cfg(feature = "flex")]
 mod dense;
+#[cfg(all(feature = "flex", feature = "ndarray"))]
+mod devices;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]

@@ -191,7 +191,7 @@ fn gradients_through_equal_rates_and_time_zero_are_numbers() {
 }
 
 /// A batch whose sizes are multiples of no block and no lane, with rates equal, near and far.
-struct Batch {
+pub(crate) struct Batch {
     shape: [usize; 2],
     tau: Vec<f32>,
     alpha: Vec<f32>,
@@ -205,14 +205,14 @@ struct Batch {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Start {
+pub(crate) enum Start {
     Zero,
     Constant,
     Tracked,
 }
 
 impl Batch {
-    fn new(shape: [usize; 2], tau_per_gene: bool) -> Self {
+    pub(crate) fn new(shape: [usize; 2], tau_per_gene: bool) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let [n_cells, n_genes] = shape;
         let mut uniform =
@@ -281,7 +281,18 @@ impl Batch {
         nll: fn(Kinetics, Observed) -> KineticNll,
         factor: f32,
     ) -> ([f32; 3], Vec<Vec<f32>>) {
-        let (inputs, kinetics, observed) = self.tensors(start, &Device::flex().autodiff());
+        self.differentiate_on(&Device::flex(), start, nll, factor)
+    }
+
+    /// As `differentiate`, on `device`.
+    pub(crate) fn differentiate_on(
+        &self,
+        device: &Device,
+        start: Start,
+        nll: fn(Kinetics, Observed) -> KineticNll,
+        factor: f32,
+    ) -> ([f32; 3], Vec<Vec<f32>>) {
+        let (inputs, kinetics, observed) = self.tensors(start, &device.clone().autodiff());
         let KineticNll { total, unspliced, spliced } = nll(kinetics, observed);
         let grads = (total.clone() * factor).backward();
         let gradients = inputs.iter().filter_map(|input| input.grad(&grads)).map(values).collect();
@@ -306,28 +317,31 @@ impl Batch {
     }
 }
 
-const STARTS: [Start; 3] = [Start::Zero, Start::Constant, Start::Tracked];
+pub(crate) const STARTS: [Start; 3] = [Start::Zero, Start::Constant, Start::Tracked];
 
-/// Gradients are compared relative to the largest of the same input.
 #[test]
 fn the_fused_likelihood_is_the_composed_one() {
     for (shape, tau_per_gene) in [([37, 131], false), ([37, 131], true), ([1, 1], false), ([128, 64], true)] {
         let batch = Batch::new(shape, tau_per_gene);
         for start in STARTS {
-            let (fused, fused_gradients) = batch.differentiate(start, kinetic_nll, 1.0);
-            let (composed, composed_gradients) = batch.differentiate(start, composed_nll, 1.0);
-            for (fused, composed) in fused.into_iter().zip(composed) {
-                assert!((fused - composed).abs() <= 1e-6 * composed.abs(), "{fused} {composed} {shape:?} {start:?}");
-            }
-            assert_eq!(fused_gradients.len(), if start == Start::Tracked { 6 } else { 4 });
-            assert_eq!(fused_gradients.len(), composed_gradients.len());
-            for (k, (fused, composed)) in fused_gradients.iter().zip(&composed_gradients).enumerate() {
-                let largest = composed.iter().fold(0.0f32, |most, value| most.max(value.abs()));
-                for (fused, composed) in fused.iter().zip(composed) {
-                    let near = (fused - composed).abs() <= 1e-5 * largest;
-                    assert!(near, "input {k}: {fused} {composed} {shape:?} {start:?}");
-                }
-            }
+            let fused = batch.differentiate(start, kinetic_nll, 1.0);
+            let composed = batch.differentiate(start, composed_nll, 1.0);
+            assert_eq!(fused.1.len(), if start == Start::Tracked { 6 } else { 4 });
+            assert_same(&fused, &composed, &format!("{shape:?} {start:?}"));
+        }
+    }
+}
+
+/// Values to 1e-6 of themselves; gradients to 1e-5 of the largest of the same input.
+pub(crate) fn assert_same(one: &([f32; 3], Vec<Vec<f32>>), other: &([f32; 3], Vec<Vec<f32>>), case: &str) {
+    for (one, other) in one.0.into_iter().zip(other.0) {
+        assert!((one - other).abs() <= 1e-6 * other.abs(), "{one} {other} {case}");
+    }
+    assert_eq!(one.1.len(), other.1.len());
+    for (k, (one, other)) in one.1.iter().zip(&other.1).enumerate() {
+        let largest = other.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        for (one, other) in one.iter().zip(other) {
+            assert!((one - other).abs() <= 1e-5 * largest, "input {k}: {one} {other} {case}");
         }
     }
 }
