@@ -3,7 +3,7 @@
 //! The steps and their order are those of scVelo 0.3.4 followed by scanpy (`log1p`, `highly_variable_genes`,
 //! `pca`, `neighbors`) and `scv.pp.moments`:
 //!
-//! 1. cell sizes: totals of X, spliced and unspliced, each over *all* genes ([`normalize`]);
+//! 1. cell sizes: totals of X, spliced and unspliced, each over *all* genes ([`mod@normalize`]);
 //! 2. genes with enough counts in cells that have both forms ([`filter`]);
 //! 3. X, spliced and unspliced divided by size / median size, each by its own;
 //! 4. the most variable genes of normalised X;

@@ -71,7 +71,7 @@ fn largest(values: impl IntoIterator<Item = f32>) -> f32 {
 /// Largest difference over the largest value of `wanted`.
 fn difference(found: &Array2<f32>, wanted: &Array2<f32>) -> f32 {
     assert_eq!(found.shape(), wanted.shape());
-    largest((found - wanted).into_iter()) / largest(wanted.iter().copied())
+    largest(found - wanted) / largest(wanted.iter().copied())
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn principal_components_agree_with_scanpy_up_to_sign() {
             let (found, wanted) = (data.pca.column(c), wanted.column(c));
             let sign = found.dot(&wanted).signum();
             let scale = largest(wanted.iter().copied());
-            worst = worst.max(largest((&found * sign - wanted).into_iter()) / scale);
+            worst = worst.max(largest(&found * sign - wanted) / scale);
         }
         eprintln!("{name}: components differ by {worst:e} of their largest coordinate");
         assert!(worst < 1e-3, "{name}: {worst}");

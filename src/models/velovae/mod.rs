@@ -10,7 +10,7 @@
 //! - **basic** (paper 3.3): `α̃ = α` between the gene's times `t_on` and `t_off`, 0 outside; `u = s = 0` before.
 //! - **full** (paper 3.4, the variational mixture of ODEs): `α̃ = α ρ(c)` with `ρ` a network of the cell's state, so
 //!   cells of different lineages follow different curves. Trained in stages: first from `u₀ = s₀ = 0`, then, with
-//!   the encoder frozen, from initial conditions of each cell's own ancestors ([`ancestors`]).
+//!   the encoder frozen, from initial conditions of each cell's own ancestors (`ancestors.rs`).
 //!
 //! The evidence lower bound, averaged over cells, is maximised:
 //!
