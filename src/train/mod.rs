@@ -27,9 +27,9 @@ pub trait Objective: Module {
     /// The loss of one batch.
     fn loss(&self, batch: &Batch, draws: &mut Draws<'_>) -> Loss;
 
-    /// Quantities with one value per gene or cell, logged as histograms and searched for the culprits of a
-    /// non-finite loss: a name, whether it is per gene, and the values.
-    fn monitored(&self) -> Vec<Monitored>;
+    /// Parameters per gene, and times of the cells of `batch`: logged as histograms, and searched for the culprits of a
+    /// loss that is not finite.
+    fn monitored(&self, batch: &Batch) -> Vec<Monitored>;
 
     /// The part of the loss that belongs to each gene, `[1, n_vars]`.
     fn gene_loss(&self, batch: &Batch) -> Tensor<2>;

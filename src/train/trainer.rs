@@ -42,6 +42,9 @@ pub struct Stage {
     pub groups: Vec<Group>,
 }
 
+/// Held-out cells that are looked at together.
+const LOOK: usize = 512;
+
 /// Runs the stages of one model.
 pub struct Trainer<'a> {
     config: &'a TrainConfig,
@@ -188,7 +191,9 @@ impl<'a> Trainer<'a> {
             let (held_out, verdict) = self.look(&module, state);
             scalars.extend(held_out);
             stop = verdict;
-            self.log.histograms(self.step, &module.monitored());
+            let watched = if self.held_out().is_empty() { &self.split.train } else { self.held_out() };
+            let batch = self.data.batch(&watched[..watched.len().min(LOOK)]);
+            self.log.histograms(self.step, &module.valid().monitored(&batch));
         }
         state.position.finished = last || stop;
         self.log.scalars(&stage.name, state.position.epoch, self.step, &scalars)?;
@@ -198,18 +203,23 @@ impl<'a> Trainer<'a> {
         Ok((module, format!("ELBO {train:.1}{best}"), format!("ELBO {train:.1} per cell{best}")))
     }
 
-    /// The loss of the held-out cells at the posterior means, and whether the stage should end.
-    fn look<M: Objective>(&self, module: &M, state: &mut State) -> (Vec<(String, f64)>, bool) {
-        let rows = match self.config.stop_on {
+    /// The cells that early stopping looks at.
+    fn held_out(&self) -> &[usize] {
+        match self.config.stop_on {
             StopOn::Validation => &self.split.validation,
             StopOn::Test => &self.split.test,
-        };
+        }
+    }
+
+    /// The loss of the held-out cells at the posterior means, and whether the stage should end.
+    fn look<M: Objective>(&self, module: &M, state: &mut State) -> (Vec<(String, f64)>, bool) {
+        let rows = self.held_out();
         if rows.is_empty() {
             return (Vec::new(), false);
         }
         let fixed = module.valid();
         let mut meter = Meter::default();
-        for rows in even_chunks(rows, 512) {
+        for rows in even_chunks(rows, LOOK) {
             meter.add(&fixed.loss(&self.data.batch(&rows), &mut Draws::Mean), rows.len());
         }
         let scalars = meter.means("validation");
@@ -235,8 +245,9 @@ impl<'a> Trainer<'a> {
         let terms: Vec<&str> =
             loss.terms.iter().filter(|(_, term)| !scalar(term).is_finite()).map(|(name, _)| *name).collect();
         let module = module.valid();
+        let batch = self.data.batch(rows);
         let parameters: Vec<String> = module
-            .monitored()
+            .monitored(&batch)
             .iter()
             .filter(|quantity| quantity.values.iter().any(|value| !value.is_finite()))
             .map(|quantity| match quantity.per_gene {
@@ -244,7 +255,7 @@ impl<'a> Trainer<'a> {
                 false => quantity.name.to_owned(),
             })
             .collect();
-        let per_gene = crate::nn::arrays::values(module.gene_loss(&self.data.batch(rows)));
+        let per_gene = crate::nn::arrays::values(module.gene_loss(&batch));
         let culprit = match (parameters.is_empty(), per_gene.iter().all(|value| value.is_finite())) {
             (false, _) => format!("the loss ({}), with {}", terms.join(", "), parameters.join("; ")),
             (true, false) => format!("the loss ({}) of {}", terms.join(", "), self.names_of_non_finite(&per_gene)),

@@ -317,7 +317,8 @@ impl Objective for VelovaeModule {
         Loss { total, terms }
     }
 
-    fn monitored(&self) -> Vec<Monitored> {
+    fn monitored(&self, batch: &Batch) -> Vec<Monitored> {
+        let time = arrays::values(self.encode(batch, &mut Draws::Mean).time_mean.inner());
         let rates = self.natural_rates();
         let per_gene =
             |name, values: Tensor<2>| Monitored { name, per_gene: true, values: arrays::values(values.inner()) };
@@ -326,6 +327,7 @@ impl Objective for VelovaeModule {
         if let Some((on, off)) = rates.on_off {
             quantities.extend([per_gene("t_on", on), per_gene("t_off", off)]);
         }
+        quantities.push(Monitored { name: "time", per_gene: false, values: time });
         quantities
     }
 
