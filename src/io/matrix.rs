@@ -127,7 +127,7 @@ impl<'a> Matrix<'a> {
             Stored::Sparse { parts, by_column } => {
                 let (n_major, n_minor) = if *by_column { (n_cols, n_rows) } else { (n_rows, n_cols) };
                 let major = self.read_parts(parts, n_major, n_minor)?;
-                let matrix = if *by_column { sparse::transpose(&major) } else { major };
+                let matrix = if *by_column { major.transpose() } else { major };
                 Ok(sparse::canonical(matrix))
             }
         }

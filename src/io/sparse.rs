@@ -2,30 +2,6 @@
 
 use crate::sparse::Csr;
 
-/// The transposed matrix; entries of a row keep the order of the rows they come from.
-pub(super) fn transpose(matrix: &Csr<f32>) -> Csr<f32> {
-    let mut indptr = vec![0_usize; matrix.n_cols + 1];
-    for &column in &matrix.indices {
-        indptr[column as usize + 1] += 1;
-    }
-    for column in 0..matrix.n_cols {
-        indptr[column + 1] += indptr[column];
-    }
-    let mut next = indptr.clone();
-    let mut indices = vec![0_u32; matrix.nnz()];
-    let mut data = vec![0.0_f32; matrix.nnz()];
-    for (row, row_number) in (0..matrix.n_rows).zip(0_u32..) {
-        let (columns, values) = matrix.row(row);
-        for (&column, &value) in columns.iter().zip(values) {
-            let slot = &mut next[column as usize];
-            indices[*slot] = row_number;
-            data[*slot] = value;
-            *slot += 1;
-        }
-    }
-    Csr { n_rows: matrix.n_cols, n_cols: matrix.n_rows, indptr, indices, data }
-}
-
 /// The same matrix with columns rising in every row; entries of the same column are added, as scipy does.
 pub(super) fn canonical(matrix: Csr<f32>) -> Csr<f32> {
     let rises = |row: usize| matrix.row(row).0.is_sorted_by(|before, after| before < after);
@@ -96,7 +72,7 @@ mod tests {
     fn transposing_sorts_the_columns() {
         let by_column = matrix(3, 2, &[0, 1, 3, 4], &[1, 1, 0, 0], &[1.0, 2.0, 3.0, 4.0]);
         let expected = matrix(2, 3, &[0, 2, 4], &[1, 2, 0, 1], &[3.0, 4.0, 1.0, 2.0]);
-        assert_eq!(transpose(&by_column), expected);
+        assert_eq!(by_column.transpose(), expected);
     }
 
     #[test]
