@@ -149,7 +149,6 @@ fn overlay(base: &mut Table, layer: Table, place: &str, prefix: &str) -> Result<
         match (known, value) {
             (Value::Table(known), Value::Table(inner)) => overlay(known, inner, place, &key)?,
             // A whole number is a fine value for a setting with decimals.
-            #[allow(clippy::cast_precision_loss)]
             (known @ Value::Float(_), Value::Integer(whole)) => *known = Value::Float(whole as f64),
             (known, value) if known.same_type(&value) => *known = value,
             (known, value) => {

@@ -140,7 +140,6 @@ impl Nearest {
 
     fn into_row(mut self) -> Vec<(u32, f32)> {
         self.cells.sort_unstable_by_key(|cell| cell.1);
-        #[allow(clippy::cast_possible_truncation)] // fewer than 2^32 cells; distances are kept in f32
         self.cells.into_iter().map(|(d, cell)| (cell as u32, d.sqrt() as f32)).collect()
     }
 }
@@ -212,7 +211,6 @@ fn fuzzy_union(directed: &Csr<f64>) -> Csr<f32> {
                 }
                 same
             });
-            #[allow(clippy::cast_possible_truncation)] // weights in [0, 1] are kept in f32
             both.into_iter().map(|(cell, weight)| (cell, weight as f32)).collect()
         })
         .collect();

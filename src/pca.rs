@@ -69,7 +69,6 @@ pub fn pca(x: &Csr<f32>, n_components: usize) -> Result<Pca> {
 
     let scores = x.dot(components.view())? - Array1::from(mean.clone()).dot(&components);
     let variance = scores.axis_iter(Axis(1)).map(|score| score.dot(&score) / (n - 1.0)).collect();
-    #[allow(clippy::cast_possible_truncation)] // coordinates are kept in f32, as AnnData does
     let scores = scores.mapv(|value| value as f32);
     Ok(Pca { scores, components, variance, mean })
 }

@@ -42,7 +42,6 @@ impl Terminal {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)] // counts of epochs
     fn time_left(&self, done: u64) -> String {
         let (since, left) = (done.saturating_sub(self.first), self.total.saturating_sub(done));
         let seconds = self.begun.elapsed().as_secs_f64() / since.max(1) as f64 * left as f64;

@@ -320,7 +320,6 @@ fn narrow(position: usize) -> u32 {
     u32::try_from(position).expect("fewer than 2^32 rows and columns")
 }
 
-#[allow(clippy::cast_possible_truncation)] // counts and moments are kept in f32 throughout
 fn to_f32(value: f64) -> f32 {
     value as f32
 }

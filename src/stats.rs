@@ -23,7 +23,6 @@ pub fn percentile_of_sorted(sorted: &[f64], q: f64) -> f64 {
     }
     let last = sorted.len() - 1;
     let position = (q / 100.0).clamp(0.0, 1.0) * count(last);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 <= position <= last
     let below = (position.floor() as usize).min(last);
     let (a, b) = (sorted[below], sorted[(below + 1).min(last)]);
     let t = position - position.floor();
@@ -107,7 +106,6 @@ pub fn spearman(x: &[f64], y: &[f64]) -> f64 {
 }
 
 /// A number of things as `f64`: exact below 2^53.
-#[allow(clippy::cast_precision_loss)]
 #[must_use]
 pub fn count(n: usize) -> f64 {
     n as f64

@@ -166,7 +166,6 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
         }
     })?;
     let [n_rows, n_cols] = stored.shape();
-    #[allow(clippy::cast_precision_loss)] // a share
     let share = n_nonzero as f64 / (n_rows as f64 * n_cols as f64).max(1.0);
     description.nonzero_share = share;
     description.n_not_finite = n_not_finite;

@@ -278,7 +278,6 @@ impl<'a> Sink<'a> {
         // pandas uses the narrowest type, −1 for a missing value.
         #[allow(clippy::cast_possible_wrap)] // fewer categories than i32 holds
         let code = |code: &Option<u32>| code.map_or(-1, |at| at as i32);
-        #[allow(clippy::cast_possible_truncation)] // the number of categories was looked at
         match categories.len() {
             0..=127 => self.array::<i8>(&group, "codes", &codes.iter().map(|at| code(at) as i8).collect::<Vec<_>>()),
             128..=32767 => {

@@ -235,7 +235,6 @@ fn read_nullable(group: &Group, place: &Place) -> Result<Option<Column>> {
         return Ok(Some(values));
     }
     Ok(Some(match values {
-        #[allow(clippy::cast_precision_loss)] // columns count things: far below 2^52
         Column::Int(values) => Column::Float(
             values.iter().zip(&mask).map(|(&value, &missing)| if missing { f64::NAN } else { value as f64 }).collect(),
         ),

@@ -37,7 +37,6 @@ pub(super) fn read(root: &Group, n_obs: usize, place: &Place) -> Result<Option<N
         let params = record.group(keys::PARAMS).ok()?;
         h5::scalar(&params, keys::N_NEIGHBORS)
     });
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     // a small count; `as` saturates
     let n_neighbors = match recorded {
         Some(number) if number >= 1.0 => number as usize,

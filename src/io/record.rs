@@ -160,7 +160,6 @@ pub(super) fn read_arrays(dataset: &Dataset, place: &Place) -> Result<Vec<(Strin
             FloatSize::U4 => 4,
             FloatSize::U8 => 8,
         };
-        #[allow(clippy::cast_possible_truncation)] // embeddings are kept in single precision
         let narrow = |bytes: &[u8]| float(bytes) as f32;
         let rows = table.field(field);
         let values = rows.flat_map(|row| row.chunks_exact(width).map(narrow)).collect();

@@ -270,7 +270,6 @@ impl Additions<'_> {
         };
         match column {
             Column::Float(values) => Column::Float(spread(values, genes, n_vars, f64::NAN)),
-            #[allow(clippy::cast_precision_loss)]
             // a missing whole number is NaN, so all are floats
             Column::Int(values) => {
                 let values: Vec<f64> = values.iter().map(|&value| value as f64).collect();

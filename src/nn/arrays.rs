@@ -13,7 +13,6 @@ pub fn matrix(values: ArrayView2<'_, f32>, device: &Device) -> Tensor<2> {
 
 /// A row `[1, n]` on `device`, to be broadcast over cells.
 #[must_use]
-#[allow(clippy::cast_possible_truncation)] // the networks run in f32
 pub fn row(values: &[f64], device: &Device) -> Tensor<2> {
     let narrowed: Vec<f32> = values.iter().map(|&value| value as f32).collect();
     Tensor::from_data(TensorData::new(narrowed, [1, values.len()]), device)

@@ -29,7 +29,6 @@ impl Draws<'_> {
 
     /// Draws from `U(-bound, bound)`, or zeros at the posterior mean.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation)] // weights are f32
     pub fn uniform(&mut self, shape: [usize; 2], bound: f64, device: &Device) -> Tensor<2> {
         let bound = bound as f32;
         match self {
@@ -40,7 +39,6 @@ impl Draws<'_> {
 
     /// A mask that is 0 with probability `share` and `1 / (1 - share)` otherwise; `None` where nothing is dropped.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of 2^16
     pub fn dropout_mask(&mut self, shape: [usize; 2], share: f64, device: &Device) -> Option<Tensor<2>> {
         let Self::Sampled(rng) = self else { return None };
         if share == 0.0 {

@@ -50,7 +50,6 @@ pub fn affine(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
 #[must_use]
 pub fn xavier(inputs: usize, outputs: usize, draws: &mut Draws<'_>, device: &Device) -> Linear {
     let mut linear = LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device);
-    #[allow(clippy::cast_precision_loss)] // layer widths are small
     let bound = (6.0 / (inputs + outputs) as f64).sqrt();
     let weight = draws.uniform([inputs, outputs], bound, device);
     linear.weight = linear.weight.map(|zeros| if zeros.is_require_grad() { weight.require_grad() } else { weight });

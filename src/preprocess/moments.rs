@@ -69,7 +69,6 @@ pub fn neighborhood_mean(values: &Csr<f32>, neighbors: &Neighbors) -> Result<Arr
             }
             let share = count(n_cells).recip();
             for (mean, sum) in out.iter_mut().zip(sums.iter()) {
-                #[allow(clippy::cast_possible_truncation)] // moments are kept in f32, as AnnData does
                 let rounded = (sum * share) as f32;
                 *mean = rounded;
             }

@@ -63,7 +63,6 @@ impl Cell {
 }
 
 /// Which of `parts` equal parts of [0, 1] holds `share`; what lies outside counts to the nearest.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // between 0 and parts
 fn part(share: f64, parts: u32) -> u32 {
     let last = f64::from(parts - 1);
     (share * f64::from(parts)).floor().clamp(0.0, last) as u32
@@ -114,7 +113,6 @@ fn labels(cells: &[Cell], label: impl Fn(&Cell) -> String) -> Column {
 }
 
 /// The lineages in the plane, `[n_obs, 2]`: time runs from 0 to 10 on the first axis, lineages fan out on the second.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // a drawing in f32; at most 3 lineages
 pub(super) fn layout(config: &SimulateConfig, cells: &[Cell]) -> Array2<f32> {
     let middle = (config.branches as f64 - 1.0) / 2.0;
     let mut layout = Array2::zeros((cells.len(), 2));

@@ -113,13 +113,11 @@ pub fn simulate(config: &SimulateConfig) -> Result<Simulation> {
 /// Nonzero counts of one cell and species: gene and count.
 type Entries = Vec<(u32, f32)>;
 
-#[allow(clippy::cast_possible_truncation)] // layers are f32
 fn narrow(velocity: f64, unspliced: f64, spliced: f64) -> (f32, f32, f32) {
     (velocity as f32, unspliced as f32, spliced as f32)
 }
 
 /// Draws the counts of one cell and species around `depth` times its abundances.
-#[allow(clippy::cast_possible_truncation)] // settings keep genes below 2^32; counts are stored as f32
 fn observe(config: &SimulateConfig, species: &str, cell: usize, depth: f64, abundances: &[f32]) -> Entries {
     let mut rng = stream(config.seed, species, cell);
     let dispersion = config.dispersion;

@@ -26,7 +26,6 @@ impl Split {
     ///
     /// # Errors
     /// [`Error::Data`] if fewer than two cells are left to train on.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // shares of n_obs
     pub fn new(n_obs: usize, config: &TrainConfig, mut rng: ChaCha8Rng) -> Result<Self> {
         let share = |fraction: f64| (fraction * n_obs as f64).round() as usize;
         let (n_validation, n_test) = (share(config.validation_fraction), share(config.test_fraction));

@@ -33,7 +33,6 @@ impl Log {
     }
 
     /// Records `values` at `step`.
-    #[allow(clippy::cast_possible_truncation)] // TensorBoard stores f32, and steps fit a usize
     pub(super) fn scalars(&mut self, stage: &str, epoch: usize, step: u64, values: &[(String, f64)]) -> Result<()> {
         let mut line = Map::from_iter([
             ("stage".to_owned(), json!(stage)),
@@ -49,7 +48,6 @@ impl Log {
     }
 
     /// Records the distributions of `quantities` at `step`.
-    #[allow(clippy::cast_possible_truncation)] // steps fit a usize
     pub(super) fn histograms(&mut self, step: u64, quantities: &[Monitored]) {
         for quantity in quantities.iter().filter(|quantity| !quantity.values.is_empty()) {
             add_histogram(&mut self.events, quantity, step as usize);
@@ -67,7 +65,6 @@ fn lines_up_to(path: &Path, last_step: u64) -> String {
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // bins and counts
 fn add_histogram(events: &mut SummaryWriter, quantity: &Monitored, step: usize) {
     const BINS: usize = 40;
     let values: Vec<f64> = quantity.values.iter().map(|&value| f64::from(value)).collect();

@@ -179,7 +179,6 @@ impl<'a> Trainer<'a> {
         state.position.step = self.step;
 
         let mut scalars = meter.means("train");
-        #[allow(clippy::cast_precision_loss)] // counts of cells
         let throughput = self.split.train.len() as f64 / started.elapsed().as_secs_f64();
         scalars.push(("speed/cells_per_second".to_owned(), throughput));
         for group in &stage.groups {
@@ -223,7 +222,6 @@ impl<'a> Trainer<'a> {
             meter.add(&fixed.loss(&self.data.batch(&rows), &mut Draws::Mean), rows.len());
         }
         let scalars = meter.means("validation");
-        #[allow(clippy::cast_precision_loss)] // counts of genes
         let min_gain = self.config.min_gain * self.data.n_vars() as f64;
         let verdict = state.position.stopper.look(meter.loss(), min_gain, self.config.patience);
         if verdict.is_best {
@@ -317,7 +315,6 @@ pub fn time_steps<M: Objective>(
     (0..3).for_each(&mut step);
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
     (0..steps).for_each(&mut step);
-    #[allow(clippy::cast_precision_loss)] // counts of steps
     let count = steps.max(1) as f64;
     Timed { wall_seconds: wall.elapsed().as_secs_f64() / count, cpu_seconds: cpu.elapsed().as_secs_f64() / count }
 }
@@ -396,7 +393,6 @@ struct Meter {
 
 impl Meter {
     /// Adds the loss of `cells` cells; false if it is not finite.
-    #[allow(clippy::cast_precision_loss)] // counts of cells
     fn add(&mut self, loss: &Loss, cells: usize) -> bool {
         let total = scalar(&loss.total);
         let terms = loss.terms.iter().map(|(name, term)| (*name, scalar(term)));

@@ -103,7 +103,6 @@ fn mean_of(values: &Array2<f32>, cells: &[usize]) -> Array1<f32> {
     for &cell in cells {
         sum.zip_mut_with(&values.row(cell), |sum, &value| *sum += f64::from(value));
     }
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // means of f32
     sum.mapv(|sum| (sum / cells.len() as f64) as f32)
 }
 
@@ -120,7 +119,6 @@ fn residual_spread(
                 let residual =
                     |cell: usize| f64::from(observed[[cell, gene]]) - f64::from(model[[cell, gene]]) * factor(gene);
                 let total: f64 = split.train.iter().map(|&cell| residual(cell).powi(2)).sum();
-                #[allow(clippy::cast_precision_loss)] // counts of cells
                 (total / split.train.len() as f64).sqrt().max(settings.min_std)
             })
             .collect()

@@ -256,7 +256,6 @@ impl Quality {
 /// scVelo's likelihood of one gene (`exp(−Σ D / 2 n σ²) / √(2π σ²)` with `D` the squared distance in units of the
 /// data's s.d. and `σ²` its variance) and whether the fit explains part of the variance of both species.
 fn score(unspliced: &[(f64, f64)], spliced: &[(f64, f64)]) -> (f64, bool) {
-    #[allow(clippy::cast_precision_loss)] // counts of cells
     let count = unspliced.len() as f64;
     let variance = |pairs: &[(f64, f64)]| {
         let mean = pairs.iter().map(|(observed, _)| observed).sum::<f64>() / count;

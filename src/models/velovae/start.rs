@@ -132,7 +132,6 @@ fn fit_gene(columns: &Columns, train: &[usize], settings: &Velovae) -> GeneStart
     let top = if both.is_empty() { expressed.iter().filter(in_s).copied().collect() } else { both };
     let sum = |f: &dyn Fn(usize) -> f64| top.iter().map(|&cell| f(cell)).sum::<f64>();
     let gamma = sum(&|cell| scaled[cell] * columns.s[cell]) / sum(&|cell| columns.s[cell].powi(2)) + 1e-6;
-    #[allow(clippy::cast_precision_loss)] // counts of cells
     let count = top.len() as f64;
     let steady = State { u: sum(&|cell| scaled[cell]) / count, s: sum(&|cell| columns.s[cell]) / count };
     let rates = Rates { alpha: steady.u, beta: 1.0, gamma };
@@ -202,7 +201,6 @@ fn median_over_genes(genes: &[GeneStart], n_obs: usize, t_max: f64) -> Vec<f64> 
 
 /// `values` replaced by their ranks, over `[0, t_max]`.
 fn spread(values: &[f64], t_max: f64) -> Vec<f64> {
-    #[allow(clippy::cast_precision_loss)] // counts of cells
     let count = values.len() as f64;
     stats::ranks(values).into_iter().map(|rank| (rank - 0.5) / count * t_max).collect()
 }
