@@ -188,6 +188,22 @@ pub fn tau_from_us(state: State, x0: State, rates: Rates) -> f64 {
     relaxation_time(above_steady(state), above_steady(x0), gamma)
 }
 
+/// Time since `x0` at which the ODE comes to `state`: from unspliced abundance where γ ≥ β ([`tau_from_u`]), else from
+/// the combination of both that relaxes at rate γ ([`tau_from_us`]).
+///
+/// Kept within the times at which a millionth of the way to the steady state is behind, or ahead: never infinite, never 0.
+///
+/// Source: scVelo's rule; Bergen et al. 2020 (equations 10 and 11) do not say when to use which.
+#[must_use]
+pub fn explicit_time(state: State, x0: State, rates: Rates) -> f64 {
+    let (tau, rate) = if rates.gamma >= rates.beta {
+        (tau_from_u(state.u, x0.u, rates.alpha, rates.beta), rates.beta)
+    } else {
+        (tau_from_us(state, x0, rates), rates.gamma)
+    };
+    tau.clamp(1e-6 / rate, 1e6_f64.ln() / rate)
+}
+
 /// Time in which a distance from steady state shrinks from `start` to `now` at `rate`.
 fn relaxation_time(now: f64, start: f64, rate: f64) -> f64 {
     let remaining = now / start;

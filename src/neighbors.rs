@@ -49,6 +49,16 @@ pub struct Neighbors {
     pub n_neighbors: usize,
 }
 
+impl Neighbors {
+    /// The cells whose mean a moment is: cell `i` itself, then those linked to it by a positive weight.
+    pub fn neighborhood(&self, i: usize) -> impl Iterator<Item = usize> {
+        let (cells, weights) = self.connectivities.row(i);
+        let linked = cells.iter().zip(weights).filter(|entry| *entry.1 > 0.0);
+        let others = linked.map(|entry| *entry.0 as usize).filter(move |&j| j != i);
+        std::iter::once(i).chain(others)
+    }
+}
+
 /// Neighbour graph of `points`, `[n_obs, n_dims]`: directed distances and the weights of the symmetric graph.
 ///
 /// `n_neighbors` counts the cell itself, so each row of `distances` has `n_neighbors − 1` entries.

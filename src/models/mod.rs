@@ -3,6 +3,7 @@
 //! A model is its settings, a struct that reads from `[model]` of the config file, and an implementation of
 //! [`VelocityModel`]. How to add one is described in `src/README.md`.
 
+pub mod dynamical;
 #[cfg(feature = "neural")]
 pub mod velovae;
 
@@ -38,6 +39,8 @@ pub trait VelocityModel {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ModelConfig {
+    /// scVelo's dynamical model.
+    Dynamical(dynamical::Dynamical),
     /// VeloVAE, basic or full.
     #[cfg(feature = "neural")]
     Velovae(velovae::Velovae),
@@ -46,6 +49,7 @@ pub enum ModelConfig {
 impl ModelConfig {
     /// The names that `kind` can have.
     pub const KINDS: &'static [&'static str] = &[
+        "dynamical",
         #[cfg(feature = "neural")]
         "velovae",
     ];
@@ -54,6 +58,7 @@ impl ModelConfig {
     #[must_use]
     pub fn named(kind: &str) -> Option<Self> {
         match kind {
+            "dynamical" => Some(Self::Dynamical(dynamical::Dynamical::default())),
             #[cfg(feature = "neural")]
             "velovae" => Some(Self::Velovae(velovae::Velovae::default())),
             _ => None,
@@ -64,6 +69,7 @@ impl ModelConfig {
     #[must_use]
     pub fn as_model(&self) -> &dyn VelocityModel {
         match *self {
+            Self::Dynamical(ref model) => model,
             #[cfg(feature = "neural")]
             Self::Velovae(ref model) => model,
         }

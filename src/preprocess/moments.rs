@@ -60,7 +60,7 @@ pub fn neighborhood_mean(values: &Csr<f32>, neighbors: &Neighbors) -> Result<Arr
         |sums, (i, mut out)| {
             sums.fill(0.0);
             let mut n_cells = 0;
-            for j in neighborhood(graph, i) {
+            for j in neighbors.neighborhood(i) {
                 n_cells += 1;
                 let (genes, entries) = values.row(j);
                 for (&gene, &value) in genes.iter().zip(entries) {
@@ -75,12 +75,4 @@ pub fn neighborhood_mean(values: &Csr<f32>, neighbors: &Neighbors) -> Result<Arr
         },
     );
     Ok(means)
-}
-
-/// The cell itself, then those linked to it.
-fn neighborhood(graph: &Csr<f32>, i: usize) -> impl Iterator<Item = usize> {
-    let (cells, weights) = graph.row(i);
-    let linked = cells.iter().zip(weights).filter(|entry| *entry.1 > 0.0);
-    let others = linked.map(|entry| *entry.0 as usize).filter(move |&j| j != i);
-    std::iter::once(i).chain(others)
 }

@@ -153,13 +153,13 @@ fn fit_gene(columns: &Columns, train: &[usize], settings: &Velovae) -> GeneStart
 fn assign_times(u: &[f64], s: &[f64], rates: Rates, steady: State, std: f64) -> Vec<(f64, State)> {
     let origin = State { u: 0.0, s: 0.0 };
     let repression = Rates { alpha: 0.0, ..rates };
-    let t_switch = time_of(steady, origin, rates);
+    let t_switch = kinetics::explicit_time(steady, origin, rates);
     let at_switch = kinetics::solve(t_switch, origin, rates);
     let distance = |a: State, b: State| ((a.u - b.u) / std).powi(2) + ((a.s - b.s) / std).powi(2);
     let assign = |(&u, &s): (&f64, &f64)| {
         let observed = State { u, s };
-        let tau_on = time_of(observed, origin, rates).clamp(0.0, t_switch);
-        let tau_off = time_of(observed, at_switch, repression).clamp(0.0, t_switch);
+        let tau_on = kinetics::explicit_time(observed, origin, rates).clamp(0.0, t_switch);
+        let tau_off = kinetics::explicit_time(observed, at_switch, repression).clamp(0.0, t_switch);
         let on = kinetics::solve(tau_on, origin, rates);
         let off = kinetics::solve(tau_off, at_switch, repression);
         match distance(observed, on) <= distance(observed, off) {
@@ -168,18 +168,6 @@ fn assign_times(u: &[f64], s: &[f64], rates: Rates, steady: State, std: f64) -> 
         }
     };
     u.iter().zip(s).map(assign).collect()
-}
-
-/// Time since `from` at which the ODE comes to `state`: from unspliced abundance where that is the slower species, else
-/// from the combination of both that relaxes at rate γ (scVelo's rule). A steady state counts as reached when a
-/// millionth of the way to it is left.
-fn time_of(state: State, from: State, rates: Rates) -> f64 {
-    let reached = 1e6_f64.ln();
-    if rates.gamma >= rates.beta {
-        kinetics::tau_from_u(state.u, from.u, rates.alpha, rates.beta).min(reached / rates.beta)
-    } else {
-        kinetics::tau_from_us(state, from, rates).min(reached / rates.gamma)
-    }
 }
 
 /// Each gene's times as ranks over `[0, t_max]`; a cell's time is their median, as a rank over `[0, t_max]` again.

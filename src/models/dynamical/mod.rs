@@ -1,0 +1,99 @@
+//! The dynamical model (placeholder docs).
+
+mod align;
+mod assign;
+mod compat;
+mod curve;
+mod gene;
+mod objective;
+mod settings;
+mod simplex;
+mod start;
+mod velocity;
+
+pub use settings::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
+
+use ndarray::{Array1, Array2};
+use rayon::prelude::*;
+
+use self::assign::{BranchTimes, branch_times};
+use self::curve::{Curve, Params};
+use self::gene::{Gene, Neighborhoods};
+use super::VelocityModel;
+use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::error::Result;
+
+impl VelocityModel for Dynamical {
+    fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
+        let near = Neighborhoods::new(&data.neighbors);
+        let _ = run;
+        let fits: Vec<GeneFit> = (0..data.n_vars()).into_par_iter().map(|gene| fit_gene(self, data, &near, gene)).collect();
+        let matrix = |f: &dyn Fn(&GeneFit) -> &Vec<f64>| {
+            Array2::from_shape_fn((data.n_obs(), data.n_vars()), |(cell, gene)| {
+                f(&fits[gene]).get(cell).copied().unwrap_or(f64::NAN) as f32
+            })
+        };
+        let column = |f: &dyn Fn(&GeneFit) -> f64| Some(Array1::from_iter(fits.iter().map(f)));
+        Ok(Fit {
+            model: "dynamical".to_owned(),
+            velocity: matrix(&|fit| &fit.velocity),
+            velocity_u: Some(matrix(&|fit| &fit.velocity_u)),
+            fit_t: Some(matrix(&|fit| &fit.t)),
+            genes: GeneParams {
+                alpha: column(&|fit| fit.params.alpha),
+                beta: column(&|fit| fit.params.beta / fit.params.scaling),
+                gamma: column(&|fit| fit.params.gamma),
+                t_switch: column(&|fit| fit.params.t_switch),
+                scaling: column(&|fit| fit.params.scaling),
+                likelihood: column(&|fit| fit.likelihood),
+                std_u: column(&|fit| fit.loss),
+                velocity_genes: fits.iter().map(|fit| fit.likelihood > self.min_likelihood).collect(),
+                ..GeneParams::default()
+            },
+            ..Fit::default()
+        })
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn citations(&self) -> &'static [&'static str] {
+        &["Bergen et al.: Generalizing RNA velocity to transient cell states through dynamical modeling. Nature Biotechnology 2020"]
+    }
+}
+
+#[derive(Default)]
+struct GeneFit {
+    params: Params,
+    likelihood: f64,
+    loss: f64,
+    t: Vec<f64>,
+    velocity: Vec<f64>,
+    velocity_u: Vec<f64>,
+}
+
+fn fit_gene(settings: &Dynamical, data: &Dataset, near: &Neighborhoods, index: usize) -> GeneFit {
+    let u: Vec<f64> = data.mu.column(index).iter().map(|&value| f64::from(value)).collect();
+    let s: Vec<f64> = data.ms.column(index).iter().map(|&value| f64::from(value)).collect();
+    let nan = Params { alpha: f64::NAN, beta: f64::NAN, gamma: f64::NAN, scaling: f64::NAN, t_switch: f64::NAN };
+    let none = GeneFit { params: nan, likelihood: f64::NAN, ..GeneFit::default() };
+    let Some(gene) = Gene::new(&u, &s) else { return none };
+    let start = start::start(&gene);
+    let mut fitter = compat::Fitter::new(&gene, near, start.params, settings);
+    fitter.run(settings);
+    let rule = if settings.full_projection { assign::Rule::Projection } else { assign::Rule::ProjectionBelowGamma };
+    let params = fitter.params;
+    let curve = Curve::new(&params);
+    let times = branch_times(&gene, &params, &curve, rule, near);
+    let likelihood = objective::likelihood(&gene, &params, fitter.ratio.unwrap(), &fitter.assignment.t);
+    let t = near.average(&fitter.assignment.t);
+    let m = align::stretch(&t, params.t_switch, settings.t_max);
+    let params = align::stretched(&params, m);
+    let times = BranchTimes {
+        on: times.on.iter().map(|t| t * m).collect(),
+        off: times.off.iter().map(|t| t * m).collect(),
+    };
+    let (velocity, velocity_u) = velocity::velocity(&gene, &params, &times, near, settings.velocity);
+    GeneFit { params, likelihood, loss: *fitter.losses.last().unwrap(), t: t.iter().map(|t| t * m).collect(), velocity, velocity_u }
+}
