@@ -183,7 +183,7 @@ const LONG_GAP: f64 = 3.0;
 const MOST_GAPS: f64 = 99.5;
 
 /// Moves cells down in time so that no long stretch of a branch is without cells.
-fn close_gaps(gene: &Gene, params: &Params, curve: &Curve, near: &Neighborhoods, times: &mut BranchTimes) {
+pub(super) fn close_gaps(gene: &Gene, params: &Params, curve: &Curve, near: &Neighborhoods, times: &mut BranchTimes) {
     let metric = Metric::new(gene, params);
     let of = |((x, tau_on), tau_off): ((State, &f64), &f64)| {
         [metric.squared(x, curve.off.at(*tau_off)), metric.squared(x, curve.on.at(*tau_on))]

@@ -3,10 +3,12 @@
 mod align;
 mod assign;
 mod compat;
+mod converge;
 mod curve;
 mod gene;
 mod objective;
 mod settings;
+mod shape;
 mod simplex;
 mod start;
 mod velocity;
@@ -81,13 +83,33 @@ fn fit_gene(settings: &Dynamical, data: &Dataset, near: &Neighborhoods, index: u
     let Some(gene) = Gene::new(&u, &s) else { return none };
     let start = start::start(&gene);
     let mut fitter = compat::Fitter::new(&gene, near, start.params, settings);
-    fitter.run(settings);
-    let rule = if settings.full_projection { assign::Rule::Projection } else { assign::Rule::ProjectionBelowGamma };
-    let params = fitter.params;
-    let curve = Curve::new(&params);
-    let times = branch_times(&gene, &params, &curve, rule, near);
-    let likelihood = objective::likelihood(&gene, &params, fitter.ratio.unwrap(), &fitter.assignment.t);
-    let t = near.average(&fitter.assignment.t);
+    let (params, times, assignment, loss) = if settings.schedule == Schedule::Compat {
+        fitter.run(settings);
+        let rule = if settings.full_projection { assign::Rule::Projection } else { assign::Rule::ProjectionBelowGamma };
+        let params = fitter.params;
+        let curve = Curve::new(&params);
+        let times = branch_times(&gene, &params, &curve, rule, near);
+        (params, times, fitter.assignment.clone(), *fitter.losses.last().unwrap())
+    } else {
+        let c = converge::converge(&gene, near, &fitter.params, fitter.ratio.unwrap(), settings);
+        if std::env::var("DBG").is_ok() { eprintln!("gene {index} rounds {} settled {} start {:.4} loss {:.4}", c.rounds, c.has_settled, fitter.losses.last().unwrap(), c.loss); }
+        let mut c = c;
+        if std::env::var("GAPS").is_ok() {
+            let curve = Curve::new(&c.params);
+            assign::close_gaps(&gene, &c.params, &curve, near, &mut c.times);
+            for (cell, phase) in c.assignment.phase.iter().enumerate() {
+                c.assignment.t[cell] = match phase {
+                    assign::Phase::Repression => c.params.t_switch + c.times.off[cell],
+                    assign::Phase::Induction => c.times.on[cell],
+                    assign::Phase::SteadyOff => 0.0,
+                    assign::Phase::SteadyOn => c.params.t_switch,
+                };
+            }
+        }
+        (c.params, c.times, c.assignment, c.loss)
+    };
+    let likelihood = objective::likelihood(&gene, &params, fitter.ratio.unwrap(), &assignment.t);
+    let t = near.average(&assignment.t);
     let m = align::stretch(&t, params.t_switch, settings.t_max);
     let params = align::stretched(&params, m);
     let times = BranchTimes {
@@ -95,5 +117,5 @@ fn fit_gene(settings: &Dynamical, data: &Dataset, near: &Neighborhoods, index: u
         off: times.off.iter().map(|t| t * m).collect(),
     };
     let (velocity, velocity_u) = velocity::velocity(&gene, &params, &times, near, settings.velocity);
-    GeneFit { params, likelihood, loss: *fitter.losses.last().unwrap(), t: t.iter().map(|t| t * m).collect(), velocity, velocity_u }
+    GeneFit { params, likelihood, loss, t: t.iter().map(|t| t * m).collect(), velocity, velocity_u }
 }
