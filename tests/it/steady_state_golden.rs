@@ -51,10 +51,8 @@ fn fit(mode: Mode, fit_offset: bool, data: &Dataset) -> Fit {
 fn difference(found: impl IntoIterator<Item = f64>, wanted: &[f64]) -> f64 {
     let found: Vec<f64> = found.into_iter().collect();
     assert_eq!(found.len(), wanted.len());
-    let difference = |(a, b): (&f64, &f64)| if a == b { 0.0 } else { (a - b).abs() / b.abs().max(1.0) };
-    let worst = found.iter().zip(wanted).map(difference).fold(0.0, |most: f64, next| if next > most { next } else { most });
     assert!(found.iter().chain(wanted).all(|value| value.is_finite()));
-    worst
+    found.iter().zip(wanted).map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f64::max)
 }
 
 fn same_genes(found: &[bool], wanted: &Column) {

@@ -87,11 +87,8 @@ impl VelocityModel for SteadyState {
         let genes = fit_lines(data, extremes);
         let of_genes = |value: fn(&GeneLines) -> f64| genes.iter().map(value).collect::<Vec<f64>>();
         let (ratio, r2) = (of_genes(|gene| gene.extreme.slope), of_genes(|gene| gene.r2));
-        let selection = Selection {
-            min_r2: self.min_r2,
-            min_ratio: self.min_ratio,
-            highly_variable: self.highly_variable.clone(),
-        };
+        let selection =
+            Selection { min_r2: self.min_r2, min_ratio: self.min_ratio, highly_variable: self.highly_variable.clone() };
         let velocity_genes = velocity_genes(data, &r2, &ratio, &selection, run.reporter());
 
         let mut lines: Vec<Line> = genes.iter().map(|gene| gene.extreme).collect();
