@@ -245,6 +245,7 @@ fn only_variable_genes_are_chosen_where_the_data_mark_them() {
 fn settings_that_cannot_be_used_are_named() {
     let named = ModelConfig::named("steady_state").expect("known");
     assert!(named.as_model().validate().is_ok());
+    assert!(ModelConfig::named(ModelConfig::DEFAULT_KIND).is_some() && ModelConfig::KINDS.contains(&"steady_state"));
     assert_eq!(named.as_model().citations().len(), 2);
     assert_eq!(model(Mode::Deterministic).citations().len(), 1);
     let base = SteadyState::default();
