@@ -27,9 +27,6 @@ pub struct Config {
     pub output: OutputConfig,
 }
 
-/// The model that is trained when no config names one.
-const DEFAULT_KIND: &str = "velovae";
-
 impl Config {
     /// The defaults of the model called `kind`.
     ///
@@ -64,7 +61,7 @@ impl Config {
             layers.push((format!("--set {text}"), parse_override(text)?));
         }
         let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
-        let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| DEFAULT_KIND.to_owned());
+        let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| ModelConfig::DEFAULT_KIND.to_owned());
         let mut effective = Self::default_for(&kind)?.to_table();
         for (place, layer) in layers {
             overlay(&mut effective, layer, &place, "")?;

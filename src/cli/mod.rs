@@ -54,7 +54,8 @@ enum Command {
 /// `config.toml` in the run's folder, with checkpoints, `metrics.jsonl` and TensorBoard events.
 #[derive(Args, Debug)]
 struct Train {
-    /// Settings in TOML; configs/ has a complete example of each model [default: VeloVAE, full]
+    /// Settings in TOML; configs/ has a complete example of each model [default: VeloVAE, full; steady state in
+    /// builds without neural models]
     config: Option<PathBuf>,
     /// The .h5ad file with spliced and unspliced counts
     #[arg(long, value_name = "FILE")]

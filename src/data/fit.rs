@@ -6,12 +6,14 @@ use ndarray::{Array1, Array2};
 /// `None` where a model has no such quantity.
 #[derive(Clone, Debug, Default)]
 pub struct Fit {
-    /// The model's name as in `[model] kind`.
+    /// The model's name: scVelo's word where it has one (`deterministic`, `stochastic`), else as in `[model] kind`.
     pub model: String,
     /// `ds/dt`, `[n_obs, n_vars]`.
     pub velocity: Array2<f32>,
     /// `du/dt`, `[n_obs, n_vars]`.
     pub velocity_u: Option<Array2<f32>>,
+    /// Residual of the stochastic model's equation of second moments, `[n_obs, n_vars]`, in squared units of `Ms`.
+    pub variance_velocity: Option<Array2<f32>>,
     /// Reconstructed unspliced abundance, `[n_obs, n_vars]`, in units of `Mu`.
     pub fit_u: Option<Array2<f32>>,
     /// Reconstructed spliced abundance, `[n_obs, n_vars]`, in units of `Ms`.
@@ -61,6 +63,16 @@ pub struct GeneParams {
     pub likelihood: Option<Array1<f64>>,
     /// Coefficient of variation of the reconstruction, mean over cells.
     pub cv: Option<Array1<f64>>,
+    /// Slope of unspliced over spliced abundance at steady state, γ/β.
+    pub velocity_gamma: Option<Array1<f64>>,
+    /// Offset of that line, where one was fitted.
+    pub velocity_offset: Option<Array1<f64>>,
+    /// Slope of the line through the extreme cells, where `velocity_gamma` is another.
+    pub velocity_qreg_ratio: Option<Array1<f64>>,
+    /// R² over all cells of the line through the extreme cells.
+    pub velocity_r2: Option<Array1<f64>>,
+    /// R² over all cells of the line through all cells.
+    pub fit_r2: Option<Array1<f64>>,
     /// Genes whose velocity should be used.
     pub velocity_genes: Vec<bool>,
 }

@@ -53,7 +53,7 @@ pub fn read_fitted(path: &Path) -> Result<Fitted> {
         time: numbers(&obs, keys::LATENT_TIME),
         true_time: numbers(&obs, keys::TRUE_T),
         capture_time: capture_column(path)?.and_then(|column| numbers(&obs, &column)),
-        ratio: ratio(&var, keys::FIT_GAMMA, keys::FIT_BETA),
+        ratio: ratio(&var, keys::FIT_GAMMA, keys::FIT_BETA).or_else(|| numbers(&var, keys::VELOCITY_GAMMA)),
         true_ratio: ratio(&var, keys::TRUE_GAMMA, keys::TRUE_BETA),
     })
 }

@@ -39,6 +39,8 @@ pub const X_PCA: &str = "X_pca";
 pub const VELOCITY: &str = "velocity";
 /// layers, `[n_obs, n_vars]`: `du/dt`.
 pub const VELOCITY_U: &str = "velocity_u";
+/// layers, `[n_obs, n_vars]`: residual of the stochastic model's equation of second moments.
+pub const VARIANCE_VELOCITY: &str = "variance_velocity";
 /// layers, `[n_obs, n_vars]`: unspliced abundance of the fit, in units of `Mu`. Ours.
 pub const FIT_U: &str = "fit_u";
 /// layers, `[n_obs, n_vars]`: spliced abundance of the fit, in units of `Ms`. Ours.
@@ -77,6 +79,16 @@ pub const FIT_STD_U: &str = "fit_std_u";
 pub const FIT_STD_S: &str = "fit_std_s";
 /// var: score of the fit, larger is better.
 pub const FIT_LIKELIHOOD: &str = "fit_likelihood";
+/// var: slope of unspliced over spliced abundance at steady state.
+pub const VELOCITY_GAMMA: &str = "velocity_gamma";
+/// var: offset of that line, where one was fitted.
+pub const VELOCITY_OFFSET: &str = "velocity_offset";
+/// var: slope of the line through the extreme cells alone (quantile regression), where [`VELOCITY_GAMMA`] is another.
+pub const VELOCITY_QREG_RATIO: &str = "velocity_qreg_ratio";
+/// var: R² over all cells of the line through the extreme cells. scVelo's `tl.velocity` chooses genes by it.
+pub const VELOCITY_R2: &str = "velocity_r2";
+/// var: R² over all cells of the line through all cells. scVelo's `recover_dynamics` chooses genes by it.
+pub const FIT_R2: &str = "fit_r2";
 /// var: genes whose velocity should be used.
 pub const VELOCITY_GENES: &str = "velocity_genes";
 

@@ -57,6 +57,7 @@ impl<'a> Results<'a> {
             (keys::MU, Some(&data.mu)),
             (keys::VELOCITY, Some(&fit.velocity)),
             (keys::VELOCITY_U, fit.velocity_u.as_ref()),
+            (keys::VARIANCE_VELOCITY, fit.variance_velocity.as_ref()),
             (keys::FIT_U, fit.fit_u.as_ref()),
             (keys::FIT_S, fit.fit_s.as_ref()),
             (keys::FIT_S_FUTURE, fit.future.as_ref()),
@@ -166,6 +167,11 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
         (keys::FIT_STD_S, genes.std_s.as_ref()),
         (keys::FIT_LIKELIHOOD, genes.likelihood.as_ref()),
         (keys::FIT_CV, genes.cv.as_ref()),
+        (keys::VELOCITY_GAMMA, genes.velocity_gamma.as_ref()),
+        (keys::VELOCITY_OFFSET, genes.velocity_offset.as_ref()),
+        (keys::VELOCITY_QREG_RATIO, genes.velocity_qreg_ratio.as_ref()),
+        (keys::VELOCITY_R2, genes.velocity_r2.as_ref()),
+        (keys::FIT_R2, genes.fit_r2.as_ref()),
     ]);
     let used = Column::Bool(genes.velocity_genes.clone());
     columns.push((keys::VELOCITY_GENES.to_owned(), used));

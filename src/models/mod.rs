@@ -4,6 +4,7 @@
 //! [`VelocityModel`]. How to add one is described in `src/README.md`.
 
 pub mod dynamical;
+pub mod steady_state;
 #[cfg(feature = "neural")]
 pub mod velovae;
 
@@ -44,14 +45,20 @@ pub enum ModelConfig {
     /// VeloVAE, basic or full.
     #[cfg(feature = "neural")]
     Velovae(velovae::Velovae),
+    /// The steady-state model, deterministic or stochastic.
+    SteadyState(steady_state::SteadyState),
 }
 
 impl ModelConfig {
+    /// The model that is trained when no config names one.
+    pub const DEFAULT_KIND: &'static str = if cfg!(feature = "neural") { "velovae" } else { "steady_state" };
+
     /// The names that `kind` can have.
     pub const KINDS: &'static [&'static str] = &[
         "dynamical",
         #[cfg(feature = "neural")]
         "velovae",
+        "steady_state",
     ];
 
     /// The model called `kind` with its default settings.
@@ -61,6 +68,7 @@ impl ModelConfig {
             "dynamical" => Some(Self::Dynamical(dynamical::Dynamical::default())),
             #[cfg(feature = "neural")]
             "velovae" => Some(Self::Velovae(velovae::Velovae::default())),
+            "steady_state" => Some(Self::SteadyState(steady_state::SteadyState::default())),
             _ => None,
         }
     }
@@ -72,6 +80,7 @@ impl ModelConfig {
             Self::Dynamical(ref model) => model,
             #[cfg(feature = "neural")]
             Self::Velovae(ref model) => model,
+            Self::SteadyState(ref model) => model,
         }
     }
 }

@@ -36,6 +36,9 @@ mod resume;
 mod simulate;
 mod sparse;
 mod stats;
+mod steady_state;
+#[cfg(feature = "h5ad")]
+mod steady_state_golden;
 mod tidy;
 #[cfg(feature = "flex")]
 mod velovae;

@@ -33,7 +33,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("config", 4, &[]),
     ("io", 3, &[]),
     ("preprocess", 2, &[]),
-    ("models", 2, &["train", "nn"]),
+    ("models", 2, &["preprocess", "train", "nn"]),
     ("train", 2, &["nn"]),
     ("nn", 2, &[]),
     ("metrics", 2, &[]),
@@ -107,7 +107,9 @@ fn every_key_that_a_fit_adds_is_in_the_readme() {
 
 #[test]
 fn every_model_has_a_card_and_an_example() {
-    for (model, examples) in [("velovae", ["velovae_basic", "velovae_full"])] {
+    let models: [(&str, &[&str]); 2] =
+        [("velovae", &["velovae_basic", "velovae_full"]), ("steady_state", &["steady_state"])];
+    for (model, examples) in models {
         assert!(root().join("models").join(model).join("README.md").exists(), "models/{model}/README.md");
         for example in examples {
             assert!(root().join("configs").join(format!("{example}.toml")).exists(), "configs/{example}.toml");

@@ -141,7 +141,9 @@ pub(super) fn predict(
             likelihood: Some(quality.likelihood),
             cv: gene_cv,
             velocity_genes: quality.velocity_genes,
+            ..GeneParams::default()
         },
+        ..Fit::default()
     }
 }
 

@@ -1,0 +1,180 @@
+//! The steady-state model: velocity is the distance from a line (La Manno et al. 2018; stochastic: Bergen et al. 2020).
+//!
+//! Where transcription has settled, `du/dt = ds/dt = 0`, so that unspliced and spliced abundance lie on a line whose slope
+//! is `γ/β`. With β = 1 (time in units of splicing), u = `Mu` and s = `Ms` of one gene:
+//!
+//! ```text
+//! u ≈ γ s + o                 fitted to the cells that are likely to be at a steady state
+//! ds/dt = u − γ s − o         o = 0 unless an offset is fitted
+//! ```
+//!
+//! - **deterministic**: least squares over the extreme cells, those at the top of `w = s / max s + u / max u`
+//!   (`lines.rs`).
+//! - **stochastic** (default): the second moments `Mss`, `Mus` give a second equation for the same slope,
+//!   `y₂ ≈ γ x₂` with `x₂ = 2 Mss − Ms`, `y₂ = 2 Mus + Mu`, over all cells. Both are solved as one least-squares problem,
+//!   each divided by the s.d. of its residual. Only velocity genes are fitted again; all others keep the slope of the
+//!   deterministic fit. The model also says how the residual of the second equation varies,
+//!   `variance_velocity = (y₂ − 2 s u) − γ (x₂ − 2 s²)`, plus `2 o s` with an offset.
+//!
+//! A gene is a velocity gene if its line explains its unspliced abundance: see [`velocity_genes`].
+//!
+//! # Two coefficients of determination
+//!
+//! `R² = 1 − Σ residual² / Σ (u − mean u)²`, over all cells in both:
+//!
+//! - `velocity_r2`: residual of the line through the *extreme* cells. This one chooses the velocity genes here, as in
+//!   scVelo's `tl.velocity`.
+//! - `fit_r2`: residual of the line through *all* cells. scVelo's `recover_dynamics` chooses by it.
+//!
+//! Source: La Manno et al. 2018, Methods; Bergen et al. 2020, Methods (eqs. of the stochastic model); behaviour: scVelo 0.3.4
+//! `tl.velocity`. What differs from it stands in `models/steady_state/README.md`.
+
+mod lines;
+mod selection;
+
+pub use lines::{Extremes, GeneLines, Line, fit_lines};
+pub use selection::{Selection, velocity_genes};
+
+use ndarray::{Array1, Array2};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use self::lines::{Moments, Second};
+use super::VelocityModel;
+use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::error::{Result, require};
+use crate::preprocess::moments::second_moments;
+
+/// `[model]` with `kind = "steady_state"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SteadyState {
+    /// Which equations the slope has to satisfy.
+    pub mode: Mode,
+    /// Whether the line may miss the origin (basal unspliced abundance).
+    pub fit_offset: bool,
+    /// Percentile from which cells are extreme, in [50, 100]; with an offset also those up to 100 minus it.
+    pub percentile: f64,
+    /// A velocity gene has `velocity_r2` above this.
+    pub min_r2: f64,
+    /// A velocity gene has a slope (of the extreme cells) above this.
+    pub min_ratio: f64,
+    /// Column of `var` that marks variable genes: where the file has it, only these are velocity genes. Empty: none.
+    pub highly_variable: String,
+}
+
+/// The equations behind the slope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// First moments of the extreme cells.
+    Deterministic,
+    /// First moments of the extreme cells and second moments of all.
+    Stochastic,
+}
+
+impl Default for SteadyState {
+    fn default() -> Self {
+        let Selection { min_r2, min_ratio, highly_variable } = Selection::default();
+        let Extremes { percentile, fit_offset } = Extremes::default();
+        Self { mode: Mode::Stochastic, fit_offset, percentile, min_r2, min_ratio, highly_variable }
+    }
+}
+
+impl VelocityModel for SteadyState {
+    fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
+        let extremes = Extremes { percentile: self.percentile, fit_offset: self.fit_offset };
+        let genes = fit_lines(data, extremes);
+        let of_genes = |value: fn(&GeneLines) -> f64| genes.iter().map(value).collect::<Vec<f64>>();
+        let (ratio, r2) = (of_genes(|gene| gene.extreme.slope), of_genes(|gene| gene.r2));
+        let selection =
+            Selection { min_r2: self.min_r2, min_ratio: self.min_ratio, highly_variable: self.highly_variable.clone() };
+        let velocity_genes = velocity_genes(data, &r2, &ratio, &selection, run.reporter());
+
+        let mut lines: Vec<Line> = genes.iter().map(|gene| gene.extreme).collect();
+        let mut variance = None;
+        if self.mode == Mode::Stochastic {
+            let (mus, mss) = second_moments(data)?;
+            let second = Second { us: &mus, ss: &mss };
+            let refitted = refitted(&velocity_genes);
+            lines = refit(data, second, &lines, &refitted, extremes);
+            variance = Some(variance_velocity(data, second, &lines, &refitted));
+        }
+        Ok(Fit {
+            model: match self.mode {
+                Mode::Deterministic => "deterministic".to_owned(),
+                Mode::Stochastic => "stochastic".to_owned(),
+            },
+            velocity: over_cells(data, |i, g| {
+                lines[g].residual(f64::from(data.mu[[i, g]]), f64::from(data.ms[[i, g]]))
+            }),
+            variance_velocity: variance,
+            genes: GeneParams {
+                velocity_gamma: Some(lines.iter().map(|line| line.slope).collect()),
+                velocity_offset: self.fit_offset.then(|| lines.iter().map(|line| line.offset).collect()),
+                velocity_qreg_ratio: (self.mode == Mode::Stochastic).then(|| Array1::from(ratio)),
+                velocity_r2: Some(Array1::from(r2)),
+                fit_r2: Some(genes.iter().map(|gene| gene.full_r2).collect()),
+                velocity_genes,
+                ..GeneParams::default()
+            },
+            ..Fit::default()
+        })
+    }
+
+    fn validate(&self) -> Result<()> {
+        let in_range = (50.0..=100.0).contains(&self.percentile);
+        require(in_range, "model.percentile", self.percentile, "must be in [50, 100]")?;
+        require(self.min_r2 < 1.0, "model.min_r2", self.min_r2, "must be below 1: no gene explains more")?;
+        require(self.min_ratio >= 0.0, "model.min_ratio", self.min_ratio, "must be 0 or more")
+    }
+
+    fn citations(&self) -> &'static [&'static str] {
+        const LA_MANNO: &str = "La Manno et al.: RNA velocity of single cells. Nature 560, 2018";
+        const BERGEN: &str = "Bergen et al.: Generalizing RNA velocity to transient cell states through dynamical \
+                              modeling. Nature Biotechnology 38, 2020";
+        match self.mode {
+            Mode::Deterministic => &[LA_MANNO],
+            Mode::Stochastic => &[LA_MANNO, BERGEN],
+        }
+    }
+}
+
+/// The genes that the second moments are used for: velocity genes, or all if there is none.
+fn refitted(velocity_genes: &[bool]) -> Vec<bool> {
+    let any = velocity_genes.contains(&true);
+    velocity_genes.iter().map(|&chosen| chosen || !any).collect()
+}
+
+/// The lines of the stochastic model; genes that are not `refitted` keep theirs. `[n_vars]`
+fn refit(data: &Dataset, second: Second<'_>, lines: &[Line], refitted: &[bool], extremes: Extremes) -> Vec<Line> {
+    let refit = |(gene, &line): (usize, &Line)| {
+        if refitted[gene] { Moments::of(data, gene).stochastic_line(second, gene, line, extremes) } else { line }
+    };
+    lines.par_iter().enumerate().map(refit).collect()
+}
+
+/// Residual of the second equation in centred moments, `[n_obs, n_vars]`; 0 for genes that were not `refitted`.
+fn variance_velocity(data: &Dataset, second: Second<'_>, lines: &[Line], refitted: &[bool]) -> Array2<f32> {
+    over_cells(data, |i, g| {
+        if !refitted[g] {
+            return 0.0;
+        }
+        let (u, s) = (f64::from(data.mu[[i, g]]), f64::from(data.ms[[i, g]]));
+        let (x2, y2) = second.equation(i, g, u, s);
+        let Line { slope: gamma, offset } = lines[g];
+        (y2 - 2.0 * s * u) - gamma * (x2 - 2.0 * s * s) + 2.0 * offset * s
+    })
+}
+
+/// `value` of every cell and gene of `data`, `[n_obs, n_vars]`.
+fn over_cells(data: &Dataset, value: impl Fn(usize, usize) -> f64 + Sync) -> Array2<f32> {
+    let mut out = Array2::<f32>::zeros(data.ms.dim());
+    let rows: Vec<_> = out.rows_mut().into_iter().collect();
+    rows.into_par_iter().enumerate().for_each(|(i, mut row)| {
+        for (g, entry) in row.iter_mut().enumerate() {
+            *entry = value(i, g) as f32;
+        }
+    });
+    out
+}
