@@ -5,6 +5,8 @@ pub mod error;
 pub mod kinetics;
 pub mod neighbors;
 pub mod pca;
+#[cfg_attr(not(feature = "neural"), allow(dead_code, reason = "the functions in single precision serve the networks"))]
+mod simd;
 pub mod sparse;
 pub mod stats;
 

@@ -9,4 +9,3 @@ pub(crate) mod flex;
 pub mod fused;
 pub mod kinetics;
 pub mod layers;
-pub(crate) mod simd;

@@ -43,6 +43,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("neighbors", 0, &["error", "sparse", "stats"]),
     ("pca", 0, &["error", "sparse", "stats"]),
     ("sparse", 0, &["error", "stats"]),
+    ("simd", 0, &[]),
     ("stats", 0, &["error"]),
     ("error", 0, &[]),
 ];

@@ -33,6 +33,7 @@ struct Cells<'a> {
     ratio: f64,
     least_u: f64,
     scaling: f64,
+    reach: f64,
 }
 
 /// A cell's place on the curve.
@@ -50,13 +51,14 @@ pub(super) fn converge(
     ratio: f64,
     settings: &Dynamical,
 ) -> Converged {
-    let cells = Cells {
+    let mut cells = Cells {
         gene,
         per_u: gene.std_u.recip(),
         per_s: gene.std_s.recip(),
-        pull: gene.counted.iter().map(|&cell| (gene.s[cell as usize] / gene.std_s).powi(2)).sum(),
+        pull: opt("REGW", 1.0) * gene.counted.iter().map(|&cell| (gene.s[cell as usize] / gene.std_s).powi(2)).sum::<f64>(),
         ratio,
         scaling: start.scaling,
+        reach: 4.0,
         least_u: gene.u.iter().zip(gene.s).filter(|(_, s)| **s > 0.0).map(|(u, _)| *u).fold(f64::INFINITY, f64::min),
     };
     let mut shape = Shape::of(start);
@@ -69,6 +71,10 @@ pub(super) fn converge(
         let (on, off) = cells.project(&frame);
         let phases = cells.phases(&frame, &on, &off, near);
         let before = cells.loss(&frame, &on, &off, &phases);
+        let rms = (before / gene.counted.len() as f64 / 2.0).sqrt();
+        let amp = (frame.off(0.0).s * cells.per_s).min(frame.off(0.0).u * cells.per_u);
+        let reach = (opt("REACH", 3.0) + (amp / rms).ln()).clamp(2.0, LATEST);
+        if reach > cells.reach { cells.reach = reach; }
         let last = best.as_ref().map(|b| b.0);
         if last.is_none_or(|last| before < last) {
             best = Some((before, shape, on.clone(), off.clone(), phases.clone()));
@@ -81,11 +87,11 @@ pub(super) fn converge(
         let mut loss = before;
         for _ in 0..8 {
             let frame = Frame::new(shape);
-            let (hessian, gradient) = cells.normal_equations(&frame, &on, &off, &phases, &settings);
+            let (hessian, gradient) = cells.normal_equations(&frame, &on, &off, &phases, &settings, loss);
             let mut lowered = false;
             let mut gain = 0.0;
             for _ in 0..6 {
-                let trial = stepped(shape, &hessian, &gradient, damping);
+                let trial = stepped(shape, &hessian, &gradient, damping, cells.reach);
                 let frame = Frame::new(trial);
                 let (mut trial_on, mut trial_off) = (on.clone(), off.clone());
                 cells.refine(&frame, &mut trial_on, &mut trial_off, &phases);
@@ -131,9 +137,9 @@ fn opt(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|v| 
 impl Cells<'_> {
     fn end(&self, frame: &Frame) -> f64 {
         let slow = frame.shape.ratio.min(1.0);
-        if opt("END", 0.0) == 0.0 { return opt("OFFCAP", LATEST) / slow; }
+        if opt("END", 0.0) == 0.0 { return self.reach / slow; }
         let u0 = frame.off(0.0).u;
-        (-(self.least_u / u0).clamp(1e-6, 1.0 - 1e-6).ln()).max(0.5).min(opt("OFFCAP", LATEST) / slow)
+        (-(self.least_u / u0).clamp(1e-6, 1.0 - 1e-6).ln()).max(0.5).min(self.reach / slow)
     }
 
     fn residual(&self, point: &Point, cell: usize) -> (f64, f64) {
@@ -213,9 +219,7 @@ impl Cells<'_> {
     }
 
     fn regularization(&self, shape: &Shape) -> f64 {
-        let pin = opt("PIN", 0.0) * self.gene.counted.len() as f64 * (shape.u / shape.s / self.scaling).ln().powi(2);
-        if opt("SLOPE", 0.0) == 0.0 { return pin + self.pull * (shape.ratio - self.ratio).powi(2); }
-        pin + self.pull * (shape.ratio * shape.u / shape.s / self.scaling - self.ratio).powi(2)
+        self.pull * (shape.ratio - self.ratio).powi(2)
     }
 
     fn loss(&self, frame: &Frame, on: &[f64], off: &[f64], phases: &[Phase]) -> f64 {
@@ -235,7 +239,8 @@ impl Cells<'_> {
                 self.squared(&point, cell)
             })
             .sum();
-        sum + self.regularization(&frame.shape)
+        let pin = opt("PIN", 0.0) * (frame.shape.u / frame.shape.s / self.scaling).ln().powi(2);
+        (sum + self.regularization(&frame.shape)) * pin.exp()
     }
 
     fn refine(&self, frame: &Frame, on: &mut [f64], off: &mut [f64], phases: &[Phase]) {
@@ -267,6 +272,7 @@ impl Cells<'_> {
         off: &[f64],
         phases: &[Phase],
         settings: &Dynamical,
+        loss: f64,
     ) -> ([[f64; 4]; 4], [f64; 4]) {
         let mut hessian = [[0.0; 4]; 4];
         let mut gradient = [0.0; 4];
@@ -323,7 +329,7 @@ impl Cells<'_> {
         let pin = opt("PIN", 0.0);
         if pin > 0.0 {
             // ln(A_u / A_s) held by a stiff spring towards the start
-            let k = pin * self.gene.counted.len() as f64;
+            let k = pin * loss;
             let r = (shape.u / shape.s / self.scaling).ln();
             gradient[0] += k * r; gradient[1] -= k * r;
             hessian[0][0] += k; hessian[1][1] += k; hessian[0][1] -= k; hessian[1][0] -= k;
@@ -333,7 +339,7 @@ impl Cells<'_> {
     }
 }
 
-fn stepped(shape: Shape, hessian: &[[f64; 4]; 4], gradient: &[f64; 4], damping: f64) -> Shape {
+fn stepped(shape: Shape, hessian: &[[f64; 4]; 4], gradient: &[f64; 4], damping: f64, reach: f64) -> Shape {
     let mut a = *hessian;
     for i in 0..4 {
         a[i][i] = a[i][i] * (1.0 + damping) + 1e-12;
@@ -344,7 +350,7 @@ fn stepped(shape: Shape, hessian: &[[f64; 4]; 4], gradient: &[f64; 4], damping: 
         u: shape.u * (-limit(step[0])).exp(),
         s: shape.s * (-limit(step[1])).exp(),
         ratio: shape.ratio * (-limit(step[2] / shape.ratio)).exp(),
-        t_switch: (shape.t_switch * (-limit(step[3] / shape.t_switch)).exp()).clamp(1e-3, opt("CAP", 30.0) / shape.ratio.min(1.0)),
+        t_switch: (shape.t_switch * (-limit(step[3] / shape.t_switch)).exp()).clamp(1e-3, reach / shape.ratio.min(1.0)),
     }
 }
 

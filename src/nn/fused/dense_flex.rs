@@ -12,7 +12,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::nn::flex::{constant, is_plain, slice, slice_mut, tracked, whole_primitive};
-use crate::nn::simd::{Vectorized, exp_and_m1, vectorize};
+use crate::simd::{Vectorized, exp_and_m1, vectorize};
 
 /// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %.
 const BLOCK: usize = 256;

@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-use crate::nn::simd::{Vectorized, exp_and_m1, mul_add, vectorize};
+use crate::simd::{Vectorized, exp_and_m1, mul_add, vectorize};
 
 /// Cells per block: few enough to share eight threads a batch of 128.
 const BLOCK: usize = 16;

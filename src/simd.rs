@@ -1,4 +1,8 @@
-//! Loops over `f32` slices in the widest instructions that the processor has.
+//! Loops over slices in the widest instructions that the processor has, and the exponentials for them.
+//!
+//! Why not a library's vectors: `wide` chooses its instructions when it is compiled, and for every x86-64 processor that
+//! is SSE2: 5.7 ns for an exponential in double precision, no less than the 5.3 ns of the C library. The same polynomial
+//! compiled for AVX2 and chosen at run time takes 1.1 ns. (`sleef` needs a nightly compiler; `pulp` has no exponential.)
 
 /// A loop to run with [`vectorize`].
 pub(crate) trait Vectorized {
@@ -67,9 +71,66 @@ pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     (mul_add::<FMA>(power, exp_r_m1, power), mul_add::<FMA>(power, exp_r_m1, power - 1.0))
 }
 
+/// As [`mul_add`], in double precision.
+#[allow(clippy::inline_always, reason = "see Vectorized")]
+#[inline(always)]
+pub(crate) fn mul_add_f64<const FMA: bool>(a: f64, b: f64, c: f64) -> f64 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `eˣ` to 2 units in the last place, for x in [−708, 709]; beyond, as at the ends. NaN becomes a number.
+///
+/// As [`exp_and_m1`], with the Taylor polynomial of degree 12: on |r| ≤ ln 2 / 2 its remainder is 2·10⁻¹⁶.
+#[allow(clippy::inline_always, reason = "see Vectorized")]
+#[inline(always)]
+pub(crate) fn exp_f64<const FMA: bool>(x: f64) -> f64 {
+    /// ln 2 in two parts, the first so short that its product with n is exact.
+    const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
+    const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+    /// 1.5 · 2⁵²: adding it leaves the nearest integer in the low bits.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    /// 1/12!, 1/11!, … 1/2!.
+    const TAYLOR: [f64; 11] = [
+        1.0 / 479_001_600.0,
+        1.0 / 39_916_800.0,
+        1.0 / 3_628_800.0,
+        1.0 / 362_880.0,
+        1.0 / 40_320.0,
+        1.0 / 5_040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+    ];
+
+    let x = x.clamp(-708.0, 709.0);
+    let rounded = mul_add_f64::<FMA>(x, std::f64::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
+    let r = mul_add_f64::<FMA>(n, -LN_2_LOW, mul_add_f64::<FMA>(n, -LN_2_HIGH, x));
+    let mut p = TAYLOR[0];
+    for coefficient in &TAYLOR[1..] {
+        p = mul_add_f64::<FMA>(p, r, *coefficient);
+    }
+    let exp_r_m1 = mul_add_f64::<FMA>(p, r * r, r);
+    let power = f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52);
+    mul_add_f64::<FMA>(power, exp_r_m1, power)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_exponential_in_double_precision_agrees_with_the_standard_library() {
+        for step in 0..=1_416_000 {
+            let x = -708.0 + f64::from(step) * 1e-3;
+            let want = x.exp();
+            for exp in [exp_f64::<false>(x), exp_f64::<true>(x)] {
+                assert!((exp - want).abs() <= 4.5e-16 * want, "exp({x}) = {exp}");
+            }
+        }
+    }
 
     #[test]
     fn agrees_with_the_standard_library_in_double_precision() {
