@@ -91,11 +91,11 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
-    /// The user pressed Ctrl-C; a checkpoint was written.
-    #[error("interrupted; the run is saved in {}", run.display())]
+    /// The user pressed Ctrl-C.
+    #[error("interrupted; {}", run.as_ref().map_or("nothing was written".to_owned(), |run| format!("the run is saved in {}", run.display())))]
     Interrupted {
-        /// The run's folder.
-        run: PathBuf,
+        /// The run's folder, if it can be continued.
+        run: Option<PathBuf>,
     },
 }
 
@@ -120,8 +120,8 @@ impl Error {
             | Self::Device { hint, .. }
             | Self::NonFinite { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
             Self::Setting { key, .. } => Some(format!("change it in the config file, or with --set {key}=VALUE")),
-            Self::Interrupted { .. } => Some("continue with the same command and --resume".to_owned()),
-            Self::Shape { .. } | Self::File { .. } => None,
+            Self::Interrupted { run: Some(_) } => Some("continue with the same command and --resume".to_owned()),
+            Self::Interrupted { run: None } | Self::Shape { .. } | Self::File { .. } => None,
         }
     }
 

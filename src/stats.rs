@@ -10,9 +10,16 @@
 /// ```
 #[must_use]
 pub fn percentile(values: &[f64], q: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    percentile_of_sorted(&sorted, q)
+    if values.is_empty() || q.is_nan() || values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    // Two order statistics need no sorting: the second is the least of those above the first.
+    let mut values = values.to_vec();
+    let (below, t) = place(q, values.len());
+    let (_, a, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    let a = *a;
+    let b = above.iter().copied().fold(f64::INFINITY, f64::min);
+    interpolated(a, if above.is_empty() { a } else { b }, t)
 }
 
 /// [`percentile`] of values that already rise.
@@ -21,12 +28,18 @@ pub fn percentile_of_sorted(sorted: &[f64], q: f64) -> f64 {
     if sorted.is_empty() || q.is_nan() || sorted.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
-    let last = sorted.len() - 1;
-    let position = (q / 100.0).clamp(0.0, 1.0) * count(last);
-    let below = (position.floor() as usize).min(last);
-    let (a, b) = (sorted[below], sorted[(below + 1).min(last)]);
-    let t = position - position.floor();
-    // Interpolating from the nearer end reproduces numpy to the last bit.
+    let (below, t) = place(q, sorted.len());
+    interpolated(sorted[below], sorted[(below + 1).min(sorted.len() - 1)], t)
+}
+
+/// The order statistic below the `q`-th percentile of `n` values, and how far beyond it the percentile lies.
+fn place(q: f64, n: usize) -> (usize, f64) {
+    let position = (q / 100.0).clamp(0.0, 1.0) * count(n - 1);
+    (position as usize, position.fract())
+}
+
+/// The value a part `t` of the way from `a` to `b`; from the nearer end, as numpy has it, to the last bit.
+fn interpolated(a: f64, b: f64, t: f64) -> f64 {
     if t < 0.5 { a + (b - a) * t } else { b - (b - a) * (1.0 - t) }
 }
 

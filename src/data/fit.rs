@@ -24,6 +24,10 @@ pub struct Fit {
     pub future_time: Option<f64>,
     /// Time per cell and gene, `[n_obs, n_vars]`.
     pub fit_t: Option<Array2<f32>>,
+    /// Time per cell and gene on the induction branch, `[n_obs, n_vars]`, whether the cell is on it or not.
+    pub fit_tau: Option<Array2<f32>>,
+    /// The same on the repression branch, since the switch, `[n_obs, n_vars]`.
+    pub fit_tau_off: Option<Array2<f32>>,
     /// One time per cell, `[n_obs]`.
     pub latent_time: Option<Array1<f64>>,
     /// Posterior s.d. of `latent_time`, `[n_obs]`.
@@ -55,12 +59,32 @@ pub struct GeneParams {
     pub t_switch: Option<Array1<f64>>,
     /// Factor by which unspliced counts are divided inside the model.
     pub scaling: Option<Array1<f64>>,
-    /// Residual s.d. of unspliced abundance.
+    /// S.d. of unspliced abundance: of the residuals, or of the cells that count, as the model has it.
     pub std_u: Option<Array1<f64>>,
-    /// Residual s.d. of spliced abundance.
+    /// S.d. of spliced abundance, likewise.
     pub std_s: Option<Array1<f64>>,
     /// Score of the fit, larger is better.
     pub likelihood: Option<Array1<f64>>,
+    /// Variance of the distances to the curve, in units of the spreads.
+    pub variance: Option<Array1<f64>>,
+    /// Unspliced abundance before the gene is switched on.
+    pub u0: Option<Array1<f64>>,
+    /// Spliced abundance before the gene is switched on.
+    pub s0: Option<Array1<f64>>,
+    /// Unspliced abundance at the upper mode of the cells.
+    pub steady_u: Option<Array1<f64>>,
+    /// Spliced abundance at the upper mode of the cells.
+    pub steady_s: Option<Array1<f64>>,
+    /// P-value of the abundances having one mode only.
+    pub pval_steady: Option<Array1<f64>>,
+    /// Factor by which the gene's own clock was stretched to the common one.
+    pub alignment_scaling: Option<Array1<f64>>,
+    /// What the fit has minimised, at its end.
+    pub loss: Option<Array1<f64>>,
+    /// The same at its start.
+    pub start_loss: Option<Array1<f64>>,
+    /// How the fit of the gene ended.
+    pub status: Option<Vec<String>>,
     /// Coefficient of variation of the reconstruction, mean over cells.
     pub cv: Option<Array1<f64>>,
     /// Slope of unspliced over spliced abundance at steady state, γ/β.

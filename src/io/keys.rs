@@ -49,6 +49,10 @@ pub const FIT_S: &str = "fit_s";
 pub const FIT_S_FUTURE: &str = "fit_s_future";
 /// layers, `[n_obs, n_vars]`: time per cell and gene.
 pub const FIT_T: &str = "fit_t";
+/// layers, `[n_obs, n_vars]`: time on the induction branch.
+pub const FIT_TAU: &str = "fit_tau";
+/// layers, `[n_obs, n_vars]`: time on the repression branch. The odd name is scVelo's.
+pub const FIT_TAU_OFF: &str = "fit_tau_";
 
 /// obs: one time per cell.
 pub const LATENT_TIME: &str = "latent_time";
@@ -73,12 +77,32 @@ pub const FIT_T_ON: &str = "fit_t_on";
 pub const FIT_T_OFF: &str = "fit_t_";
 /// var: factor by which unspliced counts are divided inside the model.
 pub const FIT_SCALING: &str = "fit_scaling";
-/// var: residual s.d. of unspliced abundance.
+/// var: s.d. of unspliced abundance, of residuals (VeloVAE) or of the cells that count (scVelo's meaning).
 pub const FIT_STD_U: &str = "fit_std_u";
-/// var: residual s.d. of spliced abundance.
+/// var: s.d. of spliced abundance, likewise.
 pub const FIT_STD_S: &str = "fit_std_s";
 /// var: score of the fit, larger is better.
 pub const FIT_LIKELIHOOD: &str = "fit_likelihood";
+/// var: variance of the distances to the curve.
+pub const FIT_VARIANCE: &str = "fit_variance";
+/// var: unspliced abundance before the gene is switched on.
+pub const FIT_U0: &str = "fit_u0";
+/// var: spliced abundance before the gene is switched on.
+pub const FIT_S0: &str = "fit_s0";
+/// var: unspliced abundance at the upper mode.
+pub const FIT_STEADY_U: &str = "fit_steady_u";
+/// var: spliced abundance at the upper mode.
+pub const FIT_STEADY_S: &str = "fit_steady_s";
+/// var: p-value of the abundances having one mode only.
+pub const FIT_PVAL_STEADY: &str = "fit_pval_steady";
+/// var: factor from the gene's own clock to the common one.
+pub const FIT_ALIGNMENT_SCALING: &str = "fit_alignment_scaling";
+/// var: the minimised objective at the end of the fit. Ours.
+pub const FIT_LOSS: &str = "fit_loss";
+/// var: the objective at the start of the fit. Ours.
+pub const FIT_LOSS_START: &str = "fit_loss_start";
+/// var: how the fit of the gene ended. Ours.
+pub const FIT_STATUS: &str = "fit_status";
 /// var: slope of unspliced over spliced abundance at steady state.
 pub const VELOCITY_GAMMA: &str = "velocity_gamma";
 /// var: offset of that line, where one was fitted.
@@ -92,6 +116,8 @@ pub const FIT_R2: &str = "fit_r2";
 /// var: genes whose velocity should be used.
 pub const VELOCITY_GENES: &str = "velocity_genes";
 
+/// uns: what scVelo wants to know of a dynamical fit, a dictionary.
+pub const RECOVER_DYNAMICS: &str = "recover_dynamics";
 /// uns: model, settings, version and seed, a dictionary.
 pub const VELOCITY_PARAMS: &str = "velocity_params";
 /// `uns["velocity_params"]`: the model's name, scVelo's word where it has one.

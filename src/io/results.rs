@@ -62,6 +62,8 @@ impl<'a> Results<'a> {
             (keys::FIT_S, fit.fit_s.as_ref()),
             (keys::FIT_S_FUTURE, fit.future.as_ref()),
             (keys::FIT_T, fit.fit_t.as_ref()),
+            (keys::FIT_TAU, fit.fit_tau.as_ref()),
+            (keys::FIT_TAU_OFF, fit.fit_tau_off.as_ref()),
         ];
         for (key, matrix) in layers {
             if let Some(matrix) = matrix {
@@ -74,6 +76,9 @@ impl<'a> Results<'a> {
             if let Some(matrix) = matrix {
                 results.obsm.push((key, matrix.view()));
             }
+        }
+        if fit.fit_tau.is_some() {
+            results.uns.push((keys::RECOVER_DYNAMICS.to_owned(), recover_dynamics()));
         }
         if !data.neighbors_from_file {
             results.add_graph(data);
@@ -166,6 +171,15 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
         (keys::FIT_STD_U, genes.std_u.as_ref()),
         (keys::FIT_STD_S, genes.std_s.as_ref()),
         (keys::FIT_LIKELIHOOD, genes.likelihood.as_ref()),
+        (keys::FIT_VARIANCE, genes.variance.as_ref()),
+        (keys::FIT_U0, genes.u0.as_ref()),
+        (keys::FIT_S0, genes.s0.as_ref()),
+        (keys::FIT_STEADY_U, genes.steady_u.as_ref()),
+        (keys::FIT_STEADY_S, genes.steady_s.as_ref()),
+        (keys::FIT_PVAL_STEADY, genes.pval_steady.as_ref()),
+        (keys::FIT_ALIGNMENT_SCALING, genes.alignment_scaling.as_ref()),
+        (keys::FIT_LOSS, genes.loss.as_ref()),
+        (keys::FIT_LOSS_START, genes.start_loss.as_ref()),
         (keys::FIT_CV, genes.cv.as_ref()),
         (keys::VELOCITY_GAMMA, genes.velocity_gamma.as_ref()),
         (keys::VELOCITY_OFFSET, genes.velocity_offset.as_ref()),
@@ -173,6 +187,9 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
         (keys::VELOCITY_R2, genes.velocity_r2.as_ref()),
         (keys::FIT_R2, genes.fit_r2.as_ref()),
     ]);
+    if let Some(status) = &genes.status {
+        columns.push((keys::FIT_STATUS.to_owned(), Column::Text(status.clone())));
+    }
     let used = Column::Bool(genes.velocity_genes.clone());
     columns.push((keys::VELOCITY_GENES.to_owned(), used));
     columns
@@ -180,6 +197,12 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
 
 fn float_columns(named: &[(&str, Option<&Array1<f64>>)]) -> Vec<(String, Column)> {
     named.iter().filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec())))).collect()
+}
+
+/// How scVelo's `tl.velocity(mode = "dynamical")` is to read the fit: from moments, distances averaged over neighbours.
+fn recover_dynamics() -> Uns {
+    let member = |key: &str, value: bool| (key.to_owned(), Uns::Bool(value));
+    Uns::Dict(vec![member("fit_connected_states", true), member("use_raw", false)])
 }
 
 fn velocity_params(fit: &Fit, params: &Value) -> Uns {

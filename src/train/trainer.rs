@@ -138,7 +138,7 @@ impl<'a> Trainer<'a> {
                 self.save(&module, &state)?;
             }
             if interrupted {
-                return Err(Error::Interrupted { run: self.run.dir().to_path_buf() });
+                return Err(Error::Interrupted { run: Some(self.run.dir().to_path_buf()) });
             }
             if state.position.finished {
                 self.run.reporter().end(&format!("{}: {} epochs, {gain}", stage.name, state.position.epoch));

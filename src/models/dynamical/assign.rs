@@ -55,10 +55,46 @@ pub(super) struct BranchTimes {
     pub off: Vec<f64>,
 }
 
+/// What a gene does in every cell, `[n_obs]` each.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    /// The phase with the smallest mean distance over the neighbourhood.
+    pub phase: Vec<Phase>,
+    /// That distance, squared.
+    pub squared: Vec<f32>,
+}
+
+/// The nearest phase of every cell; `distances` in the order of [`Phase::ALL`].
+pub(super) fn judge(distances: &[[f32; 4]], near: &Neighborhoods) -> Verdict {
+    let nearest = |cell: usize| {
+        let means = near.means(distances, cell);
+        let phase = smallest(&means);
+        (Phase::ALL[phase], means[phase])
+    };
+    let (phase, squared) = (0..distances.len()).map(nearest).unzip();
+    Verdict { phase, squared }
+}
+
+/// Position of the first smallest value.
+fn smallest(values: &[f32]) -> usize {
+    (1..values.len()).fold(0, |best, at| if values[at] < values[best] { at } else { best })
+}
+
+/// The one time of every cell: 0 in [`Phase::SteadyOff`], `t_switch` in [`Phase::SteadyOn`].
+pub(super) fn times(phases: &[Phase], branches: &BranchTimes, t_switch: f64) -> Vec<f64> {
+    let time = |(cell, phase): (usize, &Phase)| match phase {
+        Phase::Repression => t_switch + branches.off[cell],
+        Phase::Induction => branches.on[cell],
+        Phase::SteadyOff => 0.0,
+        Phase::SteadyOn => t_switch,
+    };
+    phases.iter().enumerate().map(time).collect()
+}
+
 /// One time and phase for every cell, `[n_obs]` each.
 #[derive(Clone, Debug)]
 pub(super) struct Assignment {
-    /// Time since the gene was switched on; 0 in [`Phase::SteadyOff`], `t_switch` in [`Phase::SteadyOn`].
+    /// Time since the gene was switched on.
     pub t: Vec<f64>,
     /// What the gene does.
     pub phase: Vec<Phase>,
@@ -67,18 +103,9 @@ pub(super) struct Assignment {
 /// Times and phases of all cells on the curve of `params`.
 pub(super) fn assign(gene: &Gene, params: &Params, rule: Rule, near: &Neighborhoods) -> Assignment {
     let curve = Curve::new(params);
-    let times = branch_times(gene, params, &curve, rule, near);
-    let distances = distances(gene, params, &curve, &times);
-    let choose = |cell: usize| Phase::ALL[near.smallest(&distances, cell)];
-    let phase: Vec<Phase> = (0..gene.n_obs()).map(choose).collect();
-    let time = |(cell, phase): (usize, &Phase)| match phase {
-        Phase::Repression => curve.t_switch + times.off[cell],
-        Phase::Induction => times.on[cell],
-        Phase::SteadyOff => 0.0,
-        Phase::SteadyOn => curve.t_switch,
-    };
-    let t = phase.iter().enumerate().map(time).collect();
-    Assignment { t, phase }
+    let branches = branch_times(gene, params, &curve, rule, near);
+    let phase = judge(&distances(gene, params, &curve, &branches), near).phase;
+    Assignment { t: times(&phase, &branches, curve.t_switch), phase }
 }
 
 /// Times on both branches, long gaps closed.
@@ -163,7 +190,7 @@ impl Metric {
 }
 
 /// Squared distances of every cell, in the order of [`Phase::ALL`].
-pub(super) fn distances(gene: &Gene, params: &Params, curve: &Curve, times: &BranchTimes) -> Vec<[f64; 4]> {
+pub(super) fn distances(gene: &Gene, params: &Params, curve: &Curve, times: &BranchTimes) -> Vec<[f32; 4]> {
     let metric = Metric::new(gene, params);
     let steady = kinetics::steady_state(curve.on.rates);
     let of = |((x, tau_on), tau_off): ((State, &f64), &f64)| {
@@ -173,6 +200,7 @@ pub(super) fn distances(gene: &Gene, params: &Params, curve: &Curve, times: &Bra
             metric.squared(x, State::default()),
             metric.squared(x, steady),
         ]
+        .map(|distance| distance as f32)
     };
     observed(gene, params).zip(&times.on).zip(&times.off).map(of).collect()
 }
@@ -183,15 +211,15 @@ const LONG_GAP: f64 = 3.0;
 const MOST_GAPS: f64 = 99.5;
 
 /// Moves cells down in time so that no long stretch of a branch is without cells.
-pub(super) fn close_gaps(gene: &Gene, params: &Params, curve: &Curve, near: &Neighborhoods, times: &mut BranchTimes) {
+fn close_gaps(gene: &Gene, params: &Params, curve: &Curve, near: &Neighborhoods, times: &mut BranchTimes) {
     let metric = Metric::new(gene, params);
     let of = |((x, tau_on), tau_off): ((State, &f64), &f64)| {
-        [metric.squared(x, curve.off.at(*tau_off)), metric.squared(x, curve.on.at(*tau_on))]
+        [metric.squared(x, curve.off.at(*tau_off)) as f32, metric.squared(x, curve.on.at(*tau_on)) as f32]
     };
-    let distances: Vec<[f64; 2]> = observed(gene, params).zip(&times.on).zip(&times.off).map(of).collect();
+    let distances: Vec<[f32; 2]> = observed(gene, params).zip(&times.on).zip(&times.off).map(of).collect();
     let (mut on, mut off) = (Vec::new(), Vec::new());
     for cell in 0..gene.n_obs() {
-        if near.smallest(&distances, cell) == 1 { on.push(cell as u32) } else { off.push(cell as u32) }
+        if smallest(&near.means(&distances, cell)) == 1 { on.push(cell as u32) } else { off.push(cell as u32) }
     }
     let by_time = |cells: &mut Vec<u32>, tau: &[f64]| {
         cells.sort_unstable_by(|&a, &b| tau[a as usize].total_cmp(&tau[b as usize]));

@@ -22,11 +22,11 @@ pub(super) struct Fitter<'a> {
     /// Parameters accepted last.
     pub params: Params,
     /// Times and phases accepted with them.
-    pub assignment: Assignment,
+    assignment: Assignment,
     /// γ/β at the start, once it is known.
-    pub ratio: Option<f64>,
+    ratio: Option<f64>,
     /// `L` after every accepted change.
-    pub losses: Vec<f64>,
+    losses: Vec<f64>,
 }
 
 impl<'a> Fitter<'a> {
@@ -77,6 +77,21 @@ impl<'a> Fitter<'a> {
         self.propose(self.params, true);
     }
 
+    /// `L` as it stands.
+    pub(super) fn loss(&self) -> f64 {
+        *self.losses.last().expect("the start has a loss")
+    }
+
+    /// γ/β after the start.
+    pub(super) fn ratio(&self) -> f64 {
+        self.ratio.unwrap_or(self.params.gamma / self.params.beta)
+    }
+
+    /// One time per cell.
+    pub(super) fn into_times(self) -> Vec<f64> {
+        self.assignment.t
+    }
+
     fn search_scaling(&mut self, sight: f64) {
         let centre = self.params.scaling;
         for part in [-1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0] {
@@ -104,7 +119,7 @@ impl<'a> Fitter<'a> {
         let from = self.params;
         let best = simplex::descend(get(from), steps, tolerance, |x| {
             let params = self.with_old_switch_for_zero(set(from, *x));
-            self.loss(&params, &assign(self.gene, &params, self.rule, self.near)) / self.gene.counted.len() as f64
+            self.loss_of(&params, &assign(self.gene, &params, self.rule, self.near)) / self.gene.counted.len() as f64
         });
         self.propose(self.with_old_switch_for_zero(set(from, best)), true);
     }
@@ -115,20 +130,20 @@ impl<'a> Fitter<'a> {
         Params { t_switch, ..params }
     }
 
-    fn loss(&self, params: &Params, assignment: &Assignment) -> f64 {
+    fn loss_of(&self, params: &Params, assignment: &Assignment) -> f64 {
         objective::loss(self.gene, params, self.ratio, &assignment.t)
     }
 
     /// Accepts `params` if they lower `L`; with `adjust`, moves the switch to where cells are.
     fn propose(&mut self, params: Params, adjust: bool) {
-        let before = *self.losses.last().expect("the start has a loss");
+        let before = self.loss();
         let assignment = assign(self.gene, &params, self.rule, self.near);
-        let loss = self.loss(&params, &assignment);
+        let loss = self.loss_of(&params, &assignment);
         let mut accepted = (loss < before).then_some((params, assignment, loss));
         if adjust {
             let kept = || {
                 let assignment = assign(self.gene, &self.params, self.rule, self.near);
-                let loss = self.loss(&self.params, &assignment);
+                let loss = self.loss_of(&self.params, &assignment);
                 (self.params, assignment, loss)
             };
             let current = accepted.take();
@@ -162,7 +177,7 @@ impl<'a> Fitter<'a> {
         let t_switch = last + latest / assignment.t.len() as f64 * at_switch as f64;
         let earlier = Params { t_switch, ..*params };
         let assignment = assign(self.gene, &earlier, self.rule, self.near);
-        let earlier_loss = self.loss(&earlier, &assignment);
+        let earlier_loss = self.loss_of(&earlier, &assignment);
         let induced = |t: f64| 1.0 - (-params.beta * t).exp();
         let saturated = 0.99 * induced(params.t_switch) < induced(t_switch);
         (0.99 * earlier_loss <= loss.min(before) || saturated).then_some((earlier, assignment, earlier_loss))

@@ -1,387 +1,234 @@
-//! The same objective to its minimum.
+//! scVelo's objective, minimised until it falls no more.
 //!
-//! For given phases, `L` is a sum of squares in which every cell's time is free: an orthogonal distance regression.
-//! Gauss and Newton's step eliminates the times: along the curve each cell is free, so only the residual normal to the curve
-//! says something about the parameters; cells at the ends of the curve (and steady ones) keep both components. Four
-//! parameters remain ([`Shape`]), damped after Levenberg and Marquardt; then each time takes its own Newton step.
+//! Rounds alternate: the nearest point of either branch for every cell, phases by the mean distances of neighbourhoods,
+//! then parameters and times together ([`descent`](super::descent)). Times are projections in all rounds and in the metric of
+//! the objective, so no explicit inverse is needed, and gaps in time are left as they are: both could only raise L.
 //!
-//! Rounds alternate: times on both branches by projection, phases by the mean distances of neighbourhoods, parameters.
+//! A branch that has nearly reached its steady state stands still, and its cells' times there mean nothing. So branches end
+//! where what is left of the way is small against the residuals.
 
-use super::assign::{Assignment, BranchTimes, Phase};
+use super::assign::{BranchTimes, Phase, Verdict, judge};
 use super::curve::Params;
+use super::descent::{Descent, Phased, Priors};
 use super::gene::{Gene, Neighborhoods};
+use super::projection::{OnBranch, refine, scan};
 use super::settings::Dynamical;
-use super::shape::{Frame, Point, Shape};
+use super::shape::{Frame, Shape};
 
-/// Result of the descent.
-pub(super) struct Converged {
+/// The minimum that was found.
+pub(super) struct Minimum {
     pub params: Params,
     pub times: BranchTimes,
-    pub assignment: Assignment,
+    pub verdict: Verdict,
+    /// `L`.
     pub loss: f64,
-    pub rounds: usize,
+    /// `L` at the start, times projected.
+    pub start_loss: f64,
+    /// Whether the last round gained less than the tolerance.
     pub has_settled: bool,
 }
 
-/// Gene in units of its spreads and one branch's cells.
-struct Cells<'a> {
-    gene: &'a Gene<'a>,
-    per_u: f64,
-    per_s: f64,
-    /// Strength of the pull to the ratio at the start: Σ (s/σ_s)².
-    pull: f64,
-    ratio: f64,
-    least_u: f64,
-    scaling: f64,
-    reach: f64,
-}
-
-/// A cell's place on the curve.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
-    Free,
-    Bound,
-}
-
-/// Minimises `L` from `start`, with ρ₀ = `ratio`.
-pub(super) fn converge(
-    gene: &Gene,
-    near: &Neighborhoods,
-    start: &Params,
-    ratio: f64,
-    settings: &Dynamical,
-) -> Converged {
-    let mut cells = Cells {
-        gene,
-        per_u: gene.std_u.recip(),
-        per_s: gene.std_s.recip(),
-        pull: opt("REGW", 1.0) * gene.counted.iter().map(|&cell| (gene.s[cell as usize] / gene.std_s).powi(2)).sum::<f64>(),
-        ratio,
-        scaling: start.scaling,
-        reach: 4.0,
-        least_u: gene.u.iter().zip(gene.s).filter(|(_, s)| **s > 0.0).map(|(u, _)| *u).fold(f64::INFINITY, f64::min),
-    };
-    let mut shape = Shape::of(start);
-    let mut best: Option<(f64, Shape, Vec<f64>, Vec<f64>, Vec<Phase>)> = None;
-    let mut damping = 1e-3;
-    let (mut rounds, mut has_settled) = (0, false);
-    while rounds < settings.max_rounds {
-        rounds += 1;
-        let frame = Frame::new(shape);
-        let (on, off) = cells.project(&frame);
-        let phases = cells.phases(&frame, &on, &off, near);
-        let before = cells.loss(&frame, &on, &off, &phases);
-        let rms = (before / gene.counted.len() as f64 / 2.0).sqrt();
-        let amp = (frame.off(0.0).s * cells.per_s).min(frame.off(0.0).u * cells.per_u);
-        let reach = (opt("REACH", 3.0) + (amp / rms).ln()).clamp(2.0, LATEST);
-        if reach > cells.reach { cells.reach = reach; }
-        let last = best.as_ref().map(|b| b.0);
-        if last.is_none_or(|last| before < last) {
-            best = Some((before, shape, on.clone(), off.clone(), phases.clone()));
+/// Minimises from `start` on; the pull is towards its ratio γ/β and its scaling.
+pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settings: &Dynamical) -> Minimum {
+    let mut fit = Rounds::new(gene, Shape::new(start, gene), settings.fit_scaling);
+    let (mut best, mut start_loss) = (None::<Round>, f64::NAN);
+    let mut has_settled = false;
+    for index in 0..settings.max_rounds {
+        fit.place(index < FULL_SCANS);
+        let round = fit.judged(near);
+        if index == 0 {
+            start_loss = round.loss;
         }
-        if last.is_some_and(|last| before >= last * (1.0 - settings.tolerance)) {
-            has_settled = true;
+        let before = best.as_ref().map_or(f64::INFINITY, |best| best.objective);
+        has_settled = round.objective >= before * (1.0 - settings.tolerance);
+        if round.objective < before {
+            best = Some(round.clone());
+        }
+        if has_settled {
             break;
         }
-        let (mut on, mut off) = (on, off);
-        let mut loss = before;
-        for _ in 0..8 {
-            let frame = Frame::new(shape);
-            let (hessian, gradient) = cells.normal_equations(&frame, &on, &off, &phases, &settings, loss);
-            let mut lowered = false;
-            let mut gain = 0.0;
-            for _ in 0..6 {
-                let trial = stepped(shape, &hessian, &gradient, damping, cells.reach);
-                let frame = Frame::new(trial);
-                let (mut trial_on, mut trial_off) = (on.clone(), off.clone());
-                cells.refine(&frame, &mut trial_on, &mut trial_off, &phases);
-                let trial_loss = cells.loss(&frame, &trial_on, &trial_off, &phases);
-                if trial_loss < loss {
-                    gain = (loss - trial_loss) / loss;
-                    (shape, on, off, loss) = (trial, trial_on, trial_off, trial_loss);
-                    damping = (damping * 0.2).max(1e-9);
-                    lowered = true;
-                    break;
-                }
-                damping *= 8.0;
-            }
-            if !lowered || gain < settings.tolerance {
-                damping = damping.min(1.0);
-                break;
-            }
-        }
+        fit.descend(&round, settings.tolerance);
     }
-    let (loss, shape, on, off, phases) = best.expect("there was a round");
-    let beta = start.beta;
-    let params = shape.params(beta);
-    let times = BranchTimes {
-        on: on.iter().map(|tau| tau / beta).collect(),
-        off: off.iter().map(|tau| tau / beta).collect(),
-    };
-    let t = (0..phases.len())
-        .map(|cell| match phases[cell] {
-            Phase::Repression => params.t_switch + times.off[cell],
-            Phase::Induction => times.on[cell],
-            Phase::SteadyOff => 0.0,
-            Phase::SteadyOn => params.t_switch,
-        })
-        .collect();
-    Converged { params, times, assignment: Assignment { t, phase: phases }, loss, rounds, has_settled }
+    let best = best.expect("the first round is better than none");
+    let since = |tau: &[f64]| tau.iter().map(|tau| tau / start.beta).collect();
+    Minimum {
+        params: best.shape.params(start.beta, gene),
+        times: BranchTimes { on: since(&best.on[..gene.n_obs()]), off: since(&best.off[..gene.n_obs()]) },
+        verdict: best.verdict,
+        loss: best.loss,
+        start_loss,
+        has_settled,
+    }
 }
 
-const ON_POINTS: usize = 64;
-const OFF_POINTS: usize = 64;
-const LATEST: f64 = 13.8;
-fn opt(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default) }
+/// Rounds in which the nearest point is sought along the whole branch; later ones follow it from where it was.
+const FULL_SCANS: usize = 2;
 
-impl Cells<'_> {
-    fn end(&self, frame: &Frame) -> f64 {
-        let slow = frame.shape.ratio.min(1.0);
-        if opt("END", 0.0) == 0.0 { return self.reach / slow; }
-        let u0 = frame.off(0.0).u;
-        (-(self.least_u / u0).clamp(1e-6, 1.0 - 1e-6).ln()).max(0.5).min(self.reach / slow)
-    }
+/// Where a round stands before its descent.
+#[derive(Clone)]
+struct Round {
+    shape: Shape,
+    /// Times on the branches, in units of 1/β.
+    on: Vec<f64>,
+    off: Vec<f64>,
+    verdict: Verdict,
+    loss: f64,
+    objective: f64,
+}
 
-    fn residual(&self, point: &Point, cell: usize) -> (f64, f64) {
-        ((point.u - self.gene.u[cell]) * self.per_u, (point.s - self.gene.s[cell]) * self.per_s)
-    }
+/// The state of the rounds.
+struct Rounds<'a> {
+    gene: &'a Gene<'a>,
+    /// Abundances in units of the spreads.
+    u: Vec<f64>,
+    s: Vec<f64>,
+    shape: Shape,
+    priors: Priors,
+    on: Vec<f64>,
+    off: Vec<f64>,
+    squared_on: Vec<f64>,
+    squared_off: Vec<f64>,
+    reach: f64,
+    damping: f64,
+}
 
-    fn squared(&self, point: &Point, cell: usize) -> f64 {
-        let (du, ds) = self.residual(point, cell);
-        du * du + ds * ds
-    }
+/// Reach of the first round.
+const FIRST_REACH: f64 = 4.0;
+/// Branches end where the rest of the way is e^{−2.5} times the residuals…
+const REACH_BEYOND_NOISE: f64 = 2.5;
+/// …within these.
+const REACH: (f64, f64) = (2.0, 13.8);
+/// Damping of the first step.
+const FIRST_DAMPING: f64 = 1e-3;
 
-    /// Nearest times on both branches for all cells.
-    fn project(&self, frame: &Frame) -> (Vec<f64>, Vec<f64>) {
-        let t_switch = frame.shape.t_switch;
-        let slow = frame.shape.ratio.min(1.0);
-        // Even in e^{-slow τ}: dense where the curve is fast.
-        let grid = |end: f64, n: usize| -> Vec<f64> {
-            let last = (-slow * end).exp();
-            (0..n).map(|k| -(1.0 - (1.0 - last) * k as f64 / (n - 1) as f64).max(1e-6).ln() / slow).collect()
-        };
-        let on_grid = grid(t_switch, ON_POINTS);
-        let off_grid = grid(self.end(frame), OFF_POINTS);
-        let on_points: Vec<Point> = on_grid.iter().map(|&tau| frame.on(tau)).collect();
-        let off_points: Vec<Point> = off_grid.iter().map(|&tau| frame.off(tau)).collect();
-        let nearest = |points: &[Point], grid: &[f64], cell: usize| {
-            let mut best = (f64::INFINITY, 0);
-            for (k, point) in points.iter().enumerate() {
-                let d = self.squared(point, cell);
-                if d < best.0 {
-                    best = (d, k);
-                }
-            }
-            grid[best.1]
-        };
-        let n = self.gene.n_obs();
-        let mut on: Vec<f64> = (0..n).map(|cell| nearest(&on_points, &on_grid, cell)).collect();
-        let mut off: Vec<f64> = (0..n).map(|cell| nearest(&off_points, &off_grid, cell)).collect();
-        for cell in 0..n {
-            for _ in 0..2 {
-                on[cell] = self.newton(frame, Frame::on, on[cell], t_switch, slow, cell);
-                off[cell] = self.newton(frame, Frame::off, off[cell], self.end(frame), slow, cell);
-            }
+impl<'a> Rounds<'a> {
+    fn new(gene: &'a Gene<'a>, shape: Shape, fit_scaling: bool) -> Self {
+        let in_spreads = |values: &[f64], std: f64| values.iter().map(|value| value / std).collect::<Vec<f64>>();
+        let zeros = vec![0.0; gene.n_obs()];
+        Self {
+            gene,
+            u: in_spreads(gene.u, gene.std_u),
+            s: in_spreads(gene.s, gene.std_s),
+            shape,
+            priors: Priors::new(&shape, gene, fit_scaling),
+            on: zeros.clone(),
+            off: zeros.clone(),
+            squared_on: zeros.clone(),
+            squared_off: zeros,
+            reach: FIRST_REACH,
+            damping: FIRST_DAMPING,
         }
-        (on, off)
     }
 
-    /// A Gauss-Newton step of one time, in y = e^{−slow τ}; kept only if nearer.
-    fn newton(&self, frame: &Frame, branch: fn(&Frame, f64) -> Point, tau: f64, end: f64, slow: f64, cell: usize) -> f64 {
-        let point = branch(frame, tau);
-        let (du, ds) = self.residual(&point, cell);
-        let (vu, vs) = (point.du * self.per_u, point.ds * self.per_s);
-        let speed = vu * vu + vs * vs;
-        if speed <= 0.0 {
-            return tau;
+    /// Puts every cell at the nearest point of either branch.
+    fn place(&mut self, along_all: bool) {
+        let frame = Frame::new(self.shape);
+        let (end_on, end_off) = (self.shape.t_switch, self.reach / self.shape.slower());
+        let Self { u, s, on, off, squared_on, squared_off, .. } = self;
+        if along_all {
+            scan::<true>(&frame, OnBranch { u, s, tau: on, squared: squared_on }, end_on);
+            scan::<false>(&frame, OnBranch { u, s, tau: off, squared: squared_off }, end_off);
         }
-        let step = -(vu * du + vs * ds) / speed;
-        // dy = -slow y dτ
-        let q = (-slow * step).clamp(-0.9, 9.0);
-        let moved = (tau - (q).ln_1p() / slow).clamp(0.0, end);
-        if self.squared(&branch(frame, moved), cell) < du * du + ds * ds { moved } else { tau }
+        refine::<true>(&frame, OnBranch { u, s, tau: on, squared: squared_on }, end_on);
+        refine::<false>(&frame, OnBranch { u, s, tau: off, squared: squared_off }, end_off);
     }
 
-    fn phases(&self, frame: &Frame, on: &[f64], off: &[f64], near: &Neighborhoods) -> Vec<Phase> {
-        let steady = Point { u: frame.shape.u, s: frame.shape.s / frame.shape.ratio, ..Point::default() };
-        let distances: Vec<[f64; 4]> = (0..self.gene.n_obs())
-            .map(|cell| {
-                [
-                    self.squared(&frame.off(off[cell]), cell),
-                    self.squared(&frame.on(on[cell]), cell),
-                    self.squared(&Point::default(), cell),
-                    self.squared(&steady, cell),
-                ]
-            })
-            .collect();
-        const ALL: [Phase; 4] = [Phase::Repression, Phase::Induction, Phase::SteadyOff, Phase::SteadyOn];
-        (0..self.gene.n_obs()).map(|cell| ALL[near.smallest(&distances, cell)]).collect()
+    /// Phases of all cells, and the objective with them.
+    fn judged(&mut self, near: &Neighborhoods) -> Round {
+        let (steady_u, steady_s) = Frame::new(self.shape).steady();
+        let of = |cell: usize| {
+            let (u, s) = (self.u[cell], self.s[cell]);
+            let at_rest = u * u + s * s;
+            let steady = (u - steady_u).powi(2) + (s - steady_s).powi(2);
+            [self.squared_off[cell] as f32, self.squared_on[cell] as f32, at_rest as f32, steady as f32]
+        };
+        let distances: Vec<[f32; 4]> = (0..self.gene.n_obs()).map(of).collect();
+        let verdict = judge(&distances, near);
+        let loss = self.loss(&verdict.phase);
+        let objective = self.priors.objective(&self.shape, loss);
+        self.extend_reach(loss);
+        Round { shape: self.shape, on: self.on.clone(), off: self.off.clone(), verdict, loss, objective }
     }
 
-    fn regularization(&self, shape: &Shape) -> f64 {
-        self.pull * (shape.ratio - self.ratio).powi(2)
-    }
-
-    fn loss(&self, frame: &Frame, on: &[f64], off: &[f64], phases: &[Phase]) -> f64 {
-        let at_switch = frame.off(0.0);
-        let sum: f64 = self
-            .gene
-            .counted
-            .iter()
-            .map(|&cell| {
-                let cell = cell as usize;
-                let point = match phases[cell] {
-                    Phase::Repression => frame.off(off[cell]),
-                    Phase::Induction => frame.on(on[cell]),
-                    Phase::SteadyOff => Point::default(),
-                    Phase::SteadyOn => at_switch,
-                };
-                self.squared(&point, cell)
-            })
-            .sum();
-        let pin = opt("PIN", 0.0) * (frame.shape.u / frame.shape.s / self.scaling).ln().powi(2);
-        (sum + self.regularization(&frame.shape)) * pin.exp()
-    }
-
-    fn refine(&self, frame: &Frame, on: &mut [f64], off: &mut [f64], phases: &[Phase]) {
-        let slow = frame.shape.ratio.min(1.0);
-        for &cell in &self.gene.counted {
+    /// `L`.
+    fn loss(&self, phases: &[Phase]) -> f64 {
+        let switch = Frame::new(self.shape).switch();
+        let squared = |&cell: &u32| {
             let cell = cell as usize;
             match phases[cell] {
-                Phase::Repression => {
-                    for _ in 0..2 {
-                        off[cell] = self.newton(frame, Frame::off, off[cell], self.end(frame), slow, cell);
-                    }
-                }
-                Phase::Induction => {
-                    on[cell] = on[cell].min(frame.shape.t_switch);
-                    for _ in 0..2 {
-                        on[cell] = self.newton(frame, Frame::on, on[cell], frame.shape.t_switch, slow, cell);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// JᵀJ and Jᵀr by (ln A_u, ln A_s, ρ, t_s), times eliminated.
-    fn normal_equations(
-        &self,
-        frame: &Frame,
-        on: &[f64],
-        off: &[f64],
-        phases: &[Phase],
-        settings: &Dynamical,
-        loss: f64,
-    ) -> ([[f64; 4]; 4], [f64; 4]) {
-        let mut hessian = [[0.0; 4]; 4];
-        let mut gradient = [0.0; 4];
-        let t_switch = frame.shape.t_switch;
-        let mut add = |row: [f64; 4], residual: f64| {
-            for i in 0..4 {
-                gradient[i] += row[i] * residual;
-                for j in 0..4 {
-                    hessian[i][j] += row[i] * row[j];
-                }
+                Phase::Repression => self.squared_off[cell],
+                Phase::Induction => self.squared_on[cell],
+                Phase::SteadyOff => self.u[cell].powi(2) + self.s[cell].powi(2),
+                Phase::SteadyOn => (self.u[cell] - switch.u).powi(2) + (self.s[cell] - switch.s).powi(2),
             }
         };
+        self.gene.counted.iter().map(squared).sum::<f64>() + self.priors.regularization(&self.shape)
+    }
+
+    /// Lets branches go on to where the rest of the way disappears in the residuals; never back.
+    fn extend_reach(&mut self, loss: f64) {
+        let switch = Frame::new(self.shape).switch();
+        let noise = (0.5 * loss / self.gene.counted.len() as f64).sqrt();
+        let reach = REACH_BEYOND_NOISE + (switch.u.min(switch.s) / noise).ln();
+        self.reach = self.reach.max(reach.min(REACH.1)).max(REACH.0);
+    }
+
+    /// Parameters and times from `round` on.
+    fn descend(&mut self, round: &Round, tolerance: f64) {
+        let mut cells = Phased::default();
         for &cell in &self.gene.counted {
-            let cell = cell as usize;
-            let (point, end) = match phases[cell] {
-                Phase::SteadyOff => continue,
-                Phase::SteadyOn => (frame.off(0.0), End::Bound),
-                Phase::Induction if on[cell] <= 0.0 => continue,
-                Phase::Induction if on[cell] >= t_switch => (frame.off(0.0), End::Bound),
-                Phase::Induction => (frame.on(on[cell]), End::Free),
-                Phase::Repression if off[cell] <= 0.0 => (frame.off(0.0), End::Bound),
-                Phase::Repression => (frame.off(off[cell]), End::Free),
-            };
-            let (du, ds) = self.residual(&point, cell);
-            let row_u = [point.u * self.per_u, 0.0, 0.0, point.u_by_switch * self.per_u];
-            let row_s = [0.0, point.s * self.per_s, point.s_by_ratio * self.per_s, point.s_by_switch * self.per_s];
-            if end == End::Bound {
-                add(row_u, du);
-                add(row_s, ds);
-            } else {
-                let (vu, vs) = (point.du * self.per_u, point.ds * self.per_s);
-                let speed = vu.hypot(vs);
-                if speed <= 0.0 {
-                    continue;
-                }
-                let (nu, ns) = (-vs / speed, vu / speed);
-                let mut row = [0.0; 4];
-                for i in 0..4 {
-                    row[i] = nu * row_u[i] + ns * row_s[i];
-                }
-                add(row, nu * du + ns * ds);
+            let at = cell as usize;
+            let (u, s) = (self.u[at], self.s[at]);
+            match round.verdict.phase[at] {
+                Phase::Repression => cells.off.push(cell, u, s, self.off[at]),
+                Phase::Induction => cells.on.push(cell, u, s, self.on[at]),
+                Phase::SteadyOff => cells.steady_off.push(u, s),
+                Phase::SteadyOn => cells.steady_on.push(u, s),
             }
         }
-        let shape = frame.shape;
-        if opt("SLOPE", 0.0) == 0.0 {
-            gradient[2] += self.pull * (shape.ratio - self.ratio);
-            hessian[2][2] += self.pull;
-        } else {
-            let z = shape.u / shape.s / self.scaling;
-            let row = [shape.ratio * z, -shape.ratio * z, z, 0.0];
-            let r = shape.ratio * z - self.ratio;
-            for i in 0..4 { gradient[i] += self.pull * row[i] * r; for j in 0..4 { hessian[i][j] += self.pull * row[i] * row[j]; } }
+        let mut descent = Descent::new(self.shape, &mut cells, &self.priors, self.reach);
+        descent.run(&mut self.damping, tolerance);
+        self.shape = descent.shape;
+        for (times, group) in [(&mut self.on, &cells.on), (&mut self.off, &cells.off)] {
+            for (&cell, &tau) in group.cells.iter().zip(&group.tau) {
+                times[cell as usize] = tau;
+            }
         }
-        let pin = opt("PIN", 0.0);
-        if pin > 0.0 {
-            // ln(A_u / A_s) held by a stiff spring towards the start
-            let k = pin * loss;
-            let r = (shape.u / shape.s / self.scaling).ln();
-            gradient[0] += k * r; gradient[1] -= k * r;
-            hessian[0][0] += k; hessian[1][1] += k; hessian[0][1] -= k; hessian[1][0] -= k;
-        }
-        let _ = settings;
-        (hessian, gradient)
     }
 }
 
-fn stepped(shape: Shape, hessian: &[[f64; 4]; 4], gradient: &[f64; 4], damping: f64, reach: f64) -> Shape {
-    let mut a = *hessian;
-    for i in 0..4 {
-        a[i][i] = a[i][i] * (1.0 + damping) + 1e-12;
-    }
-    let step = solve(a, *gradient);
-    let limit = |x: f64| x.clamp(-1.0, 1.0);
-    Shape {
-        u: shape.u * (-limit(step[0])).exp(),
-        s: shape.s * (-limit(step[1])).exp(),
-        ratio: shape.ratio * (-limit(step[2] / shape.ratio)).exp(),
-        t_switch: (shape.t_switch * (-limit(step[3] / shape.t_switch)).exp()).clamp(1e-3, reach / shape.ratio.min(1.0)),
-    }
-}
+/// Cells on which scalings are compared at most.
+const SAMPLE: usize = 300;
 
-/// Solves a symmetric positive definite system by Cholesky's factorisation.
-fn solve(a: [[f64; 4]; 4], b: [f64; 4]) -> [f64; 4] {
-    let mut l = [[0.0; 4]; 4];
-    for i in 0..4 {
-        for j in 0..=i {
-            let mut sum = a[i][j];
-            for k in 0..j {
-                sum -= l[i][k] * l[j][k];
+/// The start with the scaling under which the curve of the start lies nearest to the cells, slope and rate of splicing kept.
+///
+/// The search is scVelo's (two passes of four, around the best so far), but by projection, over every branch, and on a part
+/// of the cells.
+pub(super) fn scaled_start(gene: &Gene, start: &Params) -> Params {
+    let every = gene.counted.len().div_ceil(SAMPLE);
+    let sample = || gene.counted.iter().step_by(every).map(|&cell| cell as usize);
+    let u: Vec<f64> = sample().map(|cell| gene.u[cell] / gene.std_u).collect();
+    let s: Vec<f64> = sample().map(|cell| gene.s[cell] / gene.std_s).collect();
+    let (mut tau, mut on, mut off) = (vec![0.0; u.len()], vec![0.0; u.len()], vec![0.0; u.len()]);
+    let mut loss = |params: &Params| -> f64 {
+        let shape = Shape::new(params, gene);
+        let frame = Frame::new(shape);
+        scan::<true>(&frame, OnBranch { u: &u, s: &s, tau: &mut tau, squared: &mut on }, shape.t_switch);
+        let end = FIRST_REACH / shape.slower();
+        scan::<false>(&frame, OnBranch { u: &u, s: &s, tau: &mut tau, squared: &mut off }, end);
+        on.iter().zip(&off).map(|(on, off)| on.min(*off)).sum()
+    };
+    let (mut best, mut least) = (*start, loss(start));
+    for sight in [0.5, 0.1] {
+        let centre = best;
+        for part in [-1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0] {
+            let factor = 1.0 + part * sight;
+            let trial = Params { scaling: centre.scaling * factor, beta: centre.beta * factor, ..centre };
+            let trial_loss = loss(&trial);
+            if trial_loss < least {
+                (best, least) = (trial, trial_loss);
             }
-            if i == j {
-                l[i][i] = sum.max(1e-300).sqrt();
-            } else {
-                l[i][j] = sum / l[j][j];
-            }
         }
     }
-    let mut x = b;
-    for i in 0..4 {
-        for k in 0..i {
-            x[i] -= l[i][k] * x[k];
-        }
-        x[i] /= l[i][i];
-    }
-    for i in (0..4).rev() {
-        for k in i + 1..4 {
-            x[i] -= l[k][i] * x[k];
-        }
-        x[i] /= l[i][i];
-    }
-    x
+    best
 }

@@ -106,21 +106,23 @@ impl Neighborhoods {
         (0..values.len()).map(mean).collect()
     }
 
-    /// The first smallest of the `N` means over the neighbourhood of `cell`.
+    /// Means of `N` values over the neighbourhood of `cell`.
     #[inline]
-    pub(super) fn smallest<const N: usize>(&self, values: &[[f64; N]], cell: usize) -> usize {
-        let mut sums = [0.0; N];
-        for &neighbor in self.of(cell) {
-            for (sum, value) in sums.iter_mut().zip(&values[neighbor as usize]) {
+    pub(super) fn means<const N: usize>(&self, values: &[[f32; N]], cell: usize) -> [f32; N] {
+        // Two sums, so that an addition need not wait for the one before it.
+        let (mut even, mut odd) = ([0.0_f32; N], [0.0_f32; N]);
+        let (pairs, last) = self.of(cell).as_chunks::<2>();
+        let add = |sums: &mut [f32; N], cell: u32| {
+            for (sum, value) in sums.iter_mut().zip(&values[cell as usize]) {
                 *sum += value;
             }
+        };
+        for pair in pairs {
+            add(&mut even, pair[0]);
+            add(&mut odd, pair[1]);
         }
-        let mut best = 0;
-        for candidate in 1..N {
-            if sums[candidate] < sums[best] {
-                best = candidate;
-            }
-        }
-        best
+        last.iter().for_each(|&cell| add(&mut even, cell));
+        let share = (self.of(cell).len() as f32).recip();
+        std::array::from_fn(|k| (even[k] + odd[k]) * share)
     }
 }

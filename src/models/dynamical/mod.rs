@@ -1,66 +1,70 @@
-//! The dynamical model (placeholder docs).
+//! The dynamical model: the whole kinetics of every gene, fitted by expectation and maximisation (Bergen et al. 2020).
+//!
+//! A gene is switched on at time 0 and off at `t_s`. Unspliced abundance is scaled, `u' = u / scaling`, and
+//!
+//! ```text
+//! du'/dt = α̃ − β u',   ds/dt = β u' − γ s,   α̃ = α before t_s, 0 after
+//! ```
+//!
+//! - **E-step** ([`assign`], [`projection`]): every cell gets a time of its own *for this gene*, and one of four phases.
+//! - **M-step** ([`compat`], [`descent`]): α, β, γ, `t_s` and the scaling lower the sum of squared distances
+//!   ([`objective`]).
+//!
+//! Two stages, as the paper has them: times come from the explicit inverse of the ODE at first and from projection in the end.
+//! `schedule = "compat"` is scVelo's way there, step by step: few simplex steps, no test of convergence. `"converged"`, the
+//! default, minimises the same objective ([`converge`]).
+//!
+//! Genes are then put on one clock ([`align`]), and velocities follow from each gene's curve ([`velocity`]).
+//!
+//! Source: Bergen et al., Nature Biotechnology 38, 2020; scVelo 0.3.4. What differs: `models/dynamical/README.md`.
 
 mod align;
 mod assign;
 mod compat;
 mod converge;
 mod curve;
+mod descent;
+mod fit;
 mod gene;
 mod objective;
+mod projection;
 mod settings;
 mod shape;
 mod simplex;
 mod start;
+mod tables;
 mod velocity;
 
 pub use settings::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
 
-use ndarray::{Array1, Array2};
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
 use rayon::prelude::*;
 
-use self::assign::{BranchTimes, branch_times};
-use self::curve::{Curve, Params};
-use self::gene::{Gene, Neighborhoods};
-use super::VelocityModel;
-use super::steady_state;
-use crate::data::{Dataset, Fit, GeneParams, Run};
-use crate::error::Result;
+use self::fit::fit_gene;
+use self::gene::Neighborhoods;
+use self::tables::{Columns, Tables};
+use super::{VelocityModel, steady_state};
+use crate::data::{Dataset, Fit, Run};
+use crate::error::{Error, Result};
+use crate::stats;
 
 impl VelocityModel for Dynamical {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
-        let near = Neighborhoods::new(&data.neighbors);
-        let lines = steady_state::fit_lines(data, steady_state::Extremes { percentile: 95.0, fit_offset: false });
+        let lines = steady_state::fit_lines(data, steady_state::Extremes::default());
         let r2: Vec<f64> = lines.iter().map(|line| line.full_r2).collect();
-        let slope: Vec<f64> = lines.iter().map(|line| line.extreme.slope).collect();
-        let chosen = match self.genes {
-            Genes::All => vec![true; data.n_vars()],
-            Genes::VelocityGenes => steady_state::velocity_genes(data, &r2, &slope, &steady_state::Selection::default(), run.reporter()),
-        };
-        let fits: Vec<GeneFit> = (0..data.n_vars()).into_par_iter().map(|gene| fit_gene(self, data, &near, gene, chosen[gene])).collect();
-        let matrix = |f: &dyn Fn(&GeneFit) -> &Vec<f64>| {
-            Array2::from_shape_fn((data.n_obs(), data.n_vars()), |(cell, gene)| {
-                f(&fits[gene]).get(cell).copied().unwrap_or(f64::NAN) as f32
-            })
-        };
-        let column = |f: &dyn Fn(&GeneFit) -> f64| Some(Array1::from_iter(fits.iter().map(f)));
-        Ok(Fit {
-            model: "dynamical".to_owned(),
-            velocity: matrix(&|fit| &fit.velocity),
-            velocity_u: Some(matrix(&|fit| &fit.velocity_u)),
-            fit_t: Some(matrix(&|fit| &fit.t)),
-            genes: GeneParams {
-                alpha: column(&|fit| fit.params.alpha),
-                beta: column(&|fit| fit.params.beta / fit.params.scaling),
-                gamma: column(&|fit| fit.params.gamma),
-                t_switch: column(&|fit| fit.params.t_switch),
-                scaling: column(&|fit| fit.params.scaling),
-                likelihood: column(&|fit| fit.likelihood),
-                std_u: column(&|fit| fit.loss),
-                velocity_genes: fits.iter().map(|fit| fit.likelihood > self.min_likelihood).collect(),
-                ..GeneParams::default()
-            },
-            ..Fit::default()
-        })
+        let chosen = self.chosen(data, &lines, &r2, run);
+        let mut tables = Tables::new(data.n_obs(), data.n_vars(), self.branch_times);
+        run.reporter().say(&tables.announcement(chosen.len()));
+
+        let begun = (Instant::now(), ProcessTime::now());
+        self.fit_all(data, &chosen, &mut tables, run)?;
+        let seconds = (begun.0.elapsed().as_secs_f64(), begun.1.elapsed().as_secs_f64());
+        run.reporter().end(&tables.summary(data.n_vars(), seconds));
+
+        let used = self.velocity_genes(&tables, &r2);
+        Ok(tables.into_fit(r2, used))
     }
 
     fn validate(&self) -> Result<()> {
@@ -68,73 +72,62 @@ impl VelocityModel for Dynamical {
     }
 
     fn citations(&self) -> &'static [&'static str] {
-        &["Bergen et al.: Generalizing RNA velocity to transient cell states through dynamical modeling. Nature Biotechnology 2020"]
+        &["Bergen et al.: Generalizing RNA velocity to transient cell states through dynamical modeling. \
+           Nature Biotechnology 38, 2020"]
     }
 }
 
-#[derive(Default)]
-struct GeneFit {
-    params: Params,
-    likelihood: f64,
-    loss: f64,
-    t: Vec<f64>,
-    velocity: Vec<f64>,
-    velocity_u: Vec<f64>,
-}
+/// Genes whose columns are in memory at once, apart from the tables.
+const BLOCK: usize = 32;
 
-fn fit_gene(settings: &Dynamical, data: &Dataset, near: &Neighborhoods, index: usize, chosen: bool) -> GeneFit {
-    let u: Vec<f64> = data.mu.column(index).iter().map(|&value| f64::from(value)).collect();
-    let s: Vec<f64> = data.ms.column(index).iter().map(|&value| f64::from(value)).collect();
-    let nan = Params { alpha: f64::NAN, beta: f64::NAN, gamma: f64::NAN, scaling: f64::NAN, t_switch: f64::NAN };
-    let none = GeneFit { params: nan, likelihood: f64::NAN, ..GeneFit::default() };
-    if !chosen { return none; }
-    let Some(gene) = Gene::new(&u, &s) else { return none };
-    let start = start::start(&gene);
-    let mut fitter = compat::Fitter::new(&gene, near, start.params, settings);
-    let (params, times, assignment, loss) = if settings.schedule == Schedule::Compat {
-        fitter.run(settings);
-        let rule = if settings.full_projection { assign::Rule::Projection } else { assign::Rule::ProjectionBelowGamma };
-        let params = fitter.params;
-        let curve = Curve::new(&params);
-        let times = branch_times(&gene, &params, &curve, rule, near);
-        (params, times, fitter.assignment.clone(), *fitter.losses.last().unwrap())
-    } else {
-        let mut c = converge::converge(&gene, near, &fitter.params, fitter.ratio.unwrap(), settings);
-        if let Ok(list) = std::env::var("STARTS") {
-            let base = start.params;
-            let mut best = objective::loss(&gene, &c.params, fitter.ratio, &c.assignment.t);
-            for z in list.split(',').map(|x| x.parse::<f64>().unwrap()) {
-                let p = Params { scaling: base.scaling * z, beta: base.beta * z, ..base };
-                let d = converge::converge(&gene, near, &p, p.gamma / p.beta, settings);
-                let l = objective::loss(&gene, &d.params, Some(p.gamma / p.beta), &d.assignment.t);
-                if l < best { best = l; c = d; fitter.ratio = Some(p.gamma / p.beta); }
-            }
+impl Dynamical {
+    /// Positions of the genes to fit.
+    fn chosen(&self, data: &Dataset, lines: &[steady_state::GeneLines], r2: &[f64], run: &mut Run) -> Vec<usize> {
+        if self.genes == Genes::All {
+            return (0..data.n_vars()).collect();
         }
-        if std::env::var("DBG").is_ok() { eprintln!("gene {index} rounds {} settled {} start {:.4} loss {:.4}", c.rounds, c.has_settled, fitter.losses.last().unwrap(), c.loss); }
-        let mut c = c;
-        if std::env::var("GAPS").is_ok() {
-            let curve = Curve::new(&c.params);
-            assign::close_gaps(&gene, &c.params, &curve, near, &mut c.times);
-            for (cell, phase) in c.assignment.phase.iter().enumerate() {
-                c.assignment.t[cell] = match phase {
-                    assign::Phase::Repression => c.params.t_switch + c.times.off[cell],
-                    assign::Phase::Induction => c.times.on[cell],
-                    assign::Phase::SteadyOff => 0.0,
-                    assign::Phase::SteadyOn => c.params.t_switch,
-                };
+        let slopes: Vec<f64> = lines.iter().map(|line| line.extreme.slope).collect();
+        let selection = steady_state::Selection::default();
+        let fit_for = steady_state::velocity_genes(data, r2, &slopes, &selection, run.reporter());
+        fit_for.iter().enumerate().filter(|(_, chosen)| **chosen).map(|(gene, _)| gene).collect()
+    }
+
+    /// Fits block after block of the `chosen` genes; within a block, each gene on its own.
+    fn fit_all(&self, data: &Dataset, chosen: &[usize], tables: &mut Tables, run: &mut Run) -> Result<()> {
+        let near = Neighborhoods::new(&data.neighbors);
+        run.reporter().begin("genes", 0, chosen.len() as u64);
+        let mut done = 0;
+        for block in chosen.chunks(BLOCK) {
+            if run.interrupted() {
+                return Err(Error::Interrupted { run: None });
             }
+            let columns = Columns::new(data, block);
+            let fits: Vec<_> = (0..block.len())
+                .into_par_iter()
+                .map(|at| fit_gene(self, columns.u(at), columns.s(at), &near))
+                .collect();
+            tables.set(block, fits);
+            done += block.len();
+            run.reporter().advance(done as u64, &tables.progress());
         }
-        let loss = objective::loss(&gene, &c.params, fitter.ratio, &c.assignment.t);
-        (c.params, c.times, c.assignment, loss)
-    };
-    let likelihood = objective::likelihood(&gene, &params, fitter.ratio.unwrap(), &assignment.t);
-    let t = near.average(&assignment.t);
-    let m = align::stretch(&t, params.t_switch, settings.t_max);
-    let params = align::stretched(&params, m);
-    let times = BranchTimes {
-        on: times.on.iter().map(|t| t * m).collect(),
-        off: times.off.iter().map(|t| t * m).collect(),
-    };
-    let (velocity, velocity_u) = velocity::velocity(&gene, &params, &times, near, settings.velocity);
-    GeneFit { params, likelihood, loss, t: t.iter().map(|t| t * m).collect(), velocity, velocity_u }
+        Ok(())
+    }
+
+    /// Fitted genes whose velocity should be used: likelihood and R² above their thresholds, scaling within bounds.
+    ///
+    /// Source: scVelo 0.3 `tl.velocity(mode = "dynamical")`.
+    fn velocity_genes(&self, tables: &Tables, r2: &[f64]) -> Vec<bool> {
+        let scalings = tables.fitted(|gene| gene.params.scaling);
+        let least = stats::percentile(&scalings, 10.0).min(0.03);
+        let most = stats::percentile(&scalings, 90.0).max(3.0);
+        let is_used = |(gene, r2): (&tables::Row, &f64)| {
+            let scaling = gene.params.scaling;
+            gene.status.has_fit()
+                && gene.likelihood > self.min_likelihood
+                && *r2 > self.min_r2
+                && scaling > least
+                && scaling < most
+        };
+        tables.rows().iter().zip(r2).map(is_used).collect()
+    }
 }

@@ -1,56 +1,91 @@
-//! The curve of a gene freed of what its data cannot tell: the unit of time.
+//! The curve of one gene without what its data cannot tell: the unit of time.
 //!
-//! Times of each gene are free, so a clock that runs twice as fast, with rates half as large, draws the same curve. With time
-//! in units of 1/β the curve has four parameters:
+//! Every cell's time is free, so a clock that runs twice as fast, with rates half as large, draws the same curve. With time
+//! in units of 1/β and abundances in units of their spreads σ_u and σ_s, four parameters draw it:
 //!
 //! ```text
-//! x = e^{−τ},  z = e^{−ρτ},  ρ = γ/β
+//! x = e^{−τ},  z = e^{−ρτ},  ρ = γ/β,  h = (x − z)/(ρ − 1)
 //!
-//! induction     u = A_u (1 − x)      s = A_s g(τ),              g = (1 − z)/ρ − h
-//! repression    u = A_u E x          s = A_s (G z + E h),       h = (x − z)/(ρ − 1)
+//! induction     u = A_u (1 − x)      s = A_s g(τ),   g = (1 − z)/ρ − h
+//! repression    u = A_u E x          s = A_s (G z + E h)
 //!
-//! E = 1 − e^{−t_s},  G = g(t_s),  A_u = α·scaling/β,  A_s = α/β
+//! E = 1 − e^{−t_s},  G = g(t_s),  A_s = α/(β σ_s),  A_u = A_s·scaling·σ_s/σ_u
 //! ```
 //!
-//! u is in units of `Mu` here, and h is φ(τ; 1, ρ) of [`kinetics`](crate::kinetics).
+//! h is φ(τ; 1, ρ) of [`kinetics`](crate::kinetics). The functions are inlined into loops over cells and compiled for the
+//! processor's widest instructions ([`simd`](crate::simd)).
 
 use super::curve::Params;
+use super::gene::Gene;
+use crate::simd::exp_f64;
 
 /// The four parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shape {
-    /// `A_u`: unspliced abundance at the steady state.
-    pub u: f64,
-    /// `A_s`: spliced abundance at the steady state, times ρ.
-    pub s: f64,
+    /// `A_s`: spliced abundance at the steady state, times ρ, in units of σ_s.
+    pub size: f64,
+    /// Factor by which unspliced abundance is divided.
+    pub scaling: f64,
     /// `ρ = γ/β`.
     pub ratio: f64,
     /// Time of the switch, in units of 1/β.
     pub t_switch: f64,
+    /// `σ_s/σ_u`, which no fit changes.
+    pub spreads: f64,
 }
 
-/// Derivatives by ln A_u act on u alone, by ln A_s on s alone, each as the value itself; the others are of s, and of u by
-/// t_s.
+impl Shape {
+    pub(super) fn new(params: &Params, gene: &Gene) -> Self {
+        let Params { alpha, beta, gamma, scaling, t_switch } = *params;
+        Self {
+            size: alpha / (beta * gene.std_s),
+            scaling,
+            ratio: gamma / beta,
+            t_switch: t_switch * beta,
+            spreads: gene.std_s / gene.std_u,
+        }
+    }
+
+    /// The parameters on a clock on which splicing has rate `beta`.
+    pub(super) fn params(&self, beta: f64, gene: &Gene) -> Params {
+        Params {
+            alpha: self.size * gene.std_s * beta,
+            beta,
+            gamma: self.ratio * beta,
+            scaling: self.scaling,
+            t_switch: self.t_switch / beta,
+        }
+    }
+
+    /// The slower of the two rates.
+    pub(super) fn slower(&self) -> f64 {
+        self.ratio.min(1.0)
+    }
+}
+
+/// A point of the curve with its derivatives. Those by ln A_u and ln A_s are u and s themselves.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Point {
     pub u: f64,
     pub s: f64,
     /// By τ.
-    pub du: f64,
-    pub ds: f64,
-    /// ∂s/∂ρ.
+    pub u_by_tau: f64,
+    pub s_by_tau: f64,
     pub s_by_ratio: f64,
-    /// By t_s.
+    /// By the time of the switch, τ since the branch began unchanged.
     pub u_by_switch: f64,
     pub s_by_switch: f64,
 }
 
-/// What all cells have in common.
+/// What all points of a curve have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub shape: Shape,
-    /// `1/(ρ − 1)`, kept finite.
-    inverse_gap: f64,
+    /// `A_u`.
+    u: f64,
+    /// `1/ρ` and `1/(ρ − 1)`, kept finite.
+    per_ratio: f64,
+    per_gap: f64,
     /// E, G and their derivatives.
     e: f64,
     g: f64,
@@ -62,107 +97,132 @@ pub(super) struct Frame {
 /// A gap `ρ − 1` smaller than this is taken for this: s changes by less than a millionth of A_s.
 const LEAST_GAP: f64 = 1e-6;
 
-impl Shape {
-    pub(super) fn of(params: &Params) -> Self {
-        let Params { alpha, beta, gamma, scaling, t_switch } = *params;
-        Self { u: alpha * scaling / beta, s: alpha / beta, ratio: gamma / beta, t_switch: t_switch * beta }
-    }
-
-    /// The parameters on a clock on which splicing has rate `beta`.
-    pub(super) fn params(&self, beta: f64) -> Params {
-        Params {
-            alpha: self.s * beta,
-            beta,
-            gamma: self.ratio * beta,
-            scaling: self.u / self.s,
-            t_switch: self.t_switch / beta,
-        }
-    }
-}
-
 impl Frame {
     pub(super) fn new(shape: Shape) -> Self {
         let gap = shape.ratio - 1.0;
         let gap = if gap.abs() < LEAST_GAP { LEAST_GAP.copysign(gap) } else { gap };
-        let inverse_gap = gap.recip();
-        let frame = Self { shape, inverse_gap, e: 0.0, g: 0.0, e_by_switch: 0.0, g_by_switch: 0.0, g_by_ratio: 0.0 };
-        let (g, g_by_ratio, x) = frame.rise(shape.t_switch);
-        let e = 1.0 - x;
-        Self { e, g, g_by_ratio, e_by_switch: x, g_by_switch: e - shape.ratio * g, ..frame }
+        let rising = Self {
+            shape,
+            u: shape.size * shape.scaling * shape.spreads,
+            per_ratio: shape.ratio.recip(),
+            per_gap: gap.recip(),
+            e: 0.0,
+            g: 0.0,
+            e_by_switch: 0.0,
+            g_by_switch: 0.0,
+            g_by_ratio: 0.0,
+        };
+        let (g, g_by_ratio, x) = rising.rise::<false>(shape.t_switch);
+        Self { e: 1.0 - x, g, g_by_ratio, e_by_switch: x, g_by_switch: 1.0 - x - shape.ratio * g, ..rising }
     }
 
-    /// `g`, `∂g/∂ρ` and x at τ.
+    /// `h` and `∂h/∂ρ`, given z.
+    #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
     #[inline(always)]
-    fn rise(&self, tau: f64) -> (f64, f64, f64) {
-        let per_ratio = self.shape.ratio.recip();
-        let (x, z) = ((-tau).exp(), (-self.shape.ratio * tau).exp());
-        let h = (x - z) * self.inverse_gap;
-        let h_by_ratio = (tau * z - h) * self.inverse_gap;
-        let level = (1.0 - z) * per_ratio;
-        (level - h, (tau * z - level) * per_ratio - h_by_ratio, x)
+    fn mixing(&self, tau: f64, x: f64, z: f64) -> (f64, f64) {
+        let h = (x - z) * self.per_gap;
+        (h, (tau * z - h) * self.per_gap)
     }
 
-    /// The point of the induction branch at τ.
+    /// `g`, `∂g/∂ρ` and x.
+    #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
     #[inline(always)]
-    pub(super) fn on(&self, tau: f64) -> Point {
-        let Shape { u, s, ratio, .. } = self.shape;
-        let (g, g_by_ratio, x) = self.rise(tau);
-        Point {
-            u: u * (1.0 - x),
-            s: s * g,
-            du: u * x,
-            ds: s * (1.0 - x - ratio * g),
-            s_by_ratio: s * g_by_ratio,
-            u_by_switch: 0.0,
-            s_by_switch: 0.0,
+    fn rise<const FMA: bool>(&self, tau: f64) -> (f64, f64, f64) {
+        let (x, z) = (exp_f64::<FMA>(-tau), exp_f64::<FMA>(-self.shape.ratio * tau));
+        let (h, h_by_ratio) = self.mixing(tau, x, z);
+        let level = (1.0 - z) * self.per_ratio;
+        (level - h, (tau * z - level) * self.per_ratio - h_by_ratio, x)
+    }
+
+    /// The point of the induction branch (`ON`) or the repression branch, τ after it begins.
+    #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
+    #[inline(always)]
+    pub(super) fn at<const FMA: bool, const ON: bool>(&self, tau: f64) -> Point {
+        let Shape { size, ratio, .. } = self.shape;
+        if ON {
+            let (g, g_by_ratio, x) = self.rise::<FMA>(tau);
+            return Point {
+                u: self.u * (1.0 - x),
+                s: size * g,
+                u_by_tau: self.u * x,
+                s_by_tau: size * (1.0 - x - ratio * g),
+                s_by_ratio: size * g_by_ratio,
+                u_by_switch: 0.0,
+                s_by_switch: 0.0,
+            };
         }
-    }
-
-    /// The point of the repression branch τ after the switch.
-    #[inline(always)]
-    pub(super) fn off(&self, tau: f64) -> Point {
-        let Shape { u, s, ratio, .. } = self.shape;
-        let (x, z) = ((-tau).exp(), (-ratio * tau).exp());
-        let h = (x - z) * self.inverse_gap;
-        let h_by_ratio = (tau * z - h) * self.inverse_gap;
+        let (x, z) = (exp_f64::<FMA>(-tau), exp_f64::<FMA>(-ratio * tau));
+        let (h, h_by_ratio) = self.mixing(tau, x, z);
         let level = self.g * z + self.e * h;
+        let u = self.u * self.e * x;
         Point {
-            u: u * self.e * x,
-            s: s * level,
-            du: -u * self.e * x,
-            ds: s * (self.e * x - ratio * level),
-            s_by_ratio: s * (self.g_by_ratio * z - self.g * tau * z + self.e * h_by_ratio),
-            u_by_switch: u * self.e_by_switch * x,
-            s_by_switch: s * (self.g_by_switch * z + self.e_by_switch * h),
+            u,
+            s: size * level,
+            u_by_tau: -u,
+            s_by_tau: size * (self.e * x - ratio * level),
+            s_by_ratio: size * ((self.g_by_ratio - self.g * tau) * z + self.e * h_by_ratio),
+            u_by_switch: self.u * self.e_by_switch * x,
+            s_by_switch: size * (self.g_by_switch * z + self.e_by_switch * h),
         }
+    }
+
+    /// Where the branches meet.
+    pub(super) fn switch(&self) -> Point {
+        self.at::<false, false>(0.0)
+    }
+
+    /// u and s at the steady state of transcription.
+    pub(super) fn steady(&self) -> (f64, f64) {
+        (self.u, self.shape.size * self.per_ratio)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinetics::{Rates, State, switch};
+
+    const T_SWITCH: f64 = 1.7;
+
+    fn shape(ratio: f64, t_switch: f64) -> Shape {
+        Shape { size: 3.0, scaling: 0.5, ratio, t_switch, spreads: 1.5 }
+    }
 
     #[test]
-    fn derivatives_are_those_of_the_curve() {
-        for ratio in [0.2, 0.97, 1.000_5, 3.0] {
+    fn points_are_those_of_the_kinetics() {
+        for ratio in [0.2, 0.97, 1.0, 1.000_5, 3.0] {
+            let frame = Frame::new(shape(ratio, T_SWITCH));
+            for t in [0.0, 0.05, 0.8, 1.69, 2.5, 9.0] {
+                let point =
+                    if t < T_SWITCH { frame.at::<true, true>(t) } else { frame.at::<true, false>(t - T_SWITCH) };
+                let State { u, s } = switch(t, 0.0, T_SWITCH, Rates { alpha: 3.0, beta: 1.0, gamma: ratio });
+                assert!((point.u - u * 0.75).abs() < 1e-5, "u at {t}, {ratio}");
+                assert!((point.s - s).abs() < 1e-5, "s at {t}, {ratio}: {} {s}", point.s);
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_are_those_of_the_points() {
+        const H: f64 = 1e-5;
+        fn check<const ON: bool>(ratio: f64, tau: f64) {
+            let at = |shape: Shape, tau: f64| Frame::new(shape).at::<false, ON>(tau);
+            let slope = |a: f64, b: f64| (b - a) / (2.0 * H);
+            let here = at(shape(ratio, T_SWITCH), tau);
+            let same = |what: &str, a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{what} at {tau}, {ratio}: {a}, {b}");
+            let (a, b) = (at(shape(ratio, T_SWITCH), tau - H), at(shape(ratio, T_SWITCH), tau + H));
+            same("u by tau", slope(a.u, b.u), here.u_by_tau);
+            same("s by tau", slope(a.s, b.s), here.s_by_tau);
+            let (a, b) = (at(shape(ratio - H, T_SWITCH), tau), at(shape(ratio + H, T_SWITCH), tau));
+            same("s by ratio", slope(a.s, b.s), here.s_by_ratio);
+            let (a, b) = (at(shape(ratio, T_SWITCH - H), tau), at(shape(ratio, T_SWITCH + H), tau));
+            same("u by switch", slope(a.u, b.u), here.u_by_switch);
+            same("s by switch", slope(a.s, b.s), here.s_by_switch);
+        }
+        for ratio in [0.2, 0.97, 1.02, 3.0] {
             for tau in [0.05, 0.8, 4.0] {
-                let shape = Shape { u: 2.0, s: 3.0, ratio, t_switch: 1.7 };
-                let h = 1e-5;
-                let check = |point: fn(&Frame, f64) -> Point| {
-                    let at = |shape: Shape, tau: f64| point(&Frame::new(shape), tau);
-                    let here = at(shape, tau);
-                    let slope = |a: f64, b: f64| (b - a) / (2.0 * h);
-                    let (a, b) = (at(shape, tau - h), at(shape, tau + h));
-                    assert!((slope(a.u, b.u) - here.du).abs() < 1e-7, "{ratio} {tau}");
-                    assert!((slope(a.s, b.s) - here.ds).abs() < 1e-7, "{ratio} {tau}");
-                    let moved = |by: f64| at(Shape { ratio: ratio + by, ..shape }, tau);
-                    assert!((slope(moved(-h).s, moved(h).s) - here.s_by_ratio).abs() < 1e-5, "{ratio} {tau}");
-                    let moved = |by: f64| at(Shape { t_switch: 1.7 + by, ..shape }, tau);
-                    assert!((slope(moved(-h).s, moved(h).s) - here.s_by_switch).abs() < 1e-7, "{ratio} {tau}");
-                    assert!((slope(moved(-h).u, moved(h).u) - here.u_by_switch).abs() < 1e-7, "{ratio} {tau}");
-                };
-                check(Frame::on);
-                check(Frame::off);
+                check::<true>(ratio, tau);
+                check::<false>(ratio, tau);
             }
         }
     }

@@ -109,35 +109,33 @@ fn upper_mode(values: &[f64]) -> Mode {
     Mode { p: 0.5 * libm::erfc(t / std::f64::consts::SQRT_2), at: place(valley) + width * 0.5 * (peak + next) as f64 }
 }
 
+/// Bins per distance of two points: at Scott's bandwidth a bin is 10⁻² of a kernel wide, and moving values to its ends changes
+/// the density by 10⁻⁵.
+const BINS: usize = 64;
+
 /// Gaussian kernel density of `values` at `POINTS` points from `least` on, `width` apart.
 ///
-/// A kernel's values at neighbouring points have a ratio that changes by a constant factor; so each value costs three
-/// exponentials, not thirty.
+/// Values are first shared out to the ends of fine bins, so that the cost does not grow with thirty times the cells.
 fn density(values: &[f64], least: f64, width: f64, bandwidth: f64) -> [f64; POINTS] {
-    let mut density = [0.0; POINTS];
-    let h = width / bandwidth;
-    let falling = (-h * h).exp();
+    const LAST: usize = BINS * (POINTS - 1);
+    let mut bins = vec![0.0; LAST + 2];
+    let per_bin = BINS as f64 / width;
     for &value in values {
-        let place = (value - least) / width;
-        let nearest = (place.round() as usize).min(POINTS - 1);
-        let offset = (nearest as f64 - place) * h;
-        let peak = (-0.5 * offset * offset).exp();
-        density[nearest] += peak;
-        let (mut kernel, mut ratio) = (peak, (-h * (offset + 0.5 * h)).exp());
-        for sum in &mut density[nearest + 1..] {
-            kernel *= ratio;
-            ratio *= falling;
-            *sum += kernel;
-        }
-        let (mut kernel, mut ratio) = (peak, (h * (offset - 0.5 * h)).exp());
-        for sum in density[..nearest].iter_mut().rev() {
-            kernel *= ratio;
-            ratio *= falling;
-            *sum += kernel;
-        }
+        let place = (value - least) * per_bin;
+        let bin = (place as usize).min(LAST);
+        let beyond = place - bin as f64;
+        bins[bin] += 1.0 - beyond;
+        bins[bin + 1] += beyond;
     }
+    let h = (per_bin * bandwidth).recip();
+    let kernel: Vec<f64> = (0..=LAST).map(|k| (-0.5 * (k as f64 * h).powi(2)).exp()).collect();
     let norm = (values.len() as f64 * bandwidth * std::f64::consts::TAU.sqrt()).recip();
-    density.map(|sum| sum * norm)
+    std::array::from_fn(|point| {
+        let centre = point * BINS;
+        let below: f64 = bins[..centre].iter().rev().zip(&kernel[1..]).map(|(n, k)| n * k).sum();
+        let above: f64 = bins[centre..=LAST].iter().zip(&kernel).map(|(n, k)| n * k).sum();
+        (below + above) * norm
+    })
 }
 
 /// Position of the first value that no other value is `better` than.

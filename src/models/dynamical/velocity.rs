@@ -11,84 +11,86 @@
 //!
 //! Source: scVelo 0.3 `tl.velocity(mode = "dynamical")`.
 
-use super::assign::{BranchTimes, distances};
+use super::assign::{BranchTimes, Phase, Verdict, times};
 use super::curve::{Curve, Params};
 use super::gene::{Gene, Neighborhoods};
-use super::settings::VelocityFrom;
-use crate::kinetics;
+use crate::kinetics::{self, State};
 
-/// `(velocity, velocity_u)`, `[n_obs]` each.
-pub(super) fn velocity(
+/// `(velocity, velocity_u)`, `[n_obs]` each, from the phases that `verdict` gives.
+pub(super) fn of_fit(
     gene: &Gene,
     params: &Params,
-    times: &BranchTimes,
+    branches: &BranchTimes,
+    verdict: &Verdict,
     near: &Neighborhoods,
-    from: VelocityFrom,
 ) -> (Vec<f64>, Vec<f64>) {
     let curve = Curve::new(params);
-    let classes = classes(gene, params, &curve, times, near);
-    let time = |(cell, class): (usize, &Class)| match class {
-        Class::Repression => curve.t_switch + times.off[cell],
-        Class::Induction => times.on[cell],
-        Class::Still => 0.0,
-    };
-    let t: Vec<f64> = classes.iter().enumerate().map(time).collect();
-    let t = near.average(&t);
+    let phases = without_outliers(gene, params, &curve, branches, verdict);
+    // Here cells that do not move have time 0, also those at the steady state of transcription.
+    let moving_or_0 = |phase: &Phase| if *phase == Phase::SteadyOn { Phase::SteadyOff } else { *phase };
+    let clock: Vec<Phase> = phases.iter().map(moving_or_0).collect();
+    let t = near.average(&times(&clock, branches, curve.t_switch));
     let rates_of = |cell: usize| {
-        let x = kinetics::State { u: gene.u[cell] / params.scaling, s: gene.s[cell] };
-        if from == VelocityFrom::Fit && matches!(classes[cell], Class::Still) {
+        let observed = State { u: gene.u[cell] / params.scaling, s: gene.s[cell] };
+        if clock[cell] == Phase::SteadyOff {
             return (0.0, 0.0);
         }
         let branch = if t[cell] < curve.t_switch { &curve.on } else { &curve.off };
-        let state = if from == VelocityFrom::Fit { curve.at(t[cell]) } else { x };
-        let velocity = kinetics::velocity(state, branch.rates);
-        (velocity.s.max(-x.s), (velocity.u * params.scaling).max(-gene.u[cell]))
+        let velocity = kinetics::velocity(curve.at(t[cell]), branch.rates);
+        (velocity.s.max(-observed.s), (velocity.u * params.scaling).max(-gene.u[cell]))
     };
     (0..gene.n_obs()).map(rates_of).unzip()
 }
 
-/// What decides about motion.
-enum Class {
-    Repression,
-    Induction,
-    /// Steady, or an outlier.
-    Still,
+/// `(velocity, velocity_u)` from the observed abundances at neighbour-averaged times `t`, without bounds: how far cells are
+/// from a steady state, whatever their phase.
+///
+/// Source: scVelo 0.3 `tl.velocity(mode = "dynamical_residuals")`.
+pub(super) fn of_residuals(gene: &Gene, params: &Params, t: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let curve = Curve::new(params);
+    let rates_of = |cell: usize| {
+        let branch = if t[cell] < curve.t_switch { &curve.on } else { &curve.off };
+        let observed = State { u: gene.u[cell] / params.scaling, s: gene.s[cell] };
+        let velocity = kinetics::velocity(observed, branch.rates);
+        (velocity.s, velocity.u * params.scaling)
+    };
+    (0..gene.n_obs()).map(rates_of).unzip()
 }
 
 /// Likelihood below which a cell is an outlier.
 const OUTLIER: f64 = 1e-6;
 
-fn classes(gene: &Gene, params: &Params, curve: &Curve, times: &BranchTimes, near: &Neighborhoods) -> Vec<Class> {
-    let distances = distances(gene, params, curve, times);
-    let variance = variance(gene, curve, times, &distances);
+/// The phases, with outliers at rest.
+fn without_outliers(
+    gene: &Gene,
+    params: &Params,
+    curve: &Curve,
+    branches: &BranchTimes,
+    verdict: &Verdict,
+) -> Vec<Phase> {
+    let variance = variance(gene, params, curve, branches);
     let peak = (std::f64::consts::TAU * variance.sqrt()).recip();
-    let class = |cell: usize| {
-        let phase = near.smallest(&distances, cell);
-        let sum: f64 = near.of(cell).iter().map(|&neighbor| distances[neighbor as usize][phase]).sum();
-        let mean = sum / near.of(cell).len() as f64;
-        match phase {
-            _ if peak * (-0.5 * mean / variance).exp() < OUTLIER => Class::Still,
-            0 => Class::Repression,
-            1 => Class::Induction,
-            _ => Class::Still,
-        }
+    let phase = |(phase, squared): (&Phase, &f32)| {
+        let likelihood = peak * (-0.5 * f64::from(*squared) / variance).exp();
+        if likelihood < OUTLIER { Phase::SteadyOff } else { *phase }
     };
-    (0..gene.n_obs()).map(class).collect()
+    verdict.phase.iter().zip(&verdict.squared).map(phase).collect()
 }
 
 /// Variance of the distances to the nearer branch, signed by `s − ŝ`, over all cells.
-fn variance(gene: &Gene, curve: &Curve, times: &BranchTimes, distances: &[[f64; 4]]) -> f64 {
+fn variance(gene: &Gene, params: &Params, curve: &Curve, branches: &BranchTimes) -> f64 {
+    let (per_u, per_s) = (params.scaling / gene.std_u, gene.std_s.recip());
     let (mut sum, mut signed) = (0.0, 0.0);
-    for (cell, distance) in distances.iter().enumerate() {
-        let (nearer, fitted) = if distance[1] < distance[0] {
-            (distance[1], curve.on.at(times.on[cell]).s)
-        } else {
-            (distance[0], curve.off.at(times.off[cell]).s)
+    for cell in 0..gene.n_obs() {
+        let to = |fitted: State| {
+            let (du, ds) = ((gene.u[cell] / params.scaling - fitted.u) * per_u, (gene.s[cell] - fitted.s) * per_s);
+            (du * du + ds * ds, ds)
         };
-        sum += nearer;
-        let above = gene.s[cell] - fitted;
-        signed += if above == 0.0 { 0.0 } else { nearer.sqrt().copysign(above) };
+        let (off, on) = (to(curve.off.at(branches.off[cell])), to(curve.on.at(branches.on[cell])));
+        let (squared, above) = if on.0 < off.0 { on } else { off };
+        sum += squared;
+        signed += if above == 0.0 { 0.0 } else { squared.sqrt().copysign(above) };
     }
-    let n = distances.len() as f64;
+    let n = gene.n_obs() as f64;
     sum / n - (signed / n).powi(2)
 }

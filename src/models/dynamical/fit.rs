@@ -1,0 +1,166 @@
+//! One gene from its abundances to its velocities.
+
+use super::align;
+use super::assign::{self, BranchTimes, Rule, Verdict, branch_times, judge, times};
+use super::compat::Fitter;
+use super::converge::{converge, scaled_start};
+use super::curve::{Curve, Params};
+use super::gene::{Gene, Neighborhoods};
+use super::objective;
+use super::settings::{Dynamical, Schedule, VelocityFrom};
+use super::start::{Start, start};
+use super::tables::Row;
+use super::velocity;
+
+/// How the fit of a gene ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Not among the genes to fit.
+    #[default]
+    NotSelected,
+    /// Fewer than three cells have both species, or an abundance is not finite.
+    TooFewCells,
+    /// No curve can be told: an abundance is the same in all cells, or parameters left the positive numbers.
+    Degenerate,
+    /// The loss still fell when the rounds were over; the fit is used.
+    NotConverged,
+    /// Fitted.
+    Fitted,
+}
+
+impl Status {
+    /// All, with the words that are written.
+    pub(super) const ALL: [(Self, &'static str); 5] = [
+        (Self::Fitted, "fitted"),
+        (Self::NotConverged, "not converged"),
+        (Self::TooFewCells, "too few cells"),
+        (Self::Degenerate, "degenerate"),
+        (Self::NotSelected, "not selected"),
+    ];
+
+    /// Whether there are parameters.
+    pub(super) fn has_fit(self) -> bool {
+        matches!(self, Self::Fitted | Self::NotConverged)
+    }
+}
+
+/// A gene's parameters, and its columns of the layers; these are empty if it has no fit.
+#[derive(Default)]
+pub(super) struct GeneFit {
+    pub row: Row,
+    pub layers: Option<Layers>,
+}
+
+/// Columns of the layers, `[n_obs]` each.
+pub(super) struct Layers {
+    pub velocity: Vec<f64>,
+    pub velocity_u: Vec<f64>,
+    /// Neighbour-averaged time.
+    pub t: Vec<f64>,
+    /// Times on both branches.
+    pub branches: BranchTimes,
+}
+
+/// What either schedule finds.
+struct Found {
+    params: Params,
+    branches: BranchTimes,
+    verdict: Verdict,
+    /// One time per cell, not averaged.
+    t: Vec<f64>,
+    /// γ/β at the start.
+    ratio: f64,
+    loss: f64,
+    start_loss: f64,
+    status: Status,
+}
+
+/// Fits one gene with abundances `u` and `s`, `[n_obs]` each. Never fails: a gene without a fit says why.
+pub(super) fn fit_gene(settings: &Dynamical, u: &[f64], s: &[f64], near: &Neighborhoods) -> GeneFit {
+    let without = |status: Status| GeneFit { row: Row { status, ..Row::default() }, layers: None };
+    let Some(gene) = Gene::new(u, s) else { return without(Status::TooFewCells) };
+    if gene.is_flat() {
+        return without(Status::Degenerate);
+    }
+    let start = start(&gene);
+    if !start.params.is_usable() {
+        return without(Status::Degenerate);
+    }
+    let found = match settings.schedule {
+        Schedule::Converged => converged(settings, &gene, &start, near),
+        Schedule::Compat => compat(settings, &gene, &start, near),
+    };
+    if !(found.params.is_usable() && found.loss.is_finite()) {
+        return without(Status::Degenerate);
+    }
+    finished(settings, &gene, &start, found, near)
+}
+
+fn converged(settings: &Dynamical, gene: &Gene, start: &Start, near: &Neighborhoods) -> Found {
+    let from = if settings.fit_scaling { scaled_start(gene, &start.params) } else { start.params };
+    let minimum = converge(gene, near, &from, settings);
+    Found {
+        t: times(&minimum.verdict.phase, &minimum.times, minimum.params.t_switch),
+        params: minimum.params,
+        branches: minimum.times,
+        verdict: minimum.verdict,
+        ratio: from.gamma / from.beta,
+        loss: minimum.loss,
+        start_loss: minimum.start_loss,
+        status: if minimum.has_settled { Status::Fitted } else { Status::NotConverged },
+    }
+}
+
+fn compat(settings: &Dynamical, gene: &Gene, start: &Start, near: &Neighborhoods) -> Found {
+    let mut fitter = Fitter::new(gene, near, start.params, settings);
+    let start_loss = fitter.loss();
+    fitter.run(settings);
+    let rule = if settings.full_projection { Rule::Projection } else { Rule::ProjectionBelowGamma };
+    let curve = Curve::new(&fitter.params);
+    let branches = branch_times(gene, &fitter.params, &curve, rule, near);
+    let verdict = judge(&assign::distances(gene, &fitter.params, &curve, &branches), near);
+    Found {
+        params: fitter.params,
+        branches,
+        verdict,
+        ratio: fitter.ratio(),
+        loss: fitter.loss(),
+        start_loss,
+        status: Status::Fitted,
+        t: fitter.into_times(),
+    }
+}
+
+/// Scores, clock and velocities of a gene.
+fn finished(settings: &Dynamical, gene: &Gene, start: &Start, found: Found, near: &Neighborhoods) -> GeneFit {
+    let Found { params, branches, verdict, t, ratio, loss, start_loss, status } = found;
+    let likelihood = objective::likelihood(gene, &params, ratio, &t);
+    let variance = objective::variance(gene, &params, &t);
+    let mut t = near.average(&t);
+    let stretch = align::stretch(&t, params.t_switch, settings.t_max);
+    let aligned = align::stretched(&params, stretch);
+    let stretched = |tau: Vec<f64>| tau.into_iter().map(|tau| tau * stretch).collect();
+    let branches = BranchTimes { on: stretched(branches.on), off: stretched(branches.off) };
+    t.iter_mut().for_each(|t| *t *= stretch);
+    let (velocity, velocity_u) = match settings.velocity {
+        VelocityFrom::Fit => velocity::of_fit(gene, &aligned, &branches, &verdict, near),
+        VelocityFrom::Residuals => velocity::of_residuals(gene, &aligned, &t),
+    };
+    // The start's modes are in units of its own scaling.
+    let steady_u = start.steady.u * start.params.scaling;
+    let row = Row {
+        status,
+        params: aligned,
+        likelihood,
+        variance,
+        std_u: gene.std_u,
+        std_s: gene.std_s,
+        pval_steady: start.pval_steady,
+        steady_u,
+        steady_s: start.steady.s,
+        alignment_scaling: stretch,
+        loss,
+        start_loss,
+    };
+    GeneFit { row, layers: Some(Layers { velocity, velocity_u, t, branches }) }
+}

@@ -1,0 +1,209 @@
+//! From genes to tables: what a fit of many genes reads and fills.
+
+use ndarray::{Array1, Array2};
+use rayon::prelude::*;
+
+use super::curve::Params;
+use super::fit::{GeneFit, Layers, Status};
+use crate::data::{Dataset, Fit, GeneParams};
+
+/// Abundances of some genes, one column after the other.
+pub(super) struct Columns {
+    n_obs: usize,
+    u: Vec<f64>,
+    s: Vec<f64>,
+}
+
+impl Columns {
+    /// The columns of `genes` of `data`.
+    pub(super) fn new(data: &Dataset, genes: &[usize]) -> Self {
+        let n_obs = data.n_obs();
+        // Row after row, as the matrices lie in memory; all cells of a gene at once would read every row anew.
+        let gather = |matrix: &Array2<f32>| {
+            let mut columns = vec![0.0; n_obs * genes.len()];
+            for (cell, row) in matrix.rows().into_iter().enumerate() {
+                for (at, &gene) in genes.iter().enumerate() {
+                    columns[at * n_obs + cell] = f64::from(row[gene]);
+                }
+            }
+            columns
+        };
+        let (u, s) = rayon::join(|| gather(&data.mu), || gather(&data.ms));
+        Self { n_obs, u, s }
+    }
+
+    /// `Mu` of the gene at position `at` of the block, `[n_obs]`.
+    pub(super) fn u(&self, at: usize) -> &[f64] {
+        &self.u[at * self.n_obs..(at + 1) * self.n_obs]
+    }
+
+    /// `Ms` of the gene at position `at` of the block, `[n_obs]`.
+    pub(super) fn s(&self, at: usize) -> &[f64] {
+        &self.s[at * self.n_obs..(at + 1) * self.n_obs]
+    }
+}
+
+/// Numbers of one gene; NaN without a fit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub status: Status,
+    /// On the common clock.
+    pub params: Params,
+    pub likelihood: f64,
+    pub variance: f64,
+    pub std_u: f64,
+    pub std_s: f64,
+    pub pval_steady: f64,
+    /// Abundances at the upper modes.
+    pub steady_u: f64,
+    pub steady_s: f64,
+    pub alignment_scaling: f64,
+    pub loss: f64,
+    pub start_loss: f64,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        const NAN: f64 = f64::NAN;
+        Self {
+            status: Status::NotSelected,
+            params: Params { alpha: NAN, beta: NAN, gamma: NAN, scaling: NAN, t_switch: NAN },
+            likelihood: NAN,
+            variance: NAN,
+            std_u: NAN,
+            std_s: NAN,
+            pval_steady: NAN,
+            steady_u: NAN,
+            steady_s: NAN,
+            alignment_scaling: NAN,
+            loss: NAN,
+            start_loss: NAN,
+        }
+    }
+}
+
+/// Rows and layers of all genes, filled block by block; NaN where a gene has no fit.
+pub(super) struct Tables {
+    rows: Vec<Row>,
+    velocity: Array2<f32>,
+    velocity_u: Array2<f32>,
+    t: Array2<f32>,
+    on: Option<Array2<f32>>,
+    off: Option<Array2<f32>>,
+}
+
+impl Tables {
+    /// Empty tables of `n_obs` cells and `n_vars` genes.
+    pub(super) fn new(n_obs: usize, n_vars: usize, with_branch_times: bool) -> Self {
+        let layer = || Array2::from_elem((n_obs, n_vars), f32::NAN);
+        Self {
+            rows: vec![Row::default(); n_vars],
+            velocity: layer(),
+            velocity_u: layer(),
+            t: layer(),
+            on: with_branch_times.then(layer),
+            off: with_branch_times.then(layer),
+        }
+    }
+
+    /// Takes up the fits of `genes`.
+    pub(super) fn set(&mut self, genes: &[usize], fits: Vec<GeneFit>) {
+        for (&gene, fit) in genes.iter().zip(&fits) {
+            self.rows[gene] = fit.row;
+        }
+        let fitted: Vec<(usize, Layers)> =
+            genes.iter().zip(fits).filter_map(|(&gene, fit)| Some((gene, fit.layers?))).collect();
+        let fill = |layer: &mut Array2<f32>, column: fn(&Layers) -> &[f64]| {
+            let rows: Vec<_> = layer.rows_mut().into_iter().collect();
+            rows.into_par_iter().enumerate().for_each(|(cell, mut row)| {
+                for (gene, layers) in &fitted {
+                    row[*gene] = column(layers)[cell] as f32;
+                }
+            });
+        };
+        fill(&mut self.velocity, |layers| &layers.velocity);
+        fill(&mut self.velocity_u, |layers| &layers.velocity_u);
+        fill(&mut self.t, |layers| &layers.t);
+        if let (Some(on), Some(off)) = (&mut self.on, &mut self.off) {
+            fill(on, |layers| &layers.branches.on);
+            fill(off, |layers| &layers.branches.off);
+        }
+    }
+
+    /// All genes.
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// `value` of every gene with a fit.
+    pub(super) fn fitted(&self, value: impl Fn(&Row) -> f64) -> Vec<f64> {
+        self.rows.iter().filter(|row| row.status.has_fit()).map(value).collect()
+    }
+
+    /// What is about to be done, and how much memory it takes.
+    pub(super) fn announcement(&self, n_genes: usize) -> String {
+        let layers = if self.on.is_some() { 5 } else { 3 };
+        let gigabytes = (layers * self.velocity.len() * size_of::<f32>()) as f64 / 1e9;
+        let n_obs = self.velocity.nrows();
+        format!("fitting {n_genes} of {} genes in {n_obs} cells; results take {gigabytes:.2} GB", self.rows.len())
+    }
+
+    /// How it stands.
+    pub(super) fn progress(&self) -> String {
+        format!("{} fitted", self.fitted(|_| 0.0).len())
+    }
+
+    /// How it went, in `(wall, CPU)` seconds.
+    pub(super) fn summary(&self, n_vars: usize, (wall, cpu): (f64, f64)) -> String {
+        let counted = |(status, word): &(Status, &str)| {
+            let n = self.rows.iter().filter(|row| row.status == *status).count();
+            (n > 0 && *status != Status::Fitted).then(|| format!("{n} {word}"))
+        };
+        let others: Vec<String> = Status::ALL.iter().filter_map(counted).collect();
+        let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+        let fitted = self.fitted(|_| 0.0).len();
+        format!("{fitted} of {n_vars} genes fitted in {wall:.2} s ({cpu:.2} CPU s){others}")
+    }
+
+    /// The fit under its names.
+    pub(super) fn into_fit(self, r2: Vec<f64>, velocity_genes: Vec<bool>) -> Fit {
+        let column = |value: fn(&Row) -> f64| Some(self.rows.iter().map(value).collect::<Array1<f64>>());
+        let genes = GeneParams {
+            alpha: column(|gene| gene.params.alpha),
+            beta: column(|gene| gene.params.beta / gene.params.scaling),
+            gamma: column(|gene| gene.params.gamma),
+            t_switch: column(|gene| gene.params.t_switch),
+            scaling: column(|gene| gene.params.scaling),
+            std_u: column(|gene| gene.std_u),
+            std_s: column(|gene| gene.std_s),
+            likelihood: column(|gene| gene.likelihood),
+            variance: column(|gene| gene.variance),
+            u0: column(|gene| gene.params.alpha * 0.0),
+            s0: column(|gene| gene.params.alpha * 0.0),
+            pval_steady: column(|gene| gene.pval_steady),
+            steady_u: column(|gene| gene.steady_u),
+            steady_s: column(|gene| gene.steady_s),
+            alignment_scaling: column(|gene| gene.alignment_scaling),
+            loss: column(|gene| gene.loss),
+            start_loss: column(|gene| gene.start_loss),
+            status: Some(self.rows.iter().map(|gene| word(gene.status).to_owned()).collect()),
+            fit_r2: Some(Array1::from(r2)),
+            velocity_genes,
+            ..GeneParams::default()
+        };
+        Fit {
+            model: "dynamical".to_owned(),
+            velocity: self.velocity,
+            velocity_u: Some(self.velocity_u),
+            fit_t: Some(self.t),
+            fit_tau: self.on,
+            fit_tau_off: self.off,
+            genes,
+            ..Fit::default()
+        }
+    }
+}
+
+fn word(status: Status) -> &'static str {
+    Status::ALL.iter().find(|(known, _)| *known == status).map_or("", |(_, word)| word)
+}
