@@ -251,7 +251,9 @@ struct Cells<'a, const ON: bool> {
     sums: &'a mut [f64; PACKED],
 }
 
-/// Cells that are worked on together; sums run in as many lanes, so their order does not depend on the processor.
+/// Cells that are worked on together.
+const BLOCK: usize = 64;
+/// Sums run in as many lanes, so that their order does not depend on the processor.
 const LANES: usize = 4;
 
 impl<const ON: bool> Vectorized for Cells<'_, ON> {
@@ -260,22 +262,30 @@ impl<const ON: bool> Vectorized for Cells<'_, ON> {
     fn run<const FMA: bool>(self) {
         let Group { u, s, tau, .. } = self.group;
         let mut lanes = [[0.0; LANES]; PACKED];
-        let whole = u.len() / LANES * LANES;
-        let chunks = u.chunks_exact(LANES).zip(s.chunks_exact(LANES)).zip(tau.chunks_exact_mut(LANES));
-        for ((u, s), tau) in chunks {
-            for lane in 0..LANES {
-                let (moved, terms) = terms::<FMA, ON>(self.frame, u[lane], s[lane], tau[lane], self.end);
-                tau[lane] = moved;
-                for (sum, term) in lanes.iter_mut().zip(terms) {
-                    sum[lane] += term;
+        // Copies in arrays of their own, all of one length: only so does the compiler see that it may work on several cells
+        // at once.
+        let (mut cell_u, mut cell_s, mut cell_tau) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
+        let mut all_terms = [[0.0; BLOCK]; PACKED];
+        for ((u, s), tau) in u.chunks(BLOCK).zip(s.chunks(BLOCK)).zip(tau.chunks_mut(BLOCK)) {
+            let n = u.len();
+            cell_u[..n].copy_from_slice(u);
+            cell_s[..n].copy_from_slice(s);
+            cell_tau[..n].copy_from_slice(tau);
+            for cell in 0..BLOCK {
+                let (moved, terms) = terms::<FMA, ON>(self.frame, cell_u[cell], cell_s[cell], cell_tau[cell], self.end);
+                cell_tau[cell] = moved;
+                for k in 0..PACKED {
+                    all_terms[k][cell] = terms[k];
                 }
             }
-        }
-        for cell in whole..u.len() {
-            let (moved, terms) = terms::<FMA, ON>(self.frame, u[cell], s[cell], tau[cell], self.end);
-            tau[cell] = moved;
-            for (sum, term) in lanes.iter_mut().zip(terms) {
-                sum[cell - whole] += term;
+            tau.copy_from_slice(&cell_tau[..n]);
+            for (lanes, terms) in lanes.iter_mut().zip(&mut all_terms) {
+                terms[n..].fill(0.0);
+                for terms in terms.chunks_exact(LANES) {
+                    for (lane, term) in lanes.iter_mut().zip(terms) {
+                        *lane += term;
+                    }
+                }
             }
         }
         for (sum, lanes) in self.sums.iter_mut().zip(&lanes) {
@@ -359,7 +369,7 @@ fn moved(shape: Shape, sums: &Sums, damping: f64, reach: f64) -> Shape {
 }
 
 /// Solves a symmetric positive definite system by Cholesky's factorisation.
-fn solved(a: &[[f64; N]; N], b: [f64; N]) -> [f64; N] {
+pub(super) fn solved<const N: usize>(a: &[[f64; N]; N], b: [f64; N]) -> [f64; N] {
     let mut l = [[0.0; N]; N];
     for i in 0..N {
         for j in 0..=i {

@@ -159,6 +159,7 @@ fn finished(settings: &Dynamical, gene: &Gene, start: &Start, found: Found, near
         steady_u,
         steady_s: start.steady.s,
         alignment_scaling: stretch,
+        t_on: 0.0,
         loss,
         start_loss,
     };

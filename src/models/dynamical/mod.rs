@@ -30,6 +30,7 @@ mod objective;
 mod projection;
 mod settings;
 mod shape;
+mod shared;
 mod simplex;
 mod start;
 mod tables;
@@ -55,11 +56,16 @@ impl VelocityModel for Dynamical {
         let lines = steady_state::fit_lines(data, steady_state::Extremes::default());
         let r2: Vec<f64> = lines.iter().map(|line| line.full_r2).collect();
         let chosen = self.chosen(data, &lines, &r2, run);
-        let mut tables = Tables::new(data.n_obs(), data.n_vars(), self.branch_times);
+        let of_branches = self.branch_times && self.time_scope == TimeScope::Gene;
+        let mut tables = Tables::new(data.n_obs(), data.n_vars(), of_branches);
         run.reporter().say(&tables.announcement(chosen.len()));
 
         let begun = (Instant::now(), ProcessTime::now());
         self.fit_all(data, &chosen, &mut tables, run)?;
+        if self.time_scope == TimeScope::Shared {
+            let said = tables.share(data, (self.t_max, self.max_rounds, self.tolerance));
+            run.reporter().say(&said);
+        }
         let seconds = (begun.0.elapsed().as_secs_f64(), begun.1.elapsed().as_secs_f64());
         run.reporter().end(&tables.summary(data.n_vars(), seconds));
 

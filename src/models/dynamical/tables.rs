@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::curve::Params;
 use super::fit::{GeneFit, Layers, Status};
+use super::shared::{self, SharedGene};
 use crate::data::{Dataset, Fit, GeneParams};
 
 /// Abundances of some genes, one column after the other.
@@ -58,6 +59,8 @@ pub(super) struct Row {
     pub steady_u: f64,
     pub steady_s: f64,
     pub alignment_scaling: f64,
+    /// Time of switching on, where genes share a clock.
+    pub t_on: f64,
     pub loss: f64,
     pub start_loss: f64,
 }
@@ -76,6 +79,7 @@ impl Default for Row {
             steady_u: NAN,
             steady_s: NAN,
             alignment_scaling: NAN,
+            t_on: NAN,
             loss: NAN,
             start_loss: NAN,
         }
@@ -90,6 +94,8 @@ pub(super) struct Tables {
     t: Array2<f32>,
     on: Option<Array2<f32>>,
     off: Option<Array2<f32>>,
+    /// The cells' times, if genes share them.
+    shared: Option<Vec<f64>>,
 }
 
 impl Tables {
@@ -103,6 +109,7 @@ impl Tables {
             t: layer(),
             on: with_branch_times.then(layer),
             off: with_branch_times.then(layer),
+            shared: None,
         }
     }
 
@@ -128,6 +135,27 @@ impl Tables {
             fill(on, |layers| &layers.branches.on);
             fill(off, |layers| &layers.branches.off);
         }
+    }
+
+    /// Fits all genes with a fit anew, on one clock; their own times are only the start.
+    pub(super) fn share(&mut self, data: &Dataset, settings: (f64, usize, f64)) -> String {
+        let with_fit = self.rows.iter().enumerate().filter(|(_, row)| row.status.has_fit());
+        let genes: Vec<SharedGene> = with_fit.map(|(index, row)| SharedGene::new(data, index, row)).collect();
+        let n_genes = genes.len();
+        let shared = shared::share(data, genes, &self.t, settings);
+        for gene in &shared.genes {
+            let (likelihood, variance) = gene.scores(data, &shared.times);
+            let row = &mut self.rows[gene.index];
+            *row = Row { params: gene.params, t_on: gene.t_on, loss: gene.loss, likelihood, variance, ..*row };
+            let (velocity, velocity_u) = shared::velocity(data, gene, &shared.times);
+            let layers = [(&mut self.velocity, &velocity), (&mut self.velocity_u, &velocity_u), (&mut self.t, &shared.times)];
+            for (layer, values) in layers {
+                layer.column_mut(gene.index).iter_mut().zip(values).for_each(|(to, from)| *to = *from as f32);
+            }
+        }
+        let said = format!("one time per cell for {n_genes} genes: {} rounds", shared.losses.len());
+        self.shared = Some(shared.times);
+        said
     }
 
     /// All genes.
@@ -172,6 +200,7 @@ impl Tables {
             alpha: column(|gene| gene.params.alpha),
             beta: column(|gene| gene.params.beta / gene.params.scaling),
             gamma: column(|gene| gene.params.gamma),
+            t_on: self.shared.as_ref().and_then(|_| column(|gene| gene.t_on)),
             t_switch: column(|gene| gene.params.t_switch),
             scaling: column(|gene| gene.params.scaling),
             std_u: column(|gene| gene.std_u),
@@ -198,6 +227,7 @@ impl Tables {
             fit_t: Some(self.t),
             fit_tau: self.on,
             fit_tau_off: self.off,
+            latent_time: self.shared.map(Array1::from),
             genes,
             ..Fit::default()
         }
