@@ -1,7 +1,7 @@
 // Exact equality is meant where it is asked for.
 #![allow(clippy::float_cmp)]
 
-use nascent::kinetics::{
+use nascent::kinetics::{explicit_time, 
     Partials, Rates, State, partials, phi, psi, solve, steady_state, switch, tau_from_u, tau_from_us, velocity,
 };
 use proptest::prelude::*;
@@ -256,5 +256,20 @@ proptest! {
         let terms = gamma * (gamma + beta) * x0.s + gamma * beta * x0.u + alpha * beta;
         prop_assume!(combined.abs() > 1e-2 * terms);
         prop_assert!(relative(tau_from_us(state, x0, rates), tau, 0.0) < 1e-7);
+    }
+}
+
+#[test]
+fn the_explicit_time_is_the_time_that_has_passed() {
+    for rates in [Rates { alpha: 2.0, beta: 0.7, gamma: 1.1 }, Rates { alpha: 2.0, beta: 1.1, gamma: 0.7 }] {
+        for tau in [0.01, 0.4, 3.0] {
+            for x0 in [State::default(), State { u: 0.5, s: 0.1 }] {
+                let found = explicit_time(solve(tau, x0, rates), x0, rates);
+                assert!((found / tau - 1.0).abs() < 1e-6, "{found} {tau}");
+            }
+        }
+        let steady = steady_state(rates);
+        let late = explicit_time(steady, State::default(), rates);
+        assert!(late.is_finite() && late > 10.0, "{late}");
     }
 }

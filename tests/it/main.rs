@@ -20,6 +20,9 @@ mod io_bad_input;
 mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
+mod dynamical;
+#[cfg(feature = "h5ad")]
+mod dynamical_golden;
 mod kinetics;
 mod metrics;
 mod neighbors;
