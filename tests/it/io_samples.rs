@@ -170,6 +170,8 @@ pub(crate) fn full_fit(n_obs: usize, n_vars: usize) -> Fit {
             diff_kinetics: Some((0..n_vars).map(|gene| ["", "A", "A,b c"][gene % 3].to_owned()).collect()),
             pval_kinetics: numbers(n_vars, 16.0),
             velocity_genes: (0..n_vars).map(|gene| gene % 2 == 0).collect(),
+            ..GeneParams::default()
         },
+        ..Fit::default()
     }
 }
