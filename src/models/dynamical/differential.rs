@@ -28,10 +28,11 @@
 //!
 //! The p-values choose, they do not measure: one gene makes as many tests as there are groups, after a look at which is worst.
 //!
-//! Departures, both about cells that scVelo chooses by rounding. The side of a cell is the sign of its residual in u. Where γ ≥ β,
-//! times come from u alone, so that a branch passes most cells at their very u, and the sign is that of the last digits: scVelo's
-//! answer differs between single and double precision. Here the sign of the residual in s decides then, reversed. And a group
-//! without outer cells, of which scVelo has fewer by this accident, gets p = 1 as small groups do, not NaN, so that step 4 follows.
+//! Two departures. The side of a cell is the sign of its residual in u. Where γ ≥ β, times come from u alone, so that a branch
+//! passes most cells at their very u, and in scVelo the sign is that of the last digits. Here the sign of the residual in s decides
+//! then, reversed. And a group of which no cell is compared gets p = 1, as small groups do, so that step 4 follows; scVelo gets NaN
+//! and stays with the outer cells. On two fits by scVelo the groups found are the same in 360 of 364 genes, in 5 of the 9 where
+//! either finds any.
 //!
 //! Source: scVelo 0.3.4 `tl.differential_kinetic_test`; Bergen et al. 2020, Methods ("differential kinetics").
 
