@@ -40,6 +40,8 @@ pub struct Fit {
     pub cell_cv: Option<Array1<f64>>,
     /// The part of the data each cell was in: 0 train, 1 validation, 2 test; `[n_obs]`.
     pub split: Option<Vec<u8>>,
+    /// Column of `obs` whose groups were tested for kinetics of their own.
+    pub diff_kinetics_groups: Option<String>,
     /// Parameters per gene.
     pub genes: GeneParams,
 }
@@ -97,6 +99,10 @@ pub struct GeneParams {
     pub velocity_r2: Option<Array1<f64>>,
     /// R² over all cells of the line through all cells.
     pub fit_r2: Option<Array1<f64>>,
+    /// Groups of cells with kinetics of their own, their names joined by commas; empty if there are none.
+    pub diff_kinetics: Option<Vec<String>>,
+    /// The largest p-value of these groups; NaN if there are none.
+    pub pval_kinetics: Option<Array1<f64>>,
     /// Genes whose velocity should be used.
     pub velocity_genes: Vec<bool>,
 }

@@ -113,10 +113,15 @@ pub const VELOCITY_QREG_RATIO: &str = "velocity_qreg_ratio";
 pub const VELOCITY_R2: &str = "velocity_r2";
 /// var: R² over all cells of the line through all cells. scVelo's `recover_dynamics` chooses genes by it.
 pub const FIT_R2: &str = "fit_r2";
+/// var: groups of cells with kinetics of their own, joined by commas. scVelo's `tl.velocity(diff_kinetics=True)` reads it.
+pub const FIT_DIFF_KINETICS: &str = "fit_diff_kinetics";
+/// var: the largest p-value of these groups.
+pub const FIT_PVAL_KINETICS: &str = "fit_pval_kinetics";
 /// var: genes whose velocity should be used.
 pub const VELOCITY_GENES: &str = "velocity_genes";
 
-/// uns: what scVelo wants to know of a dynamical fit, a dictionary.
+/// uns: what scVelo wants to know of a dynamical fit, a dictionary. In it, under [`FIT_DIFF_KINETICS`], is the column of obs with
+/// the groups that were tested.
 pub const RECOVER_DYNAMICS: &str = "recover_dynamics";
 /// uns: model, settings, version and seed, a dictionary.
 pub const VELOCITY_PARAMS: &str = "velocity_params";

@@ -25,7 +25,7 @@ pub struct Results<'a> {
     pub layers: Vec<(String, Layer<'a>)>,
     /// Columns of `obs`, `[n_obs]`.
     pub obs: Vec<(String, Column)>,
-    /// Columns of `var`, `[n_vars]`; numbers and truth values.
+    /// Columns of `var`, `[n_vars]`; numbers, truth values and words.
     pub var: Vec<(String, Column)>,
     /// Coordinates of cells, `[n_obs, n_dims]`.
     pub obsm: Vec<(String, ArrayView2<'a, f32>)>,
@@ -77,8 +77,8 @@ impl<'a> Results<'a> {
                 results.obsm.push((key, matrix.view()));
             }
         }
-        if fit.fit_tau.is_some() {
-            results.uns.push((keys::RECOVER_DYNAMICS.to_owned(), recover_dynamics()));
+        if fit.fit_tau.is_some() || fit.diff_kinetics_groups.is_some() {
+            results.uns.push((keys::RECOVER_DYNAMICS.to_owned(), recover_dynamics(fit)));
         }
         if !data.neighbors_from_file {
             results.add_graph(data);
@@ -186,9 +186,13 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
         (keys::VELOCITY_QREG_RATIO, genes.velocity_qreg_ratio.as_ref()),
         (keys::VELOCITY_R2, genes.velocity_r2.as_ref()),
         (keys::FIT_R2, genes.fit_r2.as_ref()),
+        (keys::FIT_PVAL_KINETICS, genes.pval_kinetics.as_ref()),
     ]);
     if let Some(status) = &genes.status {
         columns.push((keys::FIT_STATUS.to_owned(), Column::Text(status.clone())));
+    }
+    if let Some(found) = &genes.diff_kinetics {
+        columns.push((keys::FIT_DIFF_KINETICS.to_owned(), Column::Text(found.clone())));
     }
     let used = Column::Bool(genes.velocity_genes.clone());
     columns.push((keys::VELOCITY_GENES.to_owned(), used));
@@ -199,10 +203,15 @@ fn float_columns(named: &[(&str, Option<&Array1<f64>>)]) -> Vec<(String, Column)
     named.iter().filter_map(|&(key, values)| Some((key.to_owned(), Column::Float(values?.to_vec())))).collect()
 }
 
-/// How scVelo's `tl.velocity(mode = "dynamical")` is to read the fit: from moments, distances averaged over neighbours.
-fn recover_dynamics() -> Uns {
+/// How scVelo's `tl.velocity(mode = "dynamical")` is to read the fit: from moments, distances averaged over neighbours; and
+/// where it finds the groups with kinetics of their own.
+fn recover_dynamics(fit: &Fit) -> Uns {
     let member = |key: &str, value: bool| (key.to_owned(), Uns::Bool(value));
-    Uns::Dict(vec![member("fit_connected_states", true), member("use_raw", false)])
+    let mut members = vec![member("fit_connected_states", true), member("use_raw", false)];
+    if let Some(column) = &fit.diff_kinetics_groups {
+        members.push((keys::FIT_DIFF_KINETICS.to_owned(), Uns::Text(column.clone())));
+    }
+    Uns::Dict(members)
 }
 
 fn velocity_params(fit: &Fit, params: &Value) -> Uns {

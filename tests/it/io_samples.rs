@@ -150,6 +150,7 @@ pub(crate) fn full_fit(n_obs: usize, n_vars: usize) -> Fit {
         latent_std: Some(counting(n_obs, 5) * 0.1),
         cell_cv: numbers(n_obs, 1.5),
         split: Some((0..n_obs).map(|cell| u8::try_from(cell % 3).expect("below 3")).collect()),
+        diff_kinetics_groups: Some("clusters".to_owned()),
         genes: GeneParams {
             alpha: numbers(n_vars, 1.0),
             beta: numbers(n_vars, 2.0),
@@ -166,7 +167,11 @@ pub(crate) fn full_fit(n_obs: usize, n_vars: usize) -> Fit {
             velocity_qreg_ratio: numbers(n_vars, 13.0),
             velocity_r2: numbers(n_vars, 14.0),
             fit_r2: numbers(n_vars, 15.0),
+            diff_kinetics: Some((0..n_vars).map(|gene| ["", "A", "A,b c"][gene % 3].to_owned()).collect()),
+            pval_kinetics: numbers(n_vars, 16.0),
             velocity_genes: (0..n_vars).map(|gene| gene % 2 == 0).collect(),
+            ..GeneParams::default()
         },
+        ..Fit::default()
     }
 }

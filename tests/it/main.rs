@@ -13,6 +13,8 @@ mod dense;
 #[cfg(all(feature = "flex", feature = "ndarray"))]
 mod devices;
 #[cfg(feature = "h5ad")]
+mod differential_golden;
+#[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;

@@ -37,6 +37,17 @@ impl<'a> Gene<'a> {
         let most = |values: &[f64]| stats::percentile(&pick(values, &counted), OUTLIERS);
         let (most_u, most_s) = (most(u), most(s));
         counted.retain(|&cell| u[cell as usize] <= most_u && s[cell as usize] <= most_s);
+        Some(Self::over(u, s, counted))
+    }
+
+    /// The same gene, its outliers counted too.
+    pub(super) fn with_outliers(&self) -> Self {
+        let seen = |&cell: &u32| self.u[cell as usize] > 0.0 && self.s[cell as usize] > 0.0;
+        Self::over(self.u, self.s, (0..self.n_obs() as u32).filter(seen).collect())
+    }
+
+    /// The gene with these cells counted.
+    fn over(u: &'a [f64], s: &'a [f64], counted: Vec<u32>) -> Self {
         let (counted_u, counted_s) = (pick(u, &counted), pick(s, &counted));
         let largest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
         let (upper_u, upper_s) = (UPPER * largest(&counted_u), UPPER * largest(&counted_s));
@@ -46,7 +57,7 @@ impl<'a> Gene<'a> {
         if !(std_u > 0.0 && std_s > 0.0) {
             (std_u, std_s) = (1.0, 1.0);
         }
-        Some(Self { u, s, counted, upper, std_u, std_s })
+        Self { u, s, counted, upper, std_u, std_s }
     }
 
     /// Whether all counted cells have the same u or the same s: no curve can be told then.

@@ -24,8 +24,10 @@ mod compat;
 mod converge;
 mod curve;
 mod descent;
+mod differential;
 mod fit;
 mod gene;
+mod groups;
 mod objective;
 mod projection;
 mod settings;
@@ -36,6 +38,8 @@ mod start;
 mod tables;
 mod velocity;
 
+pub use differential::{Differential, differential_kinetics};
+pub use groups::Groups;
 pub use settings::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
 
 use std::time::Instant;
@@ -70,7 +74,11 @@ impl VelocityModel for Dynamical {
         run.reporter().end(&tables.summary(data.n_vars(), seconds));
 
         let used = self.velocity_genes(&tables, &r2);
-        Ok(tables.into_fit(r2, used))
+        let mut fit = tables.into_fit(r2, used);
+        if !self.groups.is_empty() {
+            differential::add_to(&mut fit, data, &self.groups, self.silence_groups)?;
+        }
+        Ok(fit)
     }
 
     fn validate(&self) -> Result<()> {

@@ -1,0 +1,59 @@
+//! Which group each cell is in.
+
+use std::collections::BTreeSet;
+
+use crate::data::{Column, Dataset};
+use crate::error::{Error, Result};
+
+/// Groups of cells, from a column of obs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Groups {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Group of each cell, `[n_obs]`; none where the label is missing.
+    pub of: Vec<Option<u32>>,
+}
+
+impl Groups {
+    /// The groups in column `name` of obs: categories in their order, other labels in alphabetical order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is no such column, it holds numbers, or a name could not be told from two in a list.
+    pub fn read(data: &Dataset, name: &str) -> Result<Self> {
+        let unusable = |problem: String| Error::Data {
+            problem: format!("obs[{name:?}], named by model.groups, {problem}"),
+            hint: "name a column of labels without commas; or set model.groups to \"\"".to_owned(),
+        };
+        let column = data.obs.get(name).ok_or_else(|| {
+            let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+            unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
+        })?;
+        let groups = match column {
+            Column::Categorical { codes, categories, .. } => Self { names: categories.clone(), of: codes.clone() },
+            Column::Float(_) => return Err(unusable("holds numbers rather than labels".to_owned())),
+            other => Self::from_labels(&other.to_labels()),
+        };
+        // scVelo splits the list of groups of a gene at commas, and trims what it finds.
+        match groups.names.iter().find(|group| group.contains(',') || group.trim() != group.as_str()) {
+            Some(group) => Err(unusable(format!("has a group {group:?}: with a comma, or a blank at an end"))),
+            None => Ok(groups),
+        }
+    }
+
+    fn from_labels(labels: &[String]) -> Self {
+        let names: BTreeSet<&String> = labels.iter().filter(|label| !label.is_empty()).collect();
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        let position = |label| names.binary_search(label).ok().map(|at| at as u32);
+        Self { of: labels.iter().map(position).collect(), names }
+    }
+
+    /// Those of `cells` in `group`.
+    pub(super) fn among(&self, cells: &[u32], group: usize) -> Vec<u32> {
+        cells.iter().copied().filter(|&cell| self.of[cell as usize] == Some(group as u32)).collect()
+    }
+
+    /// Names of `found`, as scVelo writes them.
+    pub(super) fn list(&self, found: &[usize]) -> String {
+        found.iter().map(|&group| self.names[group].as_str()).collect::<Vec<_>>().join(",")
+    }
+}
