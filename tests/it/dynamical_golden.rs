@@ -159,7 +159,7 @@ fn converged_losses_are_at_most_scvelos_in_99_of_100_genes() {
         let fit = fit(Schedule::Converged, &data);
         let ours = fit.genes.loss.as_ref().unwrap();
         for gene in both_fitted(&fit, &column(&data, "fit_alpha")) {
-            let theirs = losses[name][&data.var.index()[gene]].as_f64().expect("a loss");
+            let theirs = losses[name][&data.var.index[gene]].as_f64().expect("a loss");
             lower += usize::from(ours[gene] <= theirs);
             all += 1;
         }

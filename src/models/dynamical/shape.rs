@@ -101,6 +101,7 @@ impl Frame {
     pub(super) fn new(shape: Shape) -> Self {
         let gap = shape.ratio - 1.0;
         let gap = if gap.abs() < LEAST_GAP { LEAST_GAP.copysign(gap) } else { gap };
+        let shape = Shape { ratio: 1.0 + gap, ..shape };
         let rising = Self {
             shape,
             u: shape.size * shape.scaling * shape.spreads,
