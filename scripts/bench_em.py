@@ -78,7 +78,7 @@ def score(prepared, *fitted):
         genes = genes.intersection(fit.var_names[usable], sort=False)
     truth = truth[:, genes]
     fits = [fit[:, genes] for fit in fits]
-    losses = [final_loss(fit) for fit in fits]
+    losses = [last_loss(fits[0]), *(fit.var["fit_loss"].to_numpy() if "fit_loss" in fit.var else None for fit in fits[1:])]
 
     scores = []
     for fit, loss in zip(fits, losses):
@@ -95,15 +95,11 @@ def score(prepared, *fitted):
     print(json.dumps(scores))
 
 
-def final_loss(fit):
-    """Loss of each gene at the end of its fit: our column, or the last entry of scVelo's history; None if neither is there."""
+def last_loss(fit):
+    """Loss of each gene at the end of scVelo's fit."""
     import numpy as np
 
-    if "fit_loss" in fit.var:
-        return fit.var["fit_loss"].to_numpy()
-    if "loss" in fit.varm:
-        return np.array([history[np.isfinite(history)][-1] for history in np.asarray(fit.varm["loss"])])
-    return None
+    return np.array([history[np.isfinite(history)][-1] for history in np.asarray(fit.varm["loss"])])
 
 
 def against_truth(found, true):
@@ -133,7 +129,8 @@ def arguments():
     parser.add_argument("--genes", type=int, default=1000, help="of the simulation")
     parser.add_argument("--branches", type=int, default=1, help="of the simulation")
     parser.add_argument("--seed", type=int, default=11, help="of the simulation")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the converged schedule; all else runs on one")
+    threads = parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    threads.help = "of the converged schedule; all else runs on one"
     parser.add_argument("--repeats", type=int, default=3, help="runs of nascent")
     parser.add_argument("--scvelo-repeats", type=int, default=1)
     parser.add_argument("--prepared", action="store_true", help="DATA has Ms, Mu and a graph already")
@@ -184,8 +181,12 @@ def compare(given, folder):
     for turn in range(max(given.repeats, 0 if given.skip_scvelo else given.scvelo_repeats)):
         for (name, schedule, n_threads), of, path in zip(systems, runs, paths):
             if turn < (given.scvelo_repeats if name == SCVELO else given.repeats):
-                of.append(recovered(data, path) if name == SCVELO else trained(program, data, path, schedule, n_threads, settings))
-                print(f"{name}, {n_threads} threads: {of[-1].cpu:.1f} CPU s in all, peak {mebi(of[-1].peak)}", flush=True)
+                path.unlink(missing_ok=True)
+                if name == SCVELO:
+                    of.append(recovered(data, path))
+                else:
+                    of.append(em_runs.train(program, data, path, schedule, n_threads, settings))
+                print(f"{name}, threads {n_threads}: {of[-1].cpu:.1f} CPU s in all, peak {mebi(of[-1].peak)}", flush=True)
 
     if given.skip_scvelo:
         scores = [own_scores(program, path) for path in paths]
@@ -198,11 +199,6 @@ def recovered(data, path):
     done, fit = python("recover", data, path)
     done.fit_wall, done.fit_cpu, done.n_fitted = fit["wall"], fit["cpu"], fit["n_fitted"]
     return done
-
-
-def trained(program, data, path, schedule, n_threads, settings):
-    path.unlink(missing_ok=True)
-    return em_runs.train(program, data, path, schedule, n_threads, settings)
 
 
 def own_scores(program, path):

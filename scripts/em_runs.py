@@ -52,7 +52,7 @@ def run(command, environment=None):
 
 def nascent():
     """The program: NASCENT=… where that is set, else the release build, made if it is missing."""
-    if "NASCENT" in os.environ:
+    if os.environ.get("NASCENT"):
         return os.environ["NASCENT"]
     path = ROOT / "target" / "release" / "nascent"
     if not path.exists():
@@ -81,10 +81,7 @@ def simulate(program, output, cells, genes, branches, seed):
 def table(rows):
     """Prints rows of words as Markdown with aligned columns; the first is the head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    line = lambda row: "| " + " | ".join(
-        word.ljust(width) if column == 0 else word.rjust(width) for column, (word, width) in enumerate(zip(row, widths))
-    ) + " |"
-    print(line(rows[0]))
-    print("| " + " | ".join("-" * width if column == 0 else "-" * (width - 1) + ":" for column, width in enumerate(widths)) + " |")
-    for row in rows[1:]:
-        print(line(row))
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    for row in [rows[0], rule, *rows[1:]]:
+        cells = [row[0].ljust(widths[0]), *(word.rjust(width) for word, width in zip(row[1:], widths[1:]))]
+        print(f"| {' | '.join(cells)} |")
