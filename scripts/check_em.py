@@ -5,7 +5,9 @@ usage: check_em.py REFERENCE_FOLDER
 REFERENCE_FOLDER holds scvelo_*.h5ad, complete runs of scVelo 0.3.4, and scvelo_em_sensitivity.json: how far scVelo's own
 results move when Ms and Mu are multiplied by 1 + 1e-6 N(0, 1). Its simplex search stops after a few steps, and these end
 elsewhere after any rounding; so nobody, scVelo included, can be asked to come nearer.
-That was done once; so a line passes "within chance" where a resampling of the genes could have made it as good.
+That is one draw, and another differs; tests/golden/em_spread.json has a few more (scripts/golden_em_spread.py).
+A line passes if it is no worse than the former, or than the worst of all. By chance alone one line in seven would be worse
+than six draws of the same kind, so a single FAIL, of a minimum above all, is a reason to look and not yet a fault.
 Compared are the genes that scVelo fitted. The latent time is computed by scVelo from our file and the stored graph.
 """
 
@@ -23,7 +25,9 @@ import em_runs
 
 DATA_SETS = ["sim_300x30", "pancreas_top300", "dentategyrus_100obs"]
 PARAMETERS = ["alpha", "beta", "gamma", "t_", "scaling"]
+LARGER_IS_BETTER = ("< 1 %", "Pearson", "Spearman", "genes that scVelo fitted", "share of genes")
 SHARE_OF_LOSSES = 0.95
+SPREAD = em_runs.ROOT / "tests" / "golden" / "em_spread.json"
 scv.settings.verbosity = 0
 
 
@@ -33,35 +37,19 @@ class Lines:
     def __init__(self):
         self.n_failed = 0
 
-    def add(self, name, ours, theirs, smaller_is_better, favourable=None):
-        """`favourable` is what ours might as well have been with other genes of the same kind: where that reaches theirs, the
-        line does not fail.
-        """
-        sign = 1 if smaller_is_better else -1
-        if sign * ours <= sign * theirs:
+    def add(self, name, ours, own, again=()):
+        """`own` is what is asked for, scVelo's figure in the reference folder; the worst of `again` will do as well."""
+        sign = -1 if name.endswith(LARGER_IS_BETTER) else 1
+        worst = max((own, *again), key=lambda figure: sign * figure)
+        if sign * ours <= sign * own:
             verdict = "pass"
-        elif favourable is not None and sign * favourable <= sign * theirs:
-            verdict = "pass, within chance"
+        elif sign * ours <= sign * worst:
+            verdict = "pass, in scVelo's range"
         else:
             verdict = "FAIL"
             self.n_failed += 1
-        print(f"  {name:36} {ours:10.4g} {theirs:10.4g}  {verdict}")
-
-    def add_statistic(self, name, statistic, of_genes, theirs, smaller_is_better):
-        """A statistic of one number per gene, and its 95 % interval under resampling of the genes."""
-        of_genes = np.asarray(of_genes)
-        draws = np.random.default_rng(0).integers(len(of_genes), size=(2000, len(of_genes)))
-        resampled = [statistic(of_genes[draw]) for draw in draws]
-        favourable = np.percentile(resampled, 2.5 if smaller_is_better else 97.5)
-        self.add(name, statistic(of_genes), theirs, smaller_is_better, favourable)
-
-
-def p10(values):
-    return np.percentile(values, 10)
-
-
-def p90(values):
-    return np.percentile(values, 90)
+        shown = f"{worst:10.4g}" if again else " " * 10
+        print(f"  {name:38} {ours:10.4g} {own:10.4g} {shown}  {verdict}")
 
 
 def stripped(reference):
@@ -81,26 +69,49 @@ def fit(program, data, folder, schedule):
     return anndata.read_h5ad(output)
 
 
-def compare_fits(ours, reference, genes, own, lines):
-    """Parameters, likelihood and velocity of the genes that both fitted."""
-    for name in PARAMETERS:
-        found, stored = (data.var[f"fit_{name}"].to_numpy()[genes] for data in (ours, reference))
-        difference = np.abs(found - stored) / np.abs(stored)
-        label = f"{name}: relative difference"
-        lines.add_statistic(f"{label}, median", np.median, difference, own[name]["median"], True)
-        lines.add_statistic(f"{label}, p90", p90, difference, own[name]["p90"], True)
-        lines.add_statistic(f"{label}, < 1 %", np.mean, difference < 0.01, own[name]["frac_below_1pct"], False)
-    difference = np.abs(ours.var["fit_likelihood"] - reference.var["fit_likelihood"])[genes]
-    lines.add_statistic("likelihood: difference, median", np.median, difference, own["likelihood"]["median"], True)
+def figures(fitted, reference, genes):
+    """How far a fit is from the stored one: parameters, likelihood and velocity of some genes, and latent time.
 
-    found, stored = (np.float64(data.layers["velocity"][:, genes]) for data in (ours, reference))
-    varies = (found.std(axis=0) > 0) & (stored.std(axis=0) > 0)
-    if not varies.all():
-        print(f"  velocity does not vary: {np.sum(~varies)} genes left out of the next three lines")
-    pearson = [np.corrcoef(found[:, gene], stored[:, gene])[0, 1] for gene in np.flatnonzero(varies)]
-    for name, statistic in {"median": np.median, "p10": p10, "min": np.min}.items():
-        theirs = own["velocity_gene_pearson"][name]
-        lines.add_statistic(f"velocity per gene: Pearson, {name}", statistic, pearson, theirs, False)
+    The latent time starts from the stored root cells, which scVelo had from another model.
+    """
+    found = {}
+    for name in PARAMETERS:
+        ours, stored = (data.var[f"fit_{name}"].to_numpy()[genes] for data in (fitted, reference))
+        difference = np.abs(ours - stored) / np.abs(stored)
+        found[f"{name}: relative difference, median"] = np.median(difference)
+        found[f"{name}: relative difference, p90"] = np.percentile(difference, 90)
+        found[f"{name}: share of differences < 1 %"] = np.mean(difference < 0.01)
+    difference = np.abs(fitted.var["fit_likelihood"] - reference.var["fit_likelihood"])[genes]
+    found["likelihood: difference, median"] = np.median(difference)
+
+    ours, stored = (np.float64(data.layers["velocity"][:, genes]) for data in (fitted, reference))
+    varies = ours.std(axis=0) != 0
+    pearson = [
+        np.corrcoef(ours[:, gene], stored[:, gene])[0, 1] if varies[gene] else 0.0
+        for gene in np.flatnonzero(stored.std(axis=0) > 0)
+    ]
+    found["velocity per gene: median Pearson"] = np.median(pearson)
+    found["velocity per gene: p10 of Pearson"] = np.percentile(pearson, 10)
+    found["velocity per gene: least Pearson"] = np.min(pearson)
+    times = latent_time(fitted, genes, reference.obs["root_cells"])
+    found["latent time: Spearman"] = spearmanr(times, reference.obs["latent_time"]).statistic
+    return {name: float(figure) for name, figure in found.items()}
+
+
+def own_figures(entry):
+    """The same names for an entry of scvelo_em_sensitivity.json."""
+    found = {}
+    for name in PARAMETERS:
+        found[f"{name}: relative difference, median"] = entry[name]["median"]
+        found[f"{name}: relative difference, p90"] = entry[name]["p90"]
+        found[f"{name}: share of differences < 1 %"] = entry[name]["frac_below_1pct"]
+    found["likelihood: difference, median"] = entry["likelihood"]["median"]
+    pearson = entry["velocity_gene_pearson"]
+    found["velocity per gene: median Pearson"] = pearson["median"]
+    found["velocity per gene: p10 of Pearson"] = pearson["p10"]
+    found["velocity per gene: least Pearson"] = pearson["min"]
+    found["latent time: Spearman"] = entry["latent_time_spearman"]
+    return found
 
 
 def latent_time(fitted, genes, roots=None):
@@ -118,20 +129,15 @@ def latent_time(fitted, genes, roots=None):
     return fitted.obs["latent_time"].to_numpy()
 
 
-def compare_times(ours, reference, genes, own, lines):
-    """Latent times from the stored root cells, which scVelo had from another model; with those of the fit's own graph, the
-    stored fit itself does not give the stored times, so that is shown and not judged.
-    """
-    stored = reference.obs["latent_time"]
-    found = latent_time(ours, genes, reference.obs["root_cells"])
-    lines.add("latent time: Spearman", spearmanr(found, stored).statistic, own["latent_time_spearman"], False)
-
+def new_roots(ours, reference, genes):
+    """Shown, not judged: with root cells from the fit's own graph, the stored fit itself does not give the stored times."""
     again = stripped(reference)
     again.var = reference.var[["velocity_genes", "fit_likelihood"]].copy()
     again.layers.update({name: reference.layers[name] for name in ("velocity", "fit_t")})
     again.uns["velocity_params"] = {"mode": "dynamical"}
+    stored = reference.obs["latent_time"]
     pair = [spearmanr(latent_time(data, genes), stored).statistic for data in (ours, again)]
-    print(f"  {'  the same, root cells found anew':36} {pair[0]:10.4g} {pair[1]:10.4g}")
+    print(f"  latent time: Spearman, root cells found anew: {pair[0]:.4f}; of scVelo's stored fit: {pair[1]:.4f}")
 
 
 def compare_losses(ours, reference, genes, lines):
@@ -139,13 +145,13 @@ def compare_losses(ours, reference, genes, lines):
     history = np.asarray(reference.varm["loss"])[genes]
     stored = np.array([row[np.isfinite(row)][-1] for row in history])
     ratio = ours.var["fit_loss"].to_numpy()[genes] / stored
-    print(f"  loss of ours / scVelo's: median {np.median(ratio):.4f}, p90 {p90(ratio):.4f}, max {ratio.max():.4f}")
-    lines.add("loss at most scVelo's: share of genes", np.mean(ratio <= 1.0), SHARE_OF_LOSSES, False)
+    print(f"  loss of ours / scVelo's: median {np.median(ratio):.4f}, p90 {np.percentile(ratio, 90):.4f}, max {ratio.max():.4f}")
+    lines.add("loss at most scVelo's: share of genes", np.mean(ratio <= 1.0), SHARE_OF_LOSSES)
     for gene in np.flatnonzero(ratio > 1.0):
         print(f"    higher: {reference.var_names[genes][gene]}, {ratio[gene]:.4f} times scVelo's")
 
 
-def check(name, folder, own, program, lines):
+def check(name, folder, own, again, program, lines):
     """Both schedules on one data set."""
     reference = anndata.read_h5ad(folder / f"scvelo_{name}.h5ad")
     fitted = np.isfinite(reference.var["fit_alpha"].to_numpy())
@@ -159,23 +165,26 @@ def check(name, folder, own, program, lines):
     genes, also = (fitted & np.isfinite(ours.var["fit_alpha"].to_numpy()) for ours in (compat, converged))
     n_more = int(np.isfinite(compat.var["fit_alpha"]).sum() - genes.sum())
 
-    print(f"\n{name}, compat" + " " * (38 - len(name)) + "ours     scVelo")
-    lines.add("genes that scVelo fitted", genes.sum(), fitted.sum(), False)
-    print(f"  genes fitted by ours only            {n_more:10d}")
-    compare_fits(compat, reference, genes, own, lines)
-    compare_times(compat, reference, genes, own, lines)
+    print(f"\n{name + ', compat':40} {'ours':>10} {'scVelo':>10} {'its worst':>10}")
+    lines.add("genes that scVelo fitted", genes.sum(), fitted.sum())
+    print(f"  {'genes fitted by ours only':38} {n_more:10d}")
+    for line, figure in figures(compat, reference, genes).items():
+        lines.add(line, figure, own[line], [other[line] for other in again])
+    new_roots(compat, reference, genes)
 
-    print(f"\n{name}, converged" + " " * (35 - len(name)) + "ours    at least")
-    lines.add("genes that scVelo fitted", also.sum(), fitted.sum(), False)
+    print(f"\n{name + ', converged':40} {'ours':>10} {'at least':>10}")
+    lines.add("genes that scVelo fitted", also.sum(), fitted.sum())
     compare_losses(converged, reference, also, lines)
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
     sensitivity = json.loads((folder / "scvelo_em_sensitivity.json").read_text())
+    spread = json.loads(SPREAD.read_text())
     program, lines = em_runs.nascent(), Lines()
     for name in DATA_SETS:
-        check(name, folder, sensitivity[f"scvelo_{name}.h5ad eps=1e-06"], program, lines)
+        own = own_figures(sensitivity[f"scvelo_{name}.h5ad eps=1e-06"])
+        check(name, folder, own, spread[name], program, lines)
     print(f"\n{lines.n_failed} lines fail" if lines.n_failed else "\nall lines pass")
     sys.exit(1 if lines.n_failed else 0)
 
