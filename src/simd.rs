@@ -80,7 +80,8 @@ pub(crate) fn mul_add_f64<const FMA: bool>(a: f64, b: f64, c: f64) -> f64 {
 
 /// `eˣ` to 2 units in the last place, for x in [−708, 709]; beyond, as at the ends. NaN becomes a number.
 ///
-/// As [`exp_and_m1`], with the Taylor polynomial of degree 12: on |r| ≤ ln 2 / 2 its remainder is 2·10⁻¹⁶.
+/// As [`exp_and_m1`], with the Taylor polynomial of degree 12: on |r| ≤ ln 2 / 2 its remainder is 2·10⁻¹⁶. It is summed in pairs
+/// (Estrin's scheme), so that no operation waits for all before it.
 #[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 pub(crate) fn exp_f64<const FMA: bool>(x: f64) -> f64 {
@@ -89,30 +90,31 @@ pub(crate) fn exp_f64<const FMA: bool>(x: f64) -> f64 {
     const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
     /// 1.5 · 2⁵²: adding it leaves the nearest integer in the low bits.
     const ROUND: f64 = 6_755_399_441_055_744.0;
-    /// 1/12!, 1/11!, … 1/2!.
-    const TAYLOR: [f64; 11] = [
-        1.0 / 479_001_600.0,
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
+    /// 1/2!, 1/3!, … 1/12!, and none beyond.
+    const TAYLOR: [f64; 12] = [
         0.5,
+        1.0 / 6.0,
+        1.0 / 24.0,
+        1.0 / 120.0,
+        1.0 / 720.0,
+        1.0 / 5_040.0,
+        1.0 / 40_320.0,
+        1.0 / 362_880.0,
+        1.0 / 3_628_800.0,
+        1.0 / 39_916_800.0,
+        1.0 / 479_001_600.0,
+        0.0,
     ];
 
     let x = x.clamp(-708.0, 709.0);
     let rounded = mul_add_f64::<FMA>(x, std::f64::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
     let r = mul_add_f64::<FMA>(n, -LN_2_LOW, mul_add_f64::<FMA>(n, -LN_2_HIGH, x));
-    let mut p = TAYLOR[0];
-    for coefficient in &TAYLOR[1..] {
-        p = mul_add_f64::<FMA>(p, r, *coefficient);
-    }
-    let exp_r_m1 = mul_add_f64::<FMA>(p, r * r, r);
+    let (r2, r4) = (r * r, (r * r) * (r * r));
+    let pair = |k: usize| mul_add_f64::<FMA>(TAYLOR[2 * k + 1], r, TAYLOR[2 * k]);
+    let four = |k: usize| mul_add_f64::<FMA>(pair(2 * k + 1), r2, pair(2 * k));
+    let p = mul_add_f64::<FMA>(mul_add_f64::<FMA>(four(2), r4, four(1)), r4, four(0));
+    let exp_r_m1 = mul_add_f64::<FMA>(p, r2, r);
     let power = f64::from_bits(rounded.to_bits().wrapping_add(1023) << 52);
     mul_add_f64::<FMA>(power, exp_r_m1, power)
 }

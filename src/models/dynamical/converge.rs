@@ -35,19 +35,22 @@ pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settin
     let mut has_settled = false;
     for index in 0..settings.max_rounds {
         fit.place(index < FULL_SCANS);
-        let round = fit.judged(near);
+        let verdict = fit.judge(near);
+        let loss = fit.loss(&verdict.phase);
         if index == 0 {
-            start_loss = round.loss;
+            start_loss = loss;
         }
+        let objective = fit.priors.objective(&fit.shape, loss);
+        fit.extend_reach(loss);
         let before = best.as_ref().map_or(f64::INFINITY, |best| best.objective);
-        has_settled = round.objective >= before * (1.0 - settings.tolerance);
-        if round.objective < before {
-            best = Some(round.clone());
+        has_settled = objective >= before * (1.0 - settings.tolerance);
+        if objective < before {
+            best = Some(Round { shape: fit.shape, on: fit.on.clone(), off: fit.off.clone(), verdict: verdict.clone(), loss, objective });
         }
         if has_settled {
             break;
         }
-        fit.descend(&round, settings.tolerance);
+        fit.descend(&verdict.phase, INNER * settings.tolerance);
     }
     let best = best.expect("the first round is better than none");
     let since = |tau: &[f64]| tau.iter().map(|tau| tau / start.beta).collect();
@@ -61,11 +64,13 @@ pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settin
     }
 }
 
+/// A descent ends at a gain this many times the tolerance of the rounds: the next round changes the phases anyway.
+const INNER: f64 = 10.0;
+
 /// Rounds in which the nearest point is sought along the whole branch; later ones follow it from where it was.
 const FULL_SCANS: usize = 2;
 
 /// Where a round stands before its descent.
-#[derive(Clone)]
 struct Round {
     shape: Shape,
     /// Times on the branches, in units of 1/β.
@@ -129,12 +134,12 @@ impl<'a> Rounds<'a> {
             scan::<true>(&frame, OnBranch { u, s, tau: on, squared: squared_on }, end_on);
             scan::<false>(&frame, OnBranch { u, s, tau: off, squared: squared_off }, end_off);
         }
-        refine::<true>(&frame, OnBranch { u, s, tau: on, squared: squared_on }, end_on);
-        refine::<false>(&frame, OnBranch { u, s, tau: off, squared: squared_off }, end_off);
+        refine::<true>(&frame, OnBranch { u, s, tau: on, squared: squared_on }, end_on, along_all);
+        refine::<false>(&frame, OnBranch { u, s, tau: off, squared: squared_off }, end_off, along_all);
     }
 
-    /// Phases of all cells, and the objective with them.
-    fn judged(&mut self, near: &Neighborhoods) -> Round {
+    /// Phases of all cells.
+    fn judge(&self, near: &Neighborhoods) -> Verdict {
         let (steady_u, steady_s) = Frame::new(self.shape).steady();
         let of = |cell: usize| {
             let (u, s) = (self.u[cell], self.s[cell]);
@@ -143,11 +148,7 @@ impl<'a> Rounds<'a> {
             [self.squared_off[cell] as f32, self.squared_on[cell] as f32, at_rest as f32, steady as f32]
         };
         let distances: Vec<[f32; 4]> = (0..self.gene.n_obs()).map(of).collect();
-        let verdict = judge(&distances, near);
-        let loss = self.loss(&verdict.phase);
-        let objective = self.priors.objective(&self.shape, loss);
-        self.extend_reach(loss);
-        Round { shape: self.shape, on: self.on.clone(), off: self.off.clone(), verdict, loss, objective }
+        judge(&distances, near)
     }
 
     /// `L`.
@@ -173,13 +174,13 @@ impl<'a> Rounds<'a> {
         self.reach = self.reach.max(reach.min(REACH.1)).max(REACH.0);
     }
 
-    /// Parameters and times from `round` on.
-    fn descend(&mut self, round: &Round, tolerance: f64) {
-        let mut cells = Phased::default();
+    /// Parameters and times, the phases given.
+    fn descend(&mut self, phases: &[Phase], tolerance: f64) {
+        let mut cells = Phased::with_capacity(self.gene.counted.len());
         for &cell in &self.gene.counted {
             let at = cell as usize;
             let (u, s) = (self.u[at], self.s[at]);
-            match round.verdict.phase[at] {
+            match phases[at] {
                 Phase::Repression => cells.off.push(cell, u, s, self.off[at]),
                 Phase::Induction => cells.on.push(cell, u, s, self.on[at]),
                 Phase::SteadyOff => cells.steady_off.push(u, s),

@@ -1,6 +1,7 @@
 //! The curve of one gene in the phase plane: a branch on which it is transcribed, one on which it is not.
 
 use crate::kinetics::{self, Rates, State};
+use crate::simd::{Vectorized, exp_f64, vectorize};
 
 /// Parameters of one gene. Inside the model unspliced abundance is `u' = u / scaling`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -54,6 +55,68 @@ impl Curve {
     /// The state at time `t` since the gene was switched on.
     pub(super) fn at(&self, t: f64) -> State {
         if t < self.t_switch { self.on.at(t) } else { self.off.at(t - self.t_switch) }
+    }
+}
+
+/// States of a gene at many times: parallel vectors.
+#[derive(Clone, Debug, Default)]
+pub(super) struct States {
+    pub u: Vec<f64>,
+    pub s: Vec<f64>,
+}
+
+impl States {
+    /// The states of `curve` at times `t` since the gene was switched on.
+    pub(super) fn along(curve: &Curve, t: &[f64]) -> Self {
+        let (Some(on), Some(off)) = (curve.on.mixing, curve.off.mixing) else {
+            return t.iter().map(|&t| curve.at(t)).collect();
+        };
+        let (mut u, mut s) = (vec![0.0; t.len()], vec![0.0; t.len()]);
+        vectorize(Along { curve, on, off, t, u: &mut u, s: &mut s });
+        Self { u, s }
+    }
+
+    /// The state at position `k`.
+    pub(super) fn at(&self, k: usize) -> State {
+        State { u: self.u[k], s: self.s[k] }
+    }
+}
+
+impl FromIterator<State> for States {
+    fn from_iter<I: IntoIterator<Item = State>>(states: I) -> Self {
+        let (u, s) = states.into_iter().map(|State { u, s }| (u, s)).unzip();
+        Self { u, s }
+    }
+}
+
+/// [`Curve::at`], many times over.
+struct Along<'a> {
+    curve: &'a Curve,
+    /// [`Branch::mixing`] of either branch.
+    on: f64,
+    off: f64,
+    t: &'a [f64],
+    u: &'a mut [f64],
+    s: &'a mut [f64],
+}
+
+impl Vectorized for Along<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Curve { on, off, t_switch } = *self.curve;
+        let Rates { alpha, beta, gamma } = on.rates;
+        let (u_inf, s_inf) = (alpha / beta, alpha / gamma);
+        for ((&t, u), s) in self.t.iter().zip(self.u).zip(self.s) {
+            let is_on = t < t_switch;
+            let choose = |on: f64, off: f64| if is_on { on } else { off };
+            let tau = choose(t, t - t_switch);
+            let (exp_u, exp_s) = (exp_f64::<FMA>(-beta * tau), exp_f64::<FMA>(-gamma * tau));
+            *u = choose(on.x0.u, off.x0.u) * exp_u + choose(u_inf, 0.0) * (1.0 - exp_u);
+            *s = choose(on.x0.s, off.x0.s) * exp_s
+                + choose(s_inf, 0.0) * (1.0 - exp_s)
+                + choose(self.on, self.off) * (exp_s - exp_u);
+        }
     }
 }
 

@@ -78,6 +78,19 @@ pub(super) struct Phased {
     pub steady_off: Crowd,
 }
 
+impl Phased {
+    /// No cells yet, but room for `n` on either branch.
+    pub(super) fn with_capacity(n: usize) -> Self {
+        let group = || Group {
+            u: Vec::with_capacity(n),
+            s: Vec::with_capacity(n),
+            tau: Vec::with_capacity(n),
+            cells: Vec::with_capacity(n),
+        };
+        Self { on: group(), off: group(), ..Self::default() }
+    }
+}
+
 /// What pulls at the parameters besides the cells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Priors {
@@ -152,7 +165,7 @@ pub(super) struct Descent<'a> {
 }
 
 /// Steps at most, and trials of each with growing damping.
-const STEPS: usize = 8;
+const STEPS: usize = 5;
 const TRIALS: usize = 6;
 
 impl<'a> Descent<'a> {

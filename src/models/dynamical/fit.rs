@@ -136,14 +136,16 @@ fn finished(settings: &Dynamical, gene: &Gene, start: &Start, found: Found, near
     let Found { params, branches, verdict, t, ratio, loss, start_loss, status } = found;
     let likelihood = objective::likelihood(gene, &params, ratio, &t);
     let variance = objective::variance(gene, &params, &t);
-    let mut t = near.average(&t);
+    let (moving, clock) = velocity::moving(gene, &params, &branches, &verdict);
+    let both: Vec<[f64; 2]> = t.into_iter().zip(clock).map(|(t, clock)| [t, clock]).collect();
+    let (mut t, clock): (Vec<f64>, Vec<f64>) = near.averages(&both).into_iter().map(|[t, clock]| (t, clock)).unzip();
     let stretch = align::stretch(&t, params.t_switch, settings.t_max);
     let aligned = align::stretched(&params, stretch);
-    let stretched = |tau: Vec<f64>| tau.into_iter().map(|tau| tau * stretch).collect();
+    let stretched = |tau: Vec<f64>| tau.into_iter().map(|tau| tau * stretch).collect::<Vec<f64>>();
     let branches = BranchTimes { on: stretched(branches.on), off: stretched(branches.off) };
     t.iter_mut().for_each(|t| *t *= stretch);
     let (velocity, velocity_u) = match settings.velocity {
-        VelocityFrom::Fit => velocity::of_fit(gene, &aligned, &branches, &verdict, near),
+        VelocityFrom::Fit => velocity::of_fit(gene, &aligned, &moving, &stretched(clock)),
         VelocityFrom::Residuals => velocity::of_residuals(gene, &aligned, &t),
     };
     // The start's modes are in units of its own scaling.

@@ -108,13 +108,19 @@ impl Neighborhoods {
         &self.cells[self.starts[cell]..self.starts[cell + 1]]
     }
 
-    /// Mean of `values` over the neighbourhood of every cell.
-    pub(super) fn average(&self, values: &[f64]) -> Vec<f64> {
-        let mean = |cell: usize| {
+    /// Means of `N` values over the neighbourhood of every cell.
+    pub(super) fn averages<const N: usize>(&self, values: &[[f64; N]]) -> Vec<[f64; N]> {
+        let means = |cell: usize| {
             let share = self.shares[cell];
-            self.of(cell).iter().fold(0.0, |sum, &neighbor| sum + share * values[neighbor as usize])
+            let mut sums = [0.0; N];
+            for &neighbor in self.of(cell) {
+                for (sum, value) in sums.iter_mut().zip(&values[neighbor as usize]) {
+                    *sum += share * value;
+                }
+            }
+            sums
         };
-        (0..values.len()).map(mean).collect()
+        (0..values.len()).map(means).collect()
     }
 
     /// Means of `N` values over the neighbourhood of `cell`.

@@ -9,7 +9,7 @@
 //!
 //! Source: Bergen et al. 2020, Methods (equation 9 and "likelihood"); scVelo 0.3 `BaseDynamics.get_dists`.
 
-use super::curve::{Curve, Params};
+use super::curve::{Curve, Params, States};
 use super::gene::Gene;
 
 /// Residuals of one cell, in units of the spreads.
@@ -28,11 +28,11 @@ fn residuals<'a>(
     t: &'a [f64],
     cells: &'a [u32],
 ) -> impl Iterator<Item = Residual> + 'a {
-    let curve = Curve::new(params);
+    let at: Vec<f64> = cells.iter().map(|&cell| t[cell as usize]).collect();
+    let states = States::along(&Curve::new(params), &at);
     let pull = ratio.map_or(0.0, |ratio| params.gamma / params.beta - ratio);
-    cells.iter().map(move |&cell| {
-        let cell = cell as usize;
-        let fitted = curve.at(t[cell]);
+    cells.iter().enumerate().map(move |(k, &cell)| {
+        let (cell, fitted) = (cell as usize, states.at(k));
         Residual {
             du: (fitted.u * params.scaling - gene.u[cell]) / gene.std_u,
             ds: (fitted.s - gene.s[cell]) / gene.std_s,

@@ -65,18 +65,23 @@ impl Vectorized for Scan<'_> {
     }
 }
 
-/// Moves every cell's time nearer to its foot on the branch, within `[0, end]`, by Newton's steps; never farther.
-pub(super) fn refine<const ON: bool>(frame: &Frame, cells: OnBranch, end: f64) {
-    vectorize(Refine::<ON> { frame, cells, end });
+/// Moves every cell's time nearer to its foot on the branch, within `[0, end]`, by one of Newton's steps or two; never
+/// farther.
+pub(super) fn refine<const ON: bool>(frame: &Frame, cells: OnBranch, end: f64, twice: bool) {
+    if twice {
+        vectorize(Refine::<ON, true> { frame, cells, end });
+    } else {
+        vectorize(Refine::<ON, false> { frame, cells, end });
+    }
 }
 
-struct Refine<'a, const ON: bool> {
+struct Refine<'a, const ON: bool, const TWICE: bool> {
     frame: &'a Frame,
     cells: OnBranch<'a>,
     end: f64,
 }
 
-impl<const ON: bool> Vectorized for Refine<'_, ON> {
+impl<const ON: bool, const TWICE: bool> Vectorized for Refine<'_, ON, TWICE> {
     #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
@@ -86,11 +91,13 @@ impl<const ON: bool> Vectorized for Refine<'_, ON> {
             let first = self.frame.at::<FMA, ON>(start);
             let once = step(self.frame, &first, *u, *s, start, self.end);
             let second = self.frame.at::<FMA, ON>(once);
-            let twice = step(self.frame, &second, *u, *s, once, self.end);
-            let third = self.frame.at::<FMA, ON>(twice);
-            let d = [distance(&first, *u, *s), distance(&second, *u, *s), distance(&third, *u, *s)];
-            let (near, nearest) = if d[1] < d[0] { (once, d[1]) } else { (start, d[0]) };
-            let (near, nearest) = if d[2] < nearest { (twice, d[2]) } else { (near, nearest) };
+            let d = [distance(&first, *u, *s), distance(&second, *u, *s)];
+            let (mut near, mut nearest) = if d[1] < d[0] { (once, d[1]) } else { (start, d[0]) };
+            if TWICE {
+                let twice = step(self.frame, &second, *u, *s, once, self.end);
+                let d = distance(&self.frame.at::<FMA, ON>(twice), *u, *s);
+                (near, nearest) = if d < nearest { (twice, d) } else { (near, nearest) };
+            }
             *tau = near;
             *squared = nearest;
         }

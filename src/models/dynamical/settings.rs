@@ -89,7 +89,7 @@ impl Default for Dynamical {
             fit_scaling: true,
             t_max: 20.0,
             max_rounds: 50,
-            tolerance: 1e-4,
+            tolerance: 3e-4,
             max_iter: 10,
             full_projection: false,
             velocity: VelocityFrom::Fit,
