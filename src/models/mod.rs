@@ -55,10 +55,10 @@ impl ModelConfig {
 
     /// The names that `kind` can have.
     pub const KINDS: &'static [&'static str] = &[
-        "dynamical",
         #[cfg(feature = "neural")]
         "velovae",
         "steady_state",
+        "dynamical",
     ];
 
     /// The model called `kind` with its default settings.

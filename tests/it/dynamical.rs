@@ -1,11 +1,14 @@
 //! Laws of the dynamical model.
 
+#![allow(clippy::ref_option, reason = "parameters of a fit are options")]
+
 use nascent::data::{Dataset, Fit, Run, Silent};
 use nascent::kinetics::{Rates, switch};
 use nascent::models::dynamical::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
 use nascent::models::{ModelConfig, VelocityModel};
 use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{SimulateConfig, simulate};
+use nascent::sparse::Csr;
 use nascent::stats::{mean, pearson, spearman};
 use ndarray::{Array1, Array2};
 
@@ -39,23 +42,26 @@ fn bits(fit: &Fit) -> Vec<u64> {
     cells.chain(genes.into_iter().flat_map(|values| of(values).iter().map(|value| value.to_bits()))).collect()
 }
 
-/// `simulated()` with gene 0 on a known curve in all cells, at times spread evenly over [0, 20], without noise.
+/// `simulated()` with gene 0 on a known curve at times spread evenly over [0, 20], within a few per cent (without any noise every
+/// cell beside the curve would count as an outlier, and rest), and a graph that joins cells of nearly the same time.
 fn with_known_gene(rates: Rates, t_switch: f64) -> (Dataset, Vec<f64>) {
     let mut data = simulated();
     let n_obs = data.n_obs();
-    // The graph must join cells that are alike in this gene: neighbours in time.
-    let order: Vec<f64> = data.obs.get("true_t").expect("the truth").to_numbers().expect("numbers");
-    let ranks = nascent::stats::ranks(&order);
-    let times: Vec<f64> = ranks.iter().map(|rank| 20.0 * (rank - 0.5) / n_obs as f64).collect();
+    let times: Vec<f64> = (0..n_obs).map(|cell| 20.0 * (cell as f64 + 0.5) / n_obs as f64).collect();
     for (cell, &t) in times.iter().enumerate() {
         let state = switch(t, 0.0, t_switch, rates);
-        (data.mu[[cell, 0]], data.ms[[cell, 0]]) = (state.u as f32, state.s as f32);
+        let noise = |offset: usize| 1.0 + 0.05 * (((cell * 7 + offset) * 37 % 101) as f64 / 50.0 - 1.0);
+        (data.mu[[cell, 0]], data.ms[[cell, 0]]) = ((state.u * noise(0)) as f32, (state.s * noise(3)) as f32);
     }
+    let near = |cell: usize| (cell.saturating_sub(5)..n_obs.min(cell + 6)).filter(move |&other| other != cell);
+    let rows: Vec<Vec<(u32, f32)>> =
+        (0..n_obs).map(|cell| near(cell).map(|other| (other as u32, 1.0)).collect()).collect();
+    data.neighbors.connectivities = Csr::from_rows(n_obs, &rows);
     (data, times)
 }
 
 #[test]
-fn a_curve_without_noise_is_recovered() {
+fn a_known_curve_is_recovered() {
     for rates in [Rates { alpha: 5.0, beta: 0.8, gamma: 0.5 }, Rates { alpha: 3.0, beta: 0.5, gamma: 0.9 }] {
         let (data, times) = with_known_gene(rates, 12.0);
         let fit = fit(&model(Schedule::Converged), &data);
@@ -63,7 +69,7 @@ fn a_curve_without_noise_is_recovered() {
         let slope = of(&genes.gamma)[0] / of(&genes.beta)[0];
         assert!((slope / (rates.gamma / rates.beta) - 1.0).abs() < 0.1, "γ/β = {slope}");
         let t: Vec<f64> = fit.fit_t.as_ref().expect("times").column(0).iter().map(|&t| f64::from(t)).collect();
-        assert!(spearman(&t, &times) > 0.99, "{}", spearman(&t, &times));
+        assert!(spearman(&t, &times) > 0.98, "{}", spearman(&t, &times));
         let truth: Vec<f64> = times
             .iter()
             .map(|&t| {
@@ -87,17 +93,27 @@ fn the_descent_ends_below_where_it_began_and_below_scvelos_schedule() {
 }
 
 #[test]
-fn units_of_the_abundances_change_units_of_the_fit_and_nothing_else() {
+fn counting_in_other_units_changes_the_units_of_the_fit_and_nothing_else() {
+    let data = simulated();
+    let mut scaled = data.clone();
+    // A power of two, so that no bit of the abundances is lost.
+    scaled.mu.mapv_inplace(|u| 4.0 * u);
+    scaled.ms.mapv_inplace(|s| 4.0 * s);
     for schedule in SCHEDULES {
-        let data = simulated();
-        let mut scaled = data.clone();
-        // A power of two, so that no bit of the abundances is lost.
-        scaled.mu.mapv_inplace(|u| 4.0 * u);
         let (before, after) = (fit(&model(schedule), &data), fit(&model(schedule), &scaled));
-        let ratio = of(&after.genes.scaling) / of(&before.genes.scaling);
-        let same = ratio.iter().filter(|ratio| (**ratio - 4.0).abs() < 1e-3).count();
-        // The cut of γ at the start is not free of units (scVelo's; see the card), nor are its paths from there.
-        assert!(same * 10 >= ratio.len() * 8, "{schedule:?}: {same} of {}", ratio.len());
+        let same = |after: f64, before: f64, factor: f64| (after / (factor * before) - 1.0).abs() < 1e-6;
+        for gene in 0..data.n_vars() {
+            // The test for a mode at the steady state is not free of units (scVelo's; see start.rs).
+            if of(&before.genes.pval_steady)[gene] < 1e-3 || of(&after.genes.pval_steady)[gene] < 1e-3 {
+                continue;
+            }
+            let pair = |values: fn(&Fit) -> &Option<Array1<f64>>| (of(values(&after))[gene], of(values(&before))[gene]);
+            let (after_gamma, gamma) = pair(|fit| &fit.genes.gamma);
+            // γ starts with a part in a million that keeps it from β; it has units too.
+            assert!((after_gamma / gamma - 1.0).abs() < 1e-3, "{schedule:?}, γ of gene {gene}: {after_gamma} {gamma}");
+            let (after_scaling, scaling) = pair(|fit| &fit.genes.scaling);
+            assert!(same(after_scaling, scaling, 1.0), "{schedule:?}, scaling of gene {gene}");
+        }
     }
 }
 
@@ -183,7 +199,15 @@ fn a_shared_time_follows_the_true_time_better_than_times_of_genes() {
         .collect();
     assert!(spearman(&time, &truth) > mean(&of_genes), "{} {}", spearman(&time, &truth), mean(&of_genes));
     assert!(spearman(&time, &truth) > 0.95, "{}", spearman(&time, &truth));
-    assert!(shared.fit_t.as_ref().expect("times").columns().into_iter().all(|gene| gene == shared.fit_t.as_ref().expect("times").column(0)));
+    assert!(
+        shared
+            .fit_t
+            .as_ref()
+            .expect("times")
+            .columns()
+            .into_iter()
+            .all(|gene| gene == shared.fit_t.as_ref().expect("times").column(0))
+    );
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! tenth of the genes. What is demanded of our `compat` schedule there is that it differs from scVelo no more than scVelo differs
 //! from itself under that change (`scvelo_em_sensitivity.json`).
 
+#![allow(clippy::ref_option, reason = "parameters of a fit are options")]
+
 use std::path::{Path, PathBuf};
 
 use nascent::data::{Dataset, Fit, Run, Silent};
@@ -64,7 +66,8 @@ fn both_fitted(fit: &Fit, theirs: &[f64]) -> Vec<usize> {
 }
 
 fn velocity_correlations(ours: &Array2<f32>, theirs: &Array2<f32>, genes: &[usize]) -> Vec<f64> {
-    let column = |layer: &Array2<f32>, gene: usize| layer.column(gene).iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    let column =
+        |layer: &Array2<f32>, gene: usize| layer.column(gene).iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
     genes.iter().map(|&gene| pearson(&column(ours, gene), &column(theirs, gene))).collect()
 }
 
@@ -107,8 +110,7 @@ fn compat_finds_scvelos_rates_where_they_are_stable() {
     let Some((_, data)) = golden(SIMULATION) else { return };
     let fit = fit(Schedule::Compat, &data);
     let genes = both_fitted(&fit, &column(&data, "fit_alpha"));
-    let rates =
-        [("fit_alpha", &fit.genes.alpha), ("fit_beta", &fit.genes.beta), ("fit_gamma", &fit.genes.gamma)];
+    let rates = [("fit_alpha", &fit.genes.alpha), ("fit_beta", &fit.genes.beta), ("fit_gamma", &fit.genes.gamma)];
     for (key, ours) in rates {
         let differences = relative(ours, &column(&data, key), &genes);
         let within = differences.iter().filter(|difference| **difference < 0.01).count();
@@ -136,13 +138,19 @@ fn where_compat_has_scvelos_parameters_it_has_its_velocities() {
             let differences = relative(ours, &column(&data, key), &genes);
             worst.iter_mut().zip(differences).for_each(|(worst, difference)| *worst = worst.max(difference));
         }
-        let same: Vec<usize> = genes.iter().zip(&worst).filter(|(_, worst)| **worst < 1e-5).map(|(gene, _)| *gene).collect();
+        let same: Vec<usize> =
+            genes.iter().zip(&worst).filter(|(_, worst)| **worst < 1e-5).map(|(gene, _)| *gene).collect();
         assert!(same.len() * 5 >= genes.len(), "{name}: {} of {} genes", same.len(), genes.len());
         for (key, ours) in [("velocity", &fit.velocity), ("velocity_u", fit.velocity_u.as_ref().unwrap())] {
             let Ok(theirs) = io::read_layer(&path, key) else { continue };
             for &gene in &same {
                 let scale = theirs.column(gene).iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-                let cells = ours.column(gene).iter().zip(theirs.column(gene)).map(|(a, b)| (a - b).abs() / scale).collect::<Vec<_>>();
+                let cells = ours
+                    .column(gene)
+                    .iter()
+                    .zip(theirs.column(gene))
+                    .map(|(a, b)| (a - b).abs() / scale)
+                    .collect::<Vec<_>>();
                 let far = cells.iter().filter(|difference| **difference > 1e-3).count();
                 assert!(far * 100 <= cells.len(), "{name}, {key}: {far} cells of gene {gene} differ");
             }

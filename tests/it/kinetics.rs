@@ -1,8 +1,9 @@
 // Exact equality is meant where it is asked for.
 #![allow(clippy::float_cmp)]
 
-use nascent::kinetics::{explicit_time, 
-    Partials, Rates, State, partials, phi, psi, solve, steady_state, switch, tau_from_u, tau_from_us, velocity,
+use nascent::kinetics::{
+    Partials, Rates, State, explicit_time, partials, phi, psi, solve, steady_state, switch, tau_from_u, tau_from_us,
+    velocity,
 };
 use proptest::prelude::*;
 use serde_json::Value;

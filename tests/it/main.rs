@@ -14,6 +14,9 @@ mod dense;
 mod devices;
 #[cfg(feature = "h5ad")]
 mod differential_golden;
+mod dynamical;
+#[cfg(feature = "h5ad")]
+mod dynamical_golden;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
@@ -22,9 +25,6 @@ mod io_bad_input;
 mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
-mod dynamical;
-#[cfg(feature = "h5ad")]
-mod dynamical_golden;
 mod kinetics;
 mod metrics;
 mod neighbors;

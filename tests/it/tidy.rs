@@ -108,8 +108,11 @@ fn every_key_that_a_fit_adds_is_in_the_readme() {
 
 #[test]
 fn every_model_has_a_card_and_an_example() {
-    let models: [(&str, &[&str]); 2] =
-        [("velovae", &["velovae_basic", "velovae_full"]), ("steady_state", &["steady_state"])];
+    let models: [(&str, &[&str]); 3] = [
+        ("velovae", &["velovae_basic", "velovae_full"]),
+        ("steady_state", &["steady_state"]),
+        ("dynamical", &["dynamical"]),
+    ];
     for (model, examples) in models {
         assert!(root().join("models").join(model).join("README.md").exists(), "models/{model}/README.md");
         for example in examples {

@@ -136,7 +136,9 @@ fn explicit(gene: &Gene, params: &Params, curve: &Curve) -> BranchTimes {
     let mut off: Vec<f64> = observed(gene, params).map(|x| curve.off.explicit_time(x)).collect();
     let expressed = off.iter().zip(gene.s).filter(|(_, s)| **s > 0.0);
     let latest = expressed.map(|(tau, _)| *tau).fold(0.0, f64::max);
-    off.iter_mut().for_each(|tau| *tau = tau.min(latest));
+    for tau in &mut off {
+        *tau = tau.min(latest);
+    }
     BranchTimes { on, off }
 }
 

@@ -52,13 +52,18 @@ impl<'a> Fitter<'a> {
             self.rule = last;
         }
         self.search_alpha();
-        self.simplex(steps, TOLERANCE, |p| [p.t_switch, p.alpha], |p, [t_switch, alpha]| Params { t_switch, alpha, ..p });
+        self.simplex(
+            steps,
+            TOLERANCE,
+            |p| [p.t_switch, p.alpha],
+            |p, [t_switch, alpha]| Params { alpha, t_switch, ..p },
+        );
         if settings.fit_scaling {
             self.simplex(
                 steps,
                 TOLERANCE,
                 |p| [p.t_switch, p.beta, p.scaling],
-                |p, [t_switch, beta, scaling]| Params { t_switch, beta, scaling, ..p },
+                |p, [t_switch, beta, scaling]| Params { beta, scaling, t_switch, ..p },
             );
         }
         self.simplex(steps, COARSE, |p| [p.alpha, p.gamma], |p, [alpha, gamma]| Params { alpha, gamma, ..p });
@@ -97,7 +102,7 @@ impl<'a> Fitter<'a> {
         for part in [-1.0, -1.0 / 3.0, 1.0 / 3.0, 1.0] {
             let scaling = centre + part * centre * sight;
             let beta = self.params.beta / self.params.scaling * scaling;
-            self.propose(Params { scaling, beta, ..self.params }, true);
+            self.propose(Params { beta, scaling, ..self.params }, true);
         }
     }
 
@@ -194,5 +199,5 @@ fn all_but_scaling(p: Params) -> [f64; 4] {
 }
 
 fn with_all_but_scaling(p: Params, [t_switch, alpha, beta, gamma]: [f64; 4]) -> Params {
-    Params { t_switch, alpha, beta, gamma, ..p }
+    Params { alpha, beta, gamma, t_switch, ..p }
 }

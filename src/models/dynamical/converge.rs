@@ -45,7 +45,14 @@ pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settin
         let before = best.as_ref().map_or(f64::INFINITY, |best| best.objective);
         has_settled = objective >= before * (1.0 - settings.tolerance);
         if objective < before {
-            best = Some(Round { shape: fit.shape, on: fit.on.clone(), off: fit.off.clone(), verdict: verdict.clone(), loss, objective });
+            best = Some(Round {
+                shape: fit.shape,
+                on: fit.on.clone(),
+                off: fit.off.clone(),
+                verdict: verdict.clone(),
+                loss,
+                objective,
+            });
         }
         if has_settled {
             break;

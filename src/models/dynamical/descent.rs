@@ -310,13 +310,7 @@ impl<const ON: bool> Vectorized for Cells<'_, ON> {
 /// One cell's time after a step towards the curve, and its terms of [`PACKED`] sums there.
 #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
 #[inline(always)]
-fn terms<const FMA: bool, const ON: bool>(
-    frame: &Frame,
-    u: f64,
-    s: f64,
-    tau: f64,
-    end: f64,
-) -> (f64, [f64; PACKED]) {
+fn terms<const FMA: bool, const ON: bool>(frame: &Frame, u: f64, s: f64, tau: f64, end: f64) -> (f64, [f64; PACKED]) {
     let start = tau.min(end);
     let first = frame.at::<FMA, ON>(start);
     let moved = step(frame, &first, u, s, start, end);

@@ -143,7 +143,9 @@ fn finished(settings: &Dynamical, gene: &Gene, start: &Start, found: Found, near
     let aligned = align::stretched(&params, stretch);
     let stretched = |tau: Vec<f64>| tau.into_iter().map(|tau| tau * stretch).collect::<Vec<f64>>();
     let branches = BranchTimes { on: stretched(branches.on), off: stretched(branches.off) };
-    t.iter_mut().for_each(|t| *t *= stretch);
+    for t in &mut t {
+        *t *= stretch;
+    }
     let (velocity, velocity_u) = match settings.velocity {
         VelocityFrom::Fit => velocity::of_fit(gene, &aligned, &moving, &stretched(clock)),
         VelocityFrom::Residuals => velocity::of_residuals(gene, &aligned, &t),

@@ -138,7 +138,9 @@ impl Neighborhoods {
             add(&mut even, pair[0]);
             add(&mut odd, pair[1]);
         }
-        last.iter().for_each(|&cell| add(&mut even, cell));
+        for &cell in last {
+            add(&mut even, cell);
+        }
         let share = (self.of(cell).len() as f32).recip();
         std::array::from_fn(|k| (even[k] + odd[k]) * share)
     }

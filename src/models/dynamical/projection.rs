@@ -126,7 +126,7 @@ pub(super) fn step(frame: &Frame, point: &Point, u: f64, s: f64, tau: f64, end: 
     let along = vu * (u - point.u) + vs * (s - point.s);
     let speed = vu * vu + vs * vs + f64::MIN_POSITIVE;
     let slower = frame.shape.slower();
-    let q = (-slower * along / speed).max(LEAST).min(MOST);
+    let q = (-slower * along / speed).clamp(LEAST, MOST);
     let w = q / (2.0 + q);
     let w2 = w * w;
     let log = 2.0 * w * (1.0 + w2 * (1.0 / 3.0 + w2 * (0.2 + w2 / 7.0)));

@@ -6,7 +6,7 @@ use crate::error::{Result, require};
 
 /// Settings of the dynamical model: `[model]` with `kind = "dynamical"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a config file, each for itself")]
 pub struct Dynamical {
     /// How parameters are sought.
     pub schedule: Schedule,

@@ -148,7 +148,8 @@ impl Tables {
             let row = &mut self.rows[gene.index];
             *row = Row { params: gene.params, t_on: gene.t_on, loss: gene.loss, likelihood, variance, ..*row };
             let (velocity, velocity_u) = shared::velocity(data, gene, &shared.times);
-            let layers = [(&mut self.velocity, &velocity), (&mut self.velocity_u, &velocity_u), (&mut self.t, &shared.times)];
+            let layers =
+                [(&mut self.velocity, &velocity), (&mut self.velocity_u, &velocity_u), (&mut self.t, &shared.times)];
             for (layer, values) in layers {
                 layer.column_mut(gene.index).iter_mut().zip(values).for_each(|(to, from)| *to = *from as f32);
             }
