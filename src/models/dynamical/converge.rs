@@ -44,7 +44,7 @@ pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settin
         fit.extend_reach(loss);
         let before = best.as_ref().map_or(f64::INFINITY, |best| best.objective);
         has_settled = objective >= before * (1.0 - settings.tolerance);
-        if objective < before {
+        if objective < before || best.is_none() {
             best = Some(Round {
                 shape: fit.shape,
                 on: fit.on.clone(),
@@ -59,7 +59,7 @@ pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settin
         }
         fit.descend(&verdict.phase, INNER * settings.tolerance);
     }
-    let best = best.expect("the first round is better than none");
+    let best = best.expect("the first round is kept");
     let since = |tau: &[f64]| tau.iter().map(|tau| tau / start.beta).collect();
     Minimum {
         params: best.shape.params(start.beta, gene),
