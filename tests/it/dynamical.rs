@@ -220,12 +220,8 @@ fn rounds_on_a_shared_clock_never_raise_the_loss() {
     let data = simulated();
     let after = |max_rounds: usize| {
         // The start is the same: scVelo's schedule knows no rounds.
-        let settings = Dynamical {
-            time_scope: TimeScope::Shared,
-            max_rounds,
-            tolerance: 1e-9,
-            ..model(Schedule::Compat)
-        };
+        let settings =
+            Dynamical { time_scope: TimeScope::Shared, max_rounds, tolerance: 1e-9, ..model(Schedule::Compat) };
         of(&fit(&settings, &data).genes.loss).iter().filter(|loss| loss.is_finite()).sum::<f64>()
     };
     let losses: Vec<f64> = [1, 2, 4, 8, 16].map(after).to_vec();

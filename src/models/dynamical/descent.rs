@@ -175,14 +175,15 @@ impl<'a> Descent<'a> {
 
     /// Steps downhill until a step gains less than `tolerance` of F; `damping` is kept between descents.
     pub(super) fn run(&mut self, damping: &mut f64, tolerance: f64) {
-        let mut sums = self.sums(self.shape);
+        // The times are those of the nearest points already.
+        let mut sums = self.sums::<false>(self.shape);
         for _ in 0..STEPS {
             let before = self.priors.objective(&self.shape, sums.loss);
             let kept = (self.cells.on.tau.clone(), self.cells.off.tau.clone());
             let mut lowered = None;
             for _ in 0..TRIALS {
                 let trial = moved(self.shape, &sums, *damping, self.reach);
-                let trial_sums = self.sums(trial);
+                let trial_sums = self.sums::<true>(trial);
                 let now = self.priors.objective(&trial, trial_sums.loss);
                 if now < before {
                     *damping = (*damping * 0.2).max(1e-9);
@@ -204,13 +205,18 @@ impl<'a> Descent<'a> {
         }
     }
 
-    /// Moves all times one step towards the curve of `shape`, and adds up.
-    fn sums(&mut self, shape: Shape) -> Sums {
+    /// Moves all times one step towards the curve of `shape`, if they are to `STEP`, and adds up.
+    fn sums<const STEP: bool>(&mut self, shape: Shape) -> Sums {
         let frame = Frame::new(shape);
         let mut packed = [0.0; PACKED];
-        vectorize(Cells::<true> { frame: &frame, group: &mut self.cells.on, end: shape.t_switch, sums: &mut packed });
+        vectorize(Cells::<true, STEP> {
+            frame: &frame,
+            group: &mut self.cells.on,
+            end: shape.t_switch,
+            sums: &mut packed,
+        });
         let end = self.reach / shape.slower();
-        vectorize(Cells::<false> { frame: &frame, group: &mut self.cells.off, end, sums: &mut packed });
+        vectorize(Cells::<false, STEP> { frame: &frame, group: &mut self.cells.off, end, sums: &mut packed });
         let mut sums = unpacked(&packed);
         self.add_crowds(&frame, &mut sums);
         self.priors.add(&shape, &mut sums);
@@ -257,7 +263,7 @@ fn unpacked(packed: &[f64; PACKED]) -> Sums {
 }
 
 /// The loop over the cells of one branch.
-struct Cells<'a, const ON: bool> {
+struct Cells<'a, const ON: bool, const STEP: bool> {
     frame: &'a Frame,
     group: &'a mut Group,
     end: f64,
@@ -269,7 +275,7 @@ const BLOCK: usize = 64;
 /// Sums run in as many lanes, so that their order does not depend on the processor.
 const LANES: usize = 4;
 
-impl<const ON: bool> Vectorized for Cells<'_, ON> {
+impl<const ON: bool, const STEP: bool> Vectorized for Cells<'_, ON, STEP> {
     #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
@@ -285,7 +291,8 @@ impl<const ON: bool> Vectorized for Cells<'_, ON> {
             cell_s[..n].copy_from_slice(s);
             cell_tau[..n].copy_from_slice(tau);
             for cell in 0..BLOCK {
-                let (moved, terms) = terms::<FMA, ON>(self.frame, cell_u[cell], cell_s[cell], cell_tau[cell], self.end);
+                let (moved, terms) =
+                    terms::<FMA, ON, STEP>(self.frame, cell_u[cell], cell_s[cell], cell_tau[cell], self.end);
                 cell_tau[cell] = moved;
                 for k in 0..PACKED {
                     all_terms[k][cell] = terms[k];
@@ -310,23 +317,32 @@ impl<const ON: bool> Vectorized for Cells<'_, ON> {
 /// One cell's time after a step towards the curve, and its terms of [`PACKED`] sums there.
 #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
 #[inline(always)]
-fn terms<const FMA: bool, const ON: bool>(frame: &Frame, u: f64, s: f64, tau: f64, end: f64) -> (f64, [f64; PACKED]) {
+fn terms<const FMA: bool, const ON: bool, const STEP: bool>(
+    frame: &Frame,
+    u: f64,
+    s: f64,
+    tau: f64,
+    end: f64,
+) -> (f64, [f64; PACKED]) {
     let start = tau.min(end);
     let first = frame.at::<FMA, ON>(start);
-    let moved = step(frame, &first, u, s, start, end);
-    let second = frame.at::<FMA, ON>(moved);
-    let nearer = distance(&second, u, s) < distance(&first, u, s);
-    let choose = |a: f64, b: f64| if nearer { b } else { a };
-    let tau = choose(start, moved);
-    let mut point = Point {
-        u: choose(first.u, second.u),
-        s: choose(first.s, second.s),
-        u_by_tau: choose(first.u_by_tau, second.u_by_tau),
-        s_by_tau: choose(first.s_by_tau, second.s_by_tau),
-        s_by_ratio: choose(first.s_by_ratio, second.s_by_ratio),
-        u_by_switch: choose(first.u_by_switch, second.u_by_switch),
-        s_by_switch: choose(first.s_by_switch, second.s_by_switch),
-    };
+    let (mut tau, mut point) = (start, first);
+    if STEP {
+        let moved = step(frame, &first, u, s, start, end);
+        let second = frame.at::<FMA, ON>(moved);
+        let nearer = distance(&second, u, s) < distance(&first, u, s);
+        let choose = |a: f64, b: f64| if nearer { b } else { a };
+        tau = choose(start, moved);
+        point = Point {
+            u: choose(first.u, second.u),
+            s: choose(first.s, second.s),
+            u_by_tau: choose(first.u_by_tau, second.u_by_tau),
+            s_by_tau: choose(first.s_by_tau, second.s_by_tau),
+            s_by_ratio: choose(first.s_by_ratio, second.s_by_ratio),
+            u_by_switch: choose(first.u_by_switch, second.u_by_switch),
+            s_by_switch: choose(first.s_by_switch, second.s_by_switch),
+        };
+    }
     // A cell at the switch moves with it, and both its residuals count.
     let at_switch = if ON { tau >= end } else { tau <= 0.0 };
     if ON {

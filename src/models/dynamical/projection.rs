@@ -14,7 +14,7 @@ pub(super) struct OnBranch<'a> {
 }
 
 /// Points of a branch among which the first nearest is sought. Newton's steps do the rest, so few will do.
-const POINTS: usize = 32;
+const POINTS: usize = 24;
 
 /// Sets the time of every cell to that of the nearest of some points of the branch, up to time `end`.
 pub(super) fn scan<const ON: bool>(frame: &Frame, cells: OnBranch, end: f64) {
