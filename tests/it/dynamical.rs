@@ -241,5 +241,7 @@ fn settings_that_cannot_be_used_are_named() {
     refused(Dynamical { max_iter: 1, ..Dynamical::default() }, "model.max_iter");
     refused(Dynamical { tolerance: f64::NAN, ..Dynamical::default() }, "model.tolerance");
     refused(Dynamical { silence_groups: true, ..Dynamical::default() }, "model.silence_groups");
+    let groups = Dynamical { groups: "clusters".to_owned(), ..Dynamical::default() };
+    refused(Dynamical { time_scope: TimeScope::Shared, ..groups }, "model.groups");
     assert!(ModelConfig::named("dynamical").expect("a model").as_model().validate().is_ok());
 }

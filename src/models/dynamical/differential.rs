@@ -45,7 +45,6 @@ use super::gene::{Gene, Neighborhoods};
 use super::groups::Groups;
 use super::objective;
 use crate::data::{Dataset, Fit, GeneParams};
-use crate::error::Result;
 use crate::kinetics::State;
 
 /// Groups with fewer cells than this are not tested.
@@ -92,14 +91,10 @@ pub fn differential_kinetics(data: &Dataset, genes: &GeneParams, groups: &Groups
     (0..data.n_vars()).into_par_iter().map(of_gene).collect()
 }
 
-/// Tests the genes of `fit` for the groups in column `name` of obs, and adds what is found to it. With `silenced`, cells of
-/// these groups get velocities of 0 in these genes.
-///
-/// # Errors
-/// As [`Groups::read`].
-pub(super) fn add_to(fit: &mut Fit, data: &Dataset, name: &str, silenced: bool) -> Result<()> {
-    let groups = Groups::read(data, name)?;
-    let found = differential_kinetics(data, &fit.genes, &groups);
+/// Tests the genes of `fit` for `groups`, read from column `name` of obs, and adds what is found to it. With `silenced`, cells
+/// of these groups get velocities of 0 in these genes.
+pub(super) fn add_to(fit: &mut Fit, data: &Dataset, (name, groups): (&str, &Groups), silenced: bool) {
+    let found = differential_kinetics(data, &fit.genes, groups);
     let list = |gene: &Option<Differential>| gene.as_ref().map_or_else(String::new, |gene| groups.list(&gene.groups));
     fit.genes.diff_kinetics = Some(found.iter().map(list).collect());
     fit.genes.pval_kinetics = Some(found.iter().map(|gene| gene.as_ref().map_or(f64::NAN, |gene| gene.pval)).collect());
@@ -111,7 +106,6 @@ pub(super) fn add_to(fit: &mut Fit, data: &Dataset, name: &str, silenced: bool) 
             silence(velocity_u.column_mut(index), &gene.groups, &groups.of);
         }
     }
-    Ok(())
 }
 
 /// Sets the velocities of one gene, `[n_obs]`, to 0 in the cells of the groups `found`; `of` is the group of each cell.

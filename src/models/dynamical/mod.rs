@@ -57,6 +57,8 @@ use crate::stats;
 
 impl VelocityModel for Dynamical {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
+        // Read first: a column that cannot be used should not be found out after the fit.
+        let groups = (!self.groups.is_empty()).then(|| Groups::read(data, &self.groups)).transpose()?;
         let lines = steady_state::fit_lines(data, steady_state::Extremes::default());
         let r2: Vec<f64> = lines.iter().map(|line| line.full_r2).collect();
         let chosen = self.chosen(data, &lines, &r2, run);
@@ -75,8 +77,8 @@ impl VelocityModel for Dynamical {
 
         let used = self.velocity_genes(&tables, &r2);
         let mut fit = tables.into_fit(r2, used);
-        if !self.groups.is_empty() {
-            differential::add_to(&mut fit, data, &self.groups, self.silence_groups)?;
+        if let Some(groups) = &groups {
+            differential::add_to(&mut fit, data, (&self.groups, groups), self.silence_groups);
         }
         Ok(fit)
     }

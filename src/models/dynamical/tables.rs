@@ -142,6 +142,9 @@ impl Tables {
         let with_fit = self.rows.iter().enumerate().filter(|(_, row)| row.status.has_fit());
         let genes: Vec<SharedGene> = with_fit.map(|(index, row)| SharedGene::new(data, index, row)).collect();
         let n_genes = genes.len();
+        if n_genes == 0 {
+            return "no gene has a fit: there is no time to share".to_owned();
+        }
         let shared = shared::share(data, genes, &self.t, settings);
         for gene in &shared.genes {
             let (likelihood, variance) = gene.scores(data, &shared.times);
@@ -208,8 +211,9 @@ impl Tables {
             std_s: column(|gene| gene.std_s),
             likelihood: column(|gene| gene.likelihood),
             variance: column(|gene| gene.variance),
-            u0: column(|gene| gene.params.alpha * 0.0),
-            s0: column(|gene| gene.params.alpha * 0.0),
+            // Nothing before the gene is switched on; scVelo can fit a basal transcription here.
+            u0: column(|gene| if gene.status.has_fit() { 0.0 } else { f64::NAN }),
+            s0: column(|gene| if gene.status.has_fit() { 0.0 } else { f64::NAN }),
             pval_steady: column(|gene| gene.pval_steady),
             steady_u: column(|gene| gene.steady_u),
             steady_s: column(|gene| gene.steady_s),
