@@ -39,14 +39,15 @@ pub trait VelocityModel {
 /// `[model]` in the config. The tag `kind` is the model's name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "a run has one")]
 pub enum ModelConfig {
-    /// scVelo's dynamical model.
-    Dynamical(dynamical::Dynamical),
     /// VeloVAE, basic or full.
     #[cfg(feature = "neural")]
     Velovae(velovae::Velovae),
     /// The steady-state model, deterministic or stochastic.
     SteadyState(steady_state::SteadyState),
+    /// The dynamical model: scVelo's EM.
+    Dynamical(dynamical::Dynamical),
 }
 
 impl ModelConfig {

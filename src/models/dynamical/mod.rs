@@ -6,15 +6,15 @@
 //! du'/dt = α̃ − β u',   ds/dt = β u' − γ s,   α̃ = α before t_s, 0 after
 //! ```
 //!
-//! - **E-step** ([`assign`], [`projection`]): every cell gets a time of its own *for this gene*, and one of four phases.
-//! - **M-step** ([`compat`], [`descent`]): α, β, γ, `t_s` and the scaling lower the sum of squared distances
-//!   ([`objective`]).
+//! - **E-step** (`assign.rs`, `projection.rs`): every cell gets a time of its own *for this gene*, and one of four phases.
+//! - **M-step** (`compat.rs`, `descent.rs`): α, β, γ, `t_s` and the scaling lower the sum of squared distances
+//!   (`objective.rs`).
 //!
 //! Two stages, as the paper has them: times come from the explicit inverse of the ODE at first and from projection in the end.
 //! `schedule = "compat"` is scVelo's way there, step by step: few simplex steps, no test of convergence. `"converged"`, the
-//! default, minimises the same objective ([`converge`]).
+//! default, minimises the same objective (`converge.rs`).
 //!
-//! Genes are then put on one clock ([`align`]), and velocities follow from each gene's curve ([`velocity`]).
+//! Genes are then put on one clock (`align.rs`), and velocities follow from each gene's curve (`velocity.rs`).
 //!
 //! Source: Bergen et al., Nature Biotechnology 38, 2020; scVelo 0.3.4. What differs: `models/dynamical/README.md`.
 
