@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use nascent::data::{Column, Dataset, GeneParams};
-use nascent::io::{self, InputConfig};
 use nascent::models::dynamical::{Differential, Groups, differential_kinetics};
-use nascent::preprocess::{self, CountsKind, GraphSource, MomentsSource, PreprocessConfig};
 use ndarray::Array1;
 use serde_json::Value;
+
+use crate::golden::golden;
 
 /// Against scVelo in double precision, with rounding kept from choosing cells: the digits that were stored.
 const TOLERANCE: f64 = 1e-6;
@@ -22,17 +22,13 @@ struct Case {
 
 fn case(name: &str) -> Option<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("../shared/reference").join(format!("scvelo_{name}.h5ad"));
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    let golden = fs::read_to_string(root.join("tests/golden/differential_kinetics.json")).unwrap();
-    let mut golden: Value = serde_json::from_str(&golden).unwrap();
-    let golden = golden[name].take();
+    let (_, data) = golden(name)?;
+    let answers = fs::read_to_string(root.join("tests/golden/differential_kinetics.json")).unwrap();
+    let mut answers: Value = serde_json::from_str(&answers).unwrap();
+    let golden = answers[name].take();
     let names: Vec<String> = serde_json::from_value(golden["names"].clone()).unwrap();
     let codes: Vec<u32> = serde_json::from_value(golden["groups"].clone()).unwrap();
-    let (data, genes) = fitted(&path);
+    let genes = fitted(&data);
     let groups = Groups { names: names.clone(), of: codes.into_iter().map(Some).collect() };
     let found = differential_kinetics(&data, &genes, &groups);
     let fitted = golden["as_is"]["genes"].as_array().unwrap();
@@ -41,27 +37,17 @@ fn case(name: &str) -> Option<Case> {
     Some(Case { names, found: found.into_iter().flatten().collect(), golden })
 }
 
-fn fitted(path: &Path) -> (Dataset, GeneParams) {
-    let counts = io::read(path, &InputConfig::default()).unwrap();
-    let config = PreprocessConfig {
-        counts: CountsKind::Normalised,
-        min_shared_counts: 0,
-        n_top_genes: 0,
-        neighbors: GraphSource::File,
-        moments: MomentsSource::File,
-        ..PreprocessConfig::default()
-    };
-    let (data, _) = preprocess::run(&counts, &config).unwrap();
+/// scVelo's parameters.
+fn fitted(data: &Dataset) -> GeneParams {
     let column = |key: &str| data.var.get(key).and_then(Column::to_numbers).map(Array1::from);
-    let genes = GeneParams {
+    GeneParams {
         alpha: column("fit_alpha"),
         beta: column("fit_beta"),
         gamma: column("fit_gamma"),
         scaling: column("fit_scaling"),
         t_switch: column("fit_t_"),
         ..GeneParams::default()
-    };
-    (data, genes)
+    }
 }
 
 /// Pairs of p-values, ours and scVelo's; NaN for none.

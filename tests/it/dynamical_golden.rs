@@ -6,43 +6,19 @@
 
 #![allow(clippy::ref_option, reason = "parameters of a fit are options")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nascent::data::{Dataset, Fit, Run, Silent};
-use nascent::io::{self, InputConfig};
+use nascent::io;
 use nascent::models::VelocityModel;
 use nascent::models::dynamical::{Dynamical, Schedule};
-use nascent::preprocess::{self, CountsKind, GraphSource, MomentsSource, PreprocessConfig};
 use nascent::stats::{median, pearson, percentile};
 use ndarray::{Array1, Array2};
 use serde_json::Value;
 
-const CASES: [&str; 3] = ["sim_300x30", "pancreas_top300", "dentategyrus_100obs"];
+use crate::golden::{CASES, golden, reference};
+
 const SIMULATION: &str = CASES[0];
-
-fn reference() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference")).to_path_buf()
-}
-
-/// A run of scVelo; `None`, with a line that says so, if it is not there.
-fn golden(name: &str) -> Option<(PathBuf, Dataset)> {
-    let path = reference().join(format!("scvelo_{name}.h5ad"));
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    let counts = io::read(&path, &InputConfig::default()).unwrap();
-    let config = PreprocessConfig {
-        counts: CountsKind::Normalised,
-        min_shared_counts: 0,
-        n_top_genes: 0,
-        neighbors: GraphSource::File,
-        moments: MomentsSource::File,
-        ..PreprocessConfig::default()
-    };
-    let (data, _) = preprocess::run(&counts, &config).unwrap();
-    Some((path, data))
-}
 
 fn fit(schedule: Schedule, data: &Dataset) -> Fit {
     let mut run = Run::new(Path::new("unused"), 0, String::new(), Box::new(Silent));

@@ -18,6 +18,8 @@ mod dynamical;
 #[cfg(feature = "h5ad")]
 mod dynamical_golden;
 #[cfg(feature = "h5ad")]
+mod golden;
+#[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;

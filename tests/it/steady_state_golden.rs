@@ -1,46 +1,24 @@
 //! The steady-state model against scVelo 0.3.4 `tl.velocity`, from scVelo's own moments and neighbour graph.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nascent::config::Config;
 use nascent::data::{Column, Dataset, Fit, Run, Silent};
-use nascent::io::{self, InputConfig};
+use nascent::io;
 use nascent::models::VelocityModel;
 use nascent::models::steady_state::{Mode, SteadyState};
 use nascent::pipeline::{Job, train};
-use nascent::preprocess::{self, CountsKind, GraphSource, MomentsSource, PreprocessConfig};
 use ndarray::Array2;
 use serde_json::Value;
 
-const CASES: [&str; 3] = ["sim_300x30", "pancreas_top300", "dentategyrus_100obs"];
+use crate::golden::{CASES, golden};
+
 const DENTATE: &str = CASES[2];
 
 /// scVelo adds in f32; R² of a gene that is fitted badly is far below 0, and then compared by its own size.
 const TOLERANCE: f64 = 1e-5;
-
-/// A run of scVelo; `None`, with a line that says so, if it is not there.
-fn golden(name: &str) -> Option<(PathBuf, Dataset)> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference"));
-    let path = folder.join(format!("scvelo_{name}.h5ad"));
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    let counts = io::read(&path, &InputConfig::default()).unwrap();
-    let config = PreprocessConfig {
-        counts: CountsKind::Normalised,
-        min_shared_counts: 0,
-        n_top_genes: 0,
-        neighbors: GraphSource::File,
-        moments: MomentsSource::File,
-        ..PreprocessConfig::default()
-    };
-    let (data, _) = preprocess::run(&counts, &config).unwrap();
-    assert_eq!(data.n_vars(), counts.n_vars());
-    Some((path, data))
-}
 
 fn fit(mode: Mode, fit_offset: bool, data: &Dataset) -> Fit {
     let mut run = Run::new(Path::new("unused"), 0, String::new(), Box::new(Silent));
