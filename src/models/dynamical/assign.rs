@@ -14,6 +14,7 @@
 
 use super::curve::{Branch, Curve, Params};
 use super::gene::{Gene, Neighborhoods};
+use super::projection::{self, OnBranch};
 use crate::kinetics::{self, State};
 use crate::stats;
 
@@ -161,18 +162,15 @@ fn projected(gene: &Gene, params: &Params, curve: &Curve) -> BranchTimes {
 
 /// For every cell, the time in `grid` at which `branch` is nearest, in the plane of u' and s.
 fn nearest(gene: &Gene, params: &Params, branch: &Branch, grid: &[f64]) -> Vec<f64> {
-    let points: Vec<State> = grid.iter().map(|&tau| branch.at(tau)).collect();
-    let closest = |x: State| {
-        let mut best = (f64::INFINITY, 0);
-        for (index, point) in points.iter().enumerate() {
-            let distance = (point.u - x.u).powi(2) + (point.s - x.s).powi(2);
-            if distance < best.0 {
-                best = (distance, index);
-            }
-        }
-        grid[best.1]
+    let point = |&tau: &f64| {
+        let State { u, s } = branch.at(tau);
+        (u, s, tau)
     };
-    observed(gene, params).map(closest).collect()
+    let points: Vec<(f64, f64, f64)> = grid.iter().map(point).collect();
+    let u: Vec<f64> = gene.u.iter().map(|u| u / params.scaling).collect();
+    let (mut tau, mut squared) = (vec![0.0; u.len()], vec![0.0; u.len()]);
+    projection::nearest(&points, OnBranch { u: &u, s: gene.s, tau: &mut tau, squared: &mut squared });
+    tau
 }
 
 /// Squared distances of one cell, in units of the spreads.

@@ -3,7 +3,7 @@
 use super::shape::{Frame, Point};
 use crate::simd::{Vectorized, vectorize};
 
-/// Cells of one gene in units of its spreads, with their times on one branch: parallel slices.
+/// Cells of one gene, in the units of the curve, with their times on one branch: parallel slices.
 pub(super) struct OnBranch<'a> {
     pub u: &'a [f64],
     pub s: &'a [f64],
@@ -28,11 +28,16 @@ pub(super) fn scan<const ON: bool>(frame: &Frame, cells: OnBranch, end: f64) {
         let Point { u, s, .. } = frame.at::<false, ON>(tau);
         *point = (u, s, tau);
     }
+    nearest(&points, cells);
+}
+
+/// Sets the time of every cell to that of the first nearest of `points`, each u, s and time.
+pub(super) fn nearest(points: &[(f64, f64, f64)], cells: OnBranch) {
     vectorize(Scan { points, cells });
 }
 
 struct Scan<'a> {
-    points: [(f64, f64, f64); POINTS],
+    points: &'a [(f64, f64, f64)],
     cells: OnBranch<'a>,
 }
 
@@ -50,7 +55,7 @@ impl Vectorized for Scan<'_> {
             cell_u[..u.len()].copy_from_slice(u);
             cell_s[..s.len()].copy_from_slice(s);
             let (mut nearest, mut time) = ([f64::INFINITY; LANES], [0.0; LANES]);
-            for &(point_u, point_s, point_tau) in &self.points {
+            for &(point_u, point_s, point_tau) in self.points {
                 for lane in 0..LANES {
                     let (du, ds) = (point_u - cell_u[lane], point_s - cell_s[lane]);
                     let distance = du * du + ds * ds;
