@@ -66,11 +66,12 @@ impl Config {
         for (place, layer) in layers {
             overlay(&mut effective, layer, &place, "")?;
         }
-        let config: Self = Value::Table(effective).try_into().map_err(|reason: toml::de::Error| Error::Config {
-            place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
-            problem: reason.message().to_owned(),
-            hint: "configs/ has a complete example of each model".to_owned(),
-        })?;
+        let config: Self =
+            Value::Table(effective.clone()).try_into().map_err(|reason: toml::de::Error| Error::Config {
+                place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
+                problem: with_key(reason.message(), &effective),
+                hint: "configs/ has a complete example of each model".to_owned(),
+            })?;
         config.validate()?;
         Ok(config)
     }
@@ -97,6 +98,22 @@ impl Config {
     fn to_table(&self) -> Table {
         Table::try_from(self).expect("settings are numbers, words, lists and tables")
     }
+}
+
+/// The message about a word that a setting cannot have, with the setting's key: serde knows the word alone.
+fn with_key(message: &str, settings: &Table) -> String {
+    let word = message.strip_prefix("unknown variant `").and_then(|rest| rest.split('`').next());
+    let key = word.and_then(|word| key_of(settings, word));
+    key.map_or_else(|| message.to_owned(), |key| format!("{key}: {message}"))
+}
+
+/// Dotted key of the first setting that is this `word`.
+fn key_of(settings: &Table, word: &str) -> Option<String> {
+    settings.iter().find_map(|(name, value)| match value {
+        Value::String(text) if text == word => Some(name.clone()),
+        Value::Table(inner) => Some(format!("{name}.{}", key_of(inner, word)?)),
+        _ => None,
+    })
 }
 
 fn read_table(path: &Path) -> Result<Table> {

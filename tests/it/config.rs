@@ -61,6 +61,14 @@ fn a_mistyped_key_is_answered_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_word_that_a_setting_cannot_have_is_answered_with_its_key_and_the_words_it_can() {
+    let error = load("[model]\nkind = \"dynamical\"\nschedule = \"fast\"\n", &[]).expect_err("no such schedule");
+    for wanted in ["model.schedule", "`fast`", "`converged`", "`compat`"] {
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+}
+
+#[test]
 fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_names_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let mut seen = BTreeSet::new();
