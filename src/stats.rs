@@ -118,6 +118,12 @@ pub fn spearman(x: &[f64], y: &[f64]) -> f64 {
     pearson(&ranks(x), &ranks(y))
 }
 
+/// Probability of the standard normal distribution above `z`, `1 − Φ(z)`.
+#[must_use]
+pub fn upper_tail(z: f64) -> f64 {
+    0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
+}
+
 /// A number of things as `f64`: exact below 2^53.
 #[must_use]
 pub fn count(n: usize) -> f64 {

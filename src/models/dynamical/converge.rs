@@ -30,7 +30,7 @@ pub(super) struct Minimum {
 
 /// Minimises from `start` on; the pull is towards its ratio γ/β and its scaling.
 pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settings: &Dynamical) -> Minimum {
-    let mut fit = Rounds::new(gene, Shape::new(start, gene), settings.fit_scaling);
+    let mut fit = Rounds::new(gene, Shape::new(start, gene.std_u, gene.std_s), settings.fit_scaling);
     let (mut best, mut start_loss) = (None::<Round>, f64::NAN);
     let mut has_settled = false;
     for index in 0..settings.max_rounds {
@@ -63,7 +63,7 @@ pub(super) fn converge(gene: &Gene, near: &Neighborhoods, start: &Params, settin
     let since = |tau: &[f64]| tau.iter().map(|tau| tau / start.beta).collect();
     Minimum {
         params: best.shape.params(start.beta, gene),
-        times: BranchTimes { on: since(&best.on[..gene.n_obs()]), off: since(&best.off[..gene.n_obs()]) },
+        times: BranchTimes { on: since(&best.on), off: since(&best.off) },
         verdict: best.verdict,
         loss: best.loss,
         start_loss,
@@ -219,7 +219,7 @@ pub(super) fn scaled_start(gene: &Gene, start: &Params) -> Params {
     let s: Vec<f64> = sample().map(|cell| gene.s[cell] / gene.std_s).collect();
     let (mut tau, mut on, mut off) = (vec![0.0; u.len()], vec![0.0; u.len()], vec![0.0; u.len()]);
     let mut loss = |params: &Params| -> f64 {
-        let shape = Shape::new(params, gene);
+        let shape = Shape::new(params, gene.std_u, gene.std_s);
         let frame = Frame::new(shape);
         scan::<true>(&frame, OnBranch { u: &u, s: &s, tau: &mut tau, squared: &mut on }, shape.t_switch);
         let end = FIRST_REACH / shape.slower();

@@ -46,6 +46,7 @@ use super::groups::Groups;
 use super::objective;
 use crate::data::{Dataset, Fit, GeneParams};
 use crate::kinetics::State;
+use crate::stats;
 
 /// Groups with fewer cells than this are not tested.
 const MIN_CELLS: usize = 10;
@@ -138,7 +139,7 @@ pub(super) fn test(gene: &Gene, params: &Params, near: &Neighborhoods, groups: &
         }
         let to_curve: f64 = compared.iter().map(|&cell| curve[cell as usize] / 2.0).sum();
         let to_line: f64 = compared.iter().map(|&cell| distance_to_line(&gene, params, slope, cell as usize)).sum();
-        upper_tail((to_curve - to_line) / (variance * (8.0 * compared.len() as f64).sqrt()))
+        stats::upper_tail((to_curve - to_line) / (variance * (8.0 * compared.len() as f64).sqrt()))
     };
     let (group, mut line) = worst_line(&outer);
     let mut compared = &outer;
@@ -210,11 +211,6 @@ fn slope(gene: &Gene, params: &Params, cells: &[u32]) -> f64 {
         b += u * u - s * s;
     }
     (b + (b * b + 4.0 * a * a).sqrt()) / (2.0 * a)
-}
-
-/// 1 − Φ(z).
-fn upper_tail(z: f64) -> f64 {
-    0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
 }
 
 #[cfg(test)]

@@ -35,14 +35,15 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn new(params: &Params, gene: &Gene) -> Self {
+    /// The shape of the curve of `params` for a gene with these spreads.
+    pub(super) fn new(params: &Params, std_u: f64, std_s: f64) -> Self {
         let Params { alpha, beta, gamma, scaling, t_switch } = *params;
         Self {
-            size: alpha / (beta * gene.std_s),
+            size: alpha / (beta * std_s),
             scaling,
             ratio: gamma / beta,
             t_switch: t_switch * beta,
-            spreads: gene.std_s / gene.std_u,
+            spreads: std_s / std_u,
         }
     }
 

@@ -133,20 +133,18 @@ impl SharedGene {
         let column = |column: ArrayView1<'_, f32>| column.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let (u, s) = (column(data.mu.column(self.index)), column(data.ms.column(self.index)));
         let Some(gene) = Gene::new(&u, &s) else { return (f64::NAN, f64::NAN) };
-        let params = Params { t_switch: self.params.t_switch - self.t_on, ..self.params };
+        let params = self.since_on();
         let t: Vec<f64> = times.iter().map(|t| (t - self.t_on).max(0.0)).collect();
         (objective::likelihood(&gene, &params, self.ratio, &t), objective::variance(&gene, &params, &t))
     }
 
+    /// The parameters on a clock that starts when the gene is switched on.
+    fn since_on(&self) -> Params {
+        Params { t_switch: self.params.t_switch - self.t_on, ..self.params }
+    }
+
     fn frame(&self) -> Frame {
-        let Params { alpha, beta, gamma, scaling, t_switch } = self.params;
-        Frame::new(Shape {
-            size: alpha / (beta * self.std_s),
-            scaling,
-            ratio: gamma / beta,
-            t_switch: beta * (t_switch - self.t_on),
-            spreads: self.std_s / self.std_u,
-        })
+        Frame::new(Shape::new(&self.since_on(), self.std_u, self.std_s))
     }
 
     /// The point at time `t`, and whether the gene is transcribed then.

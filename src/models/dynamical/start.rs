@@ -106,7 +106,7 @@ fn upper_mode(values: &[f64]) -> Mode {
     let t = (upper[peak] - stats::mean(upper)) / error;
     let place = |point: usize| least + width * point as f64;
     let next = (peak + 1).min(upper.len() - 1);
-    Mode { p: 0.5 * libm::erfc(t / std::f64::consts::SQRT_2), at: place(valley) + width * 0.5 * (peak + next) as f64 }
+    Mode { p: stats::upper_tail(t), at: place(valley) + width * 0.5 * (peak + next) as f64 }
 }
 
 /// Bins per distance of two points: at Scott's bandwidth a bin is 10⁻² of a kernel wide, and moving values to its ends changes
