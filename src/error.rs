@@ -119,7 +119,11 @@ impl Error {
             | Self::Data { hint, .. }
             | Self::Device { hint, .. }
             | Self::NonFinite { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
-            Self::Setting { key, .. } => Some(format!("change it in the config file, or with --set {key}=VALUE")),
+            Self::Setting { key, .. } => Some(match key.strip_prefix("simulate.") {
+                // Simulations have flags and no config file.
+                Some(flag) => format!("give another with --{flag}"),
+                None => format!("change it in the config file, or with --set {key}=VALUE"),
+            }),
             Self::Interrupted { run: Some(_) } => Some("continue with the same command and --resume".to_owned()),
             Self::Interrupted { run: None } | Self::Shape { .. } | Self::File { .. } => None,
         }

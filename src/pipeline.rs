@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicBool;
 use crate::config::Config;
 use crate::data::{Dataset, Reporter, Run};
 use crate::error::{Error, Result};
-use crate::io::{self, keys};
+use crate::io::{self, OutputConfig, keys};
 use crate::metrics::{self, Evaluation};
 use crate::preprocess;
-use crate::simulate::{self, SimulateConfig};
+use crate::simulate::{self, SimulateConfig, Simulation};
 
 /// The files of one training run.
 #[derive(Clone, Debug)]
@@ -139,28 +139,30 @@ fn params(config: &Config) -> serde_json::Value {
     })
 }
 
-/// Simulates counts and writes them with their truth.
+/// Simulates counts and writes them with their truth. Of `written`, compression alone matters: all genes are written.
 ///
 /// # Errors
 /// If a setting cannot be used or the file cannot be written.
-pub fn simulate(config: &SimulateConfig, output: &Path) -> Result<()> {
+pub fn simulate(config: &SimulateConfig, output: &Path, written: &OutputConfig) -> Result<()> {
+    written.validate()?;
     io::check_writable(output)?;
-    let simulation = simulate::simulate(config)?;
-    let counts = simulation.counts;
+    let Simulation { counts, truth, .. } = simulate::simulate(config)?;
     let file = io::NewFile {
         x: counts.x,
         sparse_layers: vec![(keys::SPLICED.to_owned(), counts.spliced), (keys::UNSPLICED.to_owned(), counts.unspliced)],
-        dense_layers: vec![
-            (keys::TRUE_VELOCITY.to_owned(), simulation.true_velocity),
-            (keys::TRUE_UNSPLICED.to_owned(), simulation.true_unspliced),
-            (keys::TRUE_SPLICED.to_owned(), simulation.true_spliced),
-        ],
+        dense_layers: truth.map_or_else(Vec::new, |truth| {
+            vec![
+                (keys::TRUE_VELOCITY.to_owned(), truth.velocity),
+                (keys::TRUE_UNSPLICED.to_owned(), truth.unspliced),
+                (keys::TRUE_SPLICED.to_owned(), truth.spliced),
+            ]
+        }),
         obs: counts.obs,
         var: counts.var,
         obsm: counts.obsm,
         uns: Vec::new(),
     };
-    io::write_new(output, &file)
+    io::write_new(output, written, &file)
 }
 
 /// Evaluates the fitted file at `path`.

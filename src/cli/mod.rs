@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::io::{self, InputConfig};
+use crate::io::{self, InputConfig, OutputConfig};
 use crate::pipeline::{self, Job};
 use crate::progress::{Terminal, emphasised};
 use crate::simulate::SimulateConfig;
@@ -97,6 +97,24 @@ struct Simulate {
     /// Seed of all random draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
+    /// Where counts come from: ode (noise around the ODE's abundances) or gillespie (single molecules, born in bursts)
+    #[arg(long, value_name = "ode|gillespie", default_value = "ode")]
+    process: String,
+    /// Mean molecules of a burst of transcription, from 1 (gillespie)
+    #[arg(long, value_name = "B", default_value_t = SimulateConfig::default().burst)]
+    burst: f64,
+    /// Share of the molecules that is counted, above 0 and at most 1
+    #[arg(long, value_name = "P", default_value_t = SimulateConfig::default().capture)]
+    capture: f64,
+    /// Overdispersion D of the counts: variance m + D m² (ode)
+    #[arg(long, value_name = "D", default_value_t = SimulateConfig::default().dispersion)]
+    dispersion: f64,
+    /// Leave out the dense layers with the true abundances and velocities, and X: for very many cells
+    #[arg(long)]
+    no_truth_layers: bool,
+    /// gzip level of the file, 0 (none) to 9
+    #[arg(long, value_name = "LEVEL", default_value_t = OutputConfig::default().compression, value_parser = clap::value_parser!(u8).range(0..=9))]
+    compression: u8,
     /// The .h5ad file to write
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -181,9 +199,15 @@ impl Simulate {
             genes: self.genes,
             branches: self.branches.into(),
             seed: self.seed,
+            process: self.process.parse()?,
+            truth_layers: !self.no_truth_layers,
+            burst: self.burst,
+            capture: self.capture,
+            dispersion: self.dispersion,
             ..SimulateConfig::default()
         };
-        pipeline::simulate(&config, &self.output)?;
+        let written = OutputConfig { compression: self.compression, ..OutputConfig::default() };
+        pipeline::simulate(&config, &self.output, &written)?;
         print(&format!("wrote {}: {} cells, {} genes, with the truth", self.output.display(), self.cells, self.genes))
     }
 }

@@ -34,12 +34,12 @@ pub struct NewFile {
     pub uns: Vec<(String, Uns)>,
 }
 
-/// Writes a new file in the format of anndata 0.8 and later. It appears whole or not at all.
+/// Writes a new file in the format of anndata 0.8 and later, compressed as `config` says. It appears whole or not at all.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) if the arrays do not run over the rows of `obs` and `var`, [`Error::File`](crate::Error::File) if
 /// the system refuses to write; then what stood at `output` still stands there.
-pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
+pub fn write_new(output: &Path, config: &OutputConfig, file: &NewFile) -> Result<()> {
     let results = Results {
         layers: layers_of(file),
         obs: file.obs.columns.clone(),
@@ -51,7 +51,7 @@ pub fn write_new(output: &Path, file: &NewFile) -> Result<()> {
     results.check(file.obs.index.len(), file.var.index.len())?;
     let draft = Draft::begin(output)?;
     let final_path = draft.output().to_path_buf();
-    let sink = Sink::new(&final_path, OutputConfig::default().compression);
+    let sink = Sink::new(&final_path, config.compression);
     let target = create(&draft, &sink)?;
     sink.mark(&target, "anndata", "0.1.0")?;
     if let Some(x) = &file.x {

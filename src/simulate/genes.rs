@@ -163,6 +163,16 @@ impl Curve {
         curve
     }
 
+    /// When transcription changes and the α from then on, in order of time; before the first there is none.
+    pub(super) fn pieces(&self) -> impl DoubleEndedIterator<Item = (f64, f64)> {
+        self.pieces.iter().map(|piece| (piece.start, piece.alpha))
+    }
+
+    /// The gene's rates; α is that of none of the pieces in particular.
+    pub(super) fn rates(&self) -> Rates {
+        self.rates
+    }
+
     /// State and its derivative at time `t`, in counts and counts per time.
     #[must_use]
     pub fn at(&self, t: f64) -> (State, State) {

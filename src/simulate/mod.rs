@@ -1,9 +1,17 @@
 //! Counts with known kinetics, times and lineages, to test every model against the truth.
 //!
-//! Genes follow [`crate::kinetics`] with piecewise-constant transcription. A cell of true time t and lineage l has
-//! the mean counts `m = capture · size · x(t)`, x the unspliced or spliced abundance of the gene's curve in l, and counts
-//! drawn from the negative binomial with that mean and variance `m + dispersion · m²`; `size` is log-normal with mean 1 and
-//! shared by both species.
+//! Genes follow [`crate::kinetics`] with piecewise-constant transcription: at true time t, in lineage l, the abundance x(t)
+//! of unspliced or spliced molecules is that of the gene's curve in l. Every cell has a `size`, log-normal with mean 1. Counts come from one
+//! of two processes ([`Process`]), over the same genes and cells:
+//!
+//! - `ode` (the default): mean `m = capture · size · x(t)`, negative binomial with variance `m + dispersion · m²`; the two species
+//!   are independent.
+//! - `gillespie`: the exact law of single molecules from time 0 to t. They are born in bursts, at rate `α/burst` and
+//!   of geometric size with mean `burst`, each is spliced at rate β and then degraded at rate γ, and each that is left is
+//!   counted with probability `min(1, capture · size)`. The mean of what is left is x(t), so the true layers are the same as with
+//!   `ode`; mean counts are `min(1, capture · size) · x(t)`. Both species of a gene vary together, for they share
+//!   bursts. Because molecules do not act on each other, no events are stepped through (`molecules.rs` says
+//!   how, and what variances follow); the settings `dispersion` (no other noise is added) and, with `ode`, `burst` are not used.
 //!
 //! With one lineage the distributions are those of the project's reference simulations: t uniform on
 //! `[0, t_max]`; `α, β, γ` log-normal with medians 2, 0.8, 0.4 and s.d. of the logarithm 0.8, 0.4, 0.4; 40 % of the genes on from the start,
@@ -19,6 +27,7 @@
 
 mod cells;
 mod genes;
+mod molecules;
 mod settings;
 
 use std::path::PathBuf;
@@ -35,12 +44,12 @@ use crate::sparse::Csr;
 
 use cells::Cell;
 pub use genes::{Curve, Gene, Program};
-pub use settings::SimulateConfig;
+pub use settings::{Process, SimulateConfig};
 
 /// Simulated counts and the truth behind them. Axis 0 is cells (`n_obs`), axis 1 genes (`n_vars`).
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    /// Counts as a file would hold them (`X` is the spliced layer), with the truth in its tables:
+    /// Counts as a file would hold them (`X` is the spliced layer, or none without truth layers), with the truth in its tables:
     ///
     /// - `obs`: `true_t`, `true_branch` (`L0` is the trunk, or the only lineage), `clusters` (branch and part of its span,
     ///   `L1_0`), `true_size`, `capture_time` (`D0`, `D1`…: which part of the time axis, told with noise)
@@ -48,14 +57,21 @@ pub struct Simulation {
     ///   and, per lineage k from 1, `true_alpha_k` and `true_t_k`: the last change in that lineage (NaN: none)
     /// - `obsm["X_true"]`: the lineages drawn in the plane, time from left to right
     pub counts: Counts,
-    /// `ds/dt` before capture and noise, `[n_obs, n_vars]`, in counts per time.
-    pub true_velocity: Array2<f32>,
-    /// Unspliced abundance before capture and noise, `[n_obs, n_vars]`.
-    pub true_unspliced: Array2<f32>,
-    /// Spliced abundance before capture and noise, `[n_obs, n_vars]`.
-    pub true_spliced: Array2<f32>,
+    /// The truth per cell and gene, if `truth_layers` asks for it.
+    pub truth: Option<Truth>,
     /// The genes with their exact curves, `[n_vars]`.
     pub genes: Vec<Gene>,
+}
+
+/// The ODE's solution in every cell: what both processes have as means, before capture and noise. `[n_obs, n_vars]` each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Truth {
+    /// `ds/dt = β u − γ s`, in counts per time.
+    pub velocity: Array2<f32>,
+    /// Unspliced abundance, in counts.
+    pub unspliced: Array2<f32>,
+    /// Spliced abundance, in counts.
+    pub spliced: Array2<f32>,
 }
 
 /// Draws cells, genes and counts.
@@ -64,57 +80,115 @@ pub struct Simulation {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a setting outside its range.
-#[allow(clippy::missing_panics_doc)] // the layers are made with the shape they are given
 pub fn simulate(config: &SimulateConfig) -> Result<Simulation> {
     config.validate()?;
     let genes: Vec<Gene> = (0..config.genes).map(|g| Gene::draw(config, g)).collect();
     let cells: Vec<Cell> = (0..config.cells).map(|c| Cell::draw(config, c)).collect();
-    let layer = || vec![0.0_f32; config.cells * config.genes];
-    let (mut velocity, mut unspliced, mut spliced) = (layer(), layer(), layer());
-    let observed: Vec<[Entries; 2]> = cells
-        .par_iter()
-        .zip(velocity.par_chunks_exact_mut(config.genes))
-        .zip(unspliced.par_chunks_exact_mut(config.genes))
-        .zip(spliced.par_chunks_exact_mut(config.genes))
-        .enumerate()
-        .map(|(at, (((cell, velocity), unspliced), spliced))| {
-            for (g, gene) in genes.iter().enumerate() {
-                let (state, change) = gene.curve(cell.lineage).at(cell.t);
-                (velocity[g], unspliced[g], spliced[g]) = narrow(change.s, state.u, state.s);
+    let empty = || Csr::empty(0, config.genes);
+    let (mut unspliced, mut spliced) = (empty(), empty());
+    let mut truth = config.truth_layers.then(|| Means::with_capacity(config.cells * config.genes));
+    let mut at = 0;
+    // Blocks, so that counts are held twice for few cells only.
+    for block in cells.chunks((BLOCK / config.genes).max(FEWEST)) {
+        let drawn: Vec<Drawn> =
+            block.par_iter().enumerate().map(|(i, cell)| Drawn::new(config, at + i, cell, &genes)).collect();
+        for cell in &drawn {
+            let [u, s] = &cell.counts;
+            append(&mut unspliced, u);
+            append(&mut spliced, s);
+            if let (Some(truth), Some(means)) = (&mut truth, &cell.means) {
+                truth.append(means);
             }
-            let depth = config.capture * cell.size;
-            [observe(config, "unspliced", at, depth, unspliced), observe(config, "spliced", at, depth, spliced)]
-        })
-        .collect();
-
-    let dense = |values| {
-        Array2::from_shape_vec((config.cells, config.genes), values).expect("one row per cell, one value per gene")
-    };
-    let [counts_u, counts_s] = [0, 1].map(|species| sparse(observed.iter().map(|pair| &pair[species]), config.genes));
+        }
+        at += block.len();
+    }
     Ok(Simulation {
-        true_velocity: dense(velocity),
-        true_unspliced: dense(unspliced),
-        true_spliced: dense(spliced),
         counts: Counts {
             path: PathBuf::from("simulation"),
             obs: cells::table(config, &cells),
             var: genes::table(config, &genes),
-            x: Some(counts_s.clone()),
-            spliced: counts_s,
-            unspliced: counts_u,
+            x: config.truth_layers.then(|| spliced.clone()),
+            spliced,
+            unspliced,
             moments: None,
             neighbors: None,
             obsm: vec![("X_true".to_owned(), cells::layout(config, &cells))],
         },
+        truth: truth.map(|means| means.into_truth(config)),
         genes,
     })
 }
 
+/// Entries of the block of cells drawn before they are joined to the others: tens of MB.
+const BLOCK: usize = 1 << 22;
+/// Cells in a block however many the genes, so that every thread has some.
+const FEWEST: usize = 64;
+
 /// Nonzero counts of one cell and species: gene and count.
 type Entries = Vec<(u32, f32)>;
 
-fn narrow(velocity: f64, unspliced: f64, spliced: f64) -> (f32, f32, f32) {
-    (velocity as f32, unspliced as f32, spliced as f32)
+/// What is drawn for one cell.
+struct Drawn {
+    /// Unspliced and spliced.
+    counts: [Entries; 2],
+    /// The ODE's solution, if it is to be kept.
+    means: Option<Means>,
+}
+
+impl Drawn {
+    fn new(config: &SimulateConfig, at: usize, cell: &Cell, genes: &[Gene]) -> Self {
+        let solved = || Means::of(cell, genes);
+        match config.process {
+            Process::Ode => {
+                let means = solved();
+                let depth = config.capture * cell.size;
+                let counts = [("unspliced", &means.unspliced), ("spliced", &means.spliced)]
+                    .map(|(species, means)| observe(config, species, at, depth, means));
+                Self { counts, means: config.truth_layers.then_some(means) }
+            }
+            Process::Gillespie => {
+                Self { counts: molecules::observe(config, at, cell, genes), means: config.truth_layers.then(solved) }
+            }
+        }
+    }
+}
+
+/// [`Truth`] while it grows, cell after cell.
+struct Means {
+    velocity: Vec<f32>,
+    unspliced: Vec<f32>,
+    spliced: Vec<f32>,
+}
+
+impl Means {
+    fn with_capacity(n: usize) -> Self {
+        let layer = || Vec::with_capacity(n);
+        Self { velocity: layer(), unspliced: layer(), spliced: layer() }
+    }
+
+    fn of(cell: &Cell, genes: &[Gene]) -> Self {
+        let mut means = Self::with_capacity(genes.len());
+        for gene in genes {
+            let (state, change) = gene.curve(cell.lineage).at(cell.t);
+            means.velocity.push(change.s as f32);
+            means.unspliced.push(state.u as f32);
+            means.spliced.push(state.s as f32);
+        }
+        means
+    }
+
+    fn append(&mut self, cell: &Self) {
+        self.velocity.extend_from_slice(&cell.velocity);
+        self.unspliced.extend_from_slice(&cell.unspliced);
+        self.spliced.extend_from_slice(&cell.spliced);
+    }
+
+    fn into_truth(self, config: &SimulateConfig) -> Truth {
+        let dense = |values| {
+            Array2::from_shape_vec((config.cells, config.genes), values).expect("one row per cell, one value per gene")
+        };
+        Truth { velocity: dense(self.velocity), unspliced: dense(self.unspliced), spliced: dense(self.spliced) }
+    }
 }
 
 /// Draws the counts of one cell and species around `depth` times its abundances.
@@ -134,15 +208,11 @@ fn observe(config: &SimulateConfig, species: &str, cell: usize, depth: f64, abun
     (0..).zip(counts).filter(|&(_, count)| count > 0.0).map(|(gene, count)| (gene, count as f32)).collect()
 }
 
-fn sparse<'a>(rows: impl Iterator<Item = &'a Entries>, n_cols: usize) -> Csr<f32> {
-    let mut matrix = Csr { n_cols, indptr: vec![0], ..Csr::default() };
-    for row in rows {
-        matrix.indices.extend(row.iter().map(|&(gene, _)| gene));
-        matrix.data.extend(row.iter().map(|&(_, count)| count));
-        matrix.indptr.push(matrix.data.len());
-        matrix.n_rows += 1;
-    }
-    matrix
+fn append(matrix: &mut Csr<f32>, row: &Entries) {
+    matrix.indices.extend(row.iter().map(|&(gene, _)| gene));
+    matrix.data.extend(row.iter().map(|&(_, count)| count));
+    matrix.indptr.push(matrix.data.len());
+    matrix.n_rows += 1;
 }
 
 /// The random stream called `name` for item `index`: seed, name and index are parts of the key, so streams of different names

@@ -1,9 +1,41 @@
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Error, Result, require};
 
 /// Three layers of this many f32 are 120 GB.
 const MOST_ENTRIES: usize = 10_000_000_000;
+/// Without the layers: counts of this many entries, one in five of them not zero, are 160 GB.
+const MOST_ENTRIES_SPARSE: usize = 100_000_000_000;
+
+/// Where the counts of a cell come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Process {
+    /// The ODE's abundances are means; counts are negative binomial around them, independent of each other.
+    #[default]
+    Ode,
+    /// Single molecules, born in bursts, spliced and degraded at random times; the ODE gives their means.
+    Gillespie,
+}
+
+impl FromStr for Process {
+    type Err = Error;
+
+    /// The process called `word`, as in a settings file.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "ode" => Ok(Self::Ode),
+            "gillespie" => Ok(Self::Gillespie),
+            _ => Err(Error::Setting {
+                key: "simulate.process".to_owned(),
+                value: format!("{word:?}"),
+                wanted: "must be ode or gillespie".to_owned(),
+            }),
+        }
+    }
+}
 
 /// `[simulate]`: how much to draw, and how noisy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,15 +49,24 @@ pub struct SimulateConfig {
     pub branches: usize,
     /// Seed of every random stream.
     pub seed: u64,
+    /// `ode` or `gillespie`: counts around the ODE's abundances, or of single molecules.
+    pub process: Process,
+    /// Whether the true abundances and velocities are kept: three dense layers, which limit `cells * genes` to 10^10.
+    /// Without them memory goes with the nonzero counts (limit 10^11), and the counts are the same.
+    pub truth_layers: bool,
     /// The time axis is `[0, t_max]`, in units of 1/β.
     pub t_max: f64,
     /// Share of the time axis before the lineages part, in (0, 1); without branches it is not used.
     pub trunk: f64,
     /// Share of genes whose transcription depends on the lineage, in [0, 1]; without branches it is not used.
     pub lineage_genes: f64,
-    /// Overdispersion d of the counts: variance m + d m², in [0, 100]. Below 1e-9 the counts are Poisson.
+    /// Process `gillespie`: mean number of molecules that a burst of transcription makes, from 1 (one at a time) to 10^6;
+    /// `ode` does not use it.
+    pub burst: f64,
+    /// Process `ode`: overdispersion d of the counts, variance m + d m², in [0, 100]. Below 1e-9 the counts are Poisson.
+    /// `gillespie` does not use it: there, bursts alone spread the counts.
     pub dispersion: f64,
-    /// Share of the molecules that is counted in a cell of size 1, in (0, 1].
+    /// Share of the molecules that is counted in a cell of size 1, in (0, 1]; with `gillespie` no cell counts more than all.
     pub capture: f64,
     /// S.d. of the logarithm of the cells' sizes, in [0, 5].
     pub depth_sd: f64,
@@ -42,9 +83,12 @@ impl Default for SimulateConfig {
             genes: 500,
             branches: 1,
             seed: 0,
+            process: Process::Ode,
+            truth_layers: true,
             t_max: 20.0,
             trunk: 0.4,
             lineage_genes: 0.5,
+            burst: 5.0,
             dispersion: 0.1,
             capture: 0.5,
             depth_sd: 0.3,
@@ -64,13 +108,12 @@ impl SimulateConfig {
         let size = "must be at least 1 and below 2^32";
         require(in_32_bits(self.cells), "simulate.cells", self.cells, size)?;
         require(in_32_bits(self.genes), "simulate.genes", self.genes, size)?;
-        let entries = self.cells.saturating_mul(self.genes);
-        require(
-            entries <= MOST_ENTRIES,
-            "simulate.cells",
-            self.cells,
-            "must be at most 10^10 / simulate.genes, for the true layers are dense",
-        )?;
+        let (most, wanted) = if self.truth_layers {
+            (MOST_ENTRIES, "must be at most 10^10 / simulate.genes, for the true layers are dense")
+        } else {
+            (MOST_ENTRIES_SPARSE, "must be at most 10^11 / simulate.genes")
+        };
+        require(self.cells.saturating_mul(self.genes) <= most, "simulate.cells", self.cells, wanted)?;
         require((1..=3).contains(&self.branches), "simulate.branches", self.branches, "must be 1, 2 or 3")?;
         require(
             self.t_max > 0.0 && self.t_max.is_finite(),
@@ -85,6 +128,7 @@ impl SimulateConfig {
             self.lineage_genes,
             "must be in [0, 1]",
         )?;
+        require((1.0..=1e6).contains(&self.burst), "simulate.burst", self.burst, "must be from 1 to 10^6")?;
         require(
             (0.0..=100.0).contains(&self.dispersion),
             "simulate.dispersion",

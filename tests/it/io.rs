@@ -26,7 +26,7 @@ fn config(genes: GenesWritten) -> OutputConfig {
 fn written(folder: &TempDir, genes: GenesWritten) -> (std::path::PathBuf, io::Written) {
     let input = folder.path().join("in.h5ad");
     let output = folder.path().join("out.h5ad");
-    write_new(&input, &small()).expect("a new file");
+    write_new(&input, &OutputConfig::default(), &small()).expect("a new file");
     let data = dataset(4, &[0, 2], 3, true);
     let params = json!({"seed": 1, "config": "[model]\nkind = \"x\"", "fit_scaling": true, "nothing": null});
     let outcome = write(&output, &input, &config(genes), &data, &full_fit(4, 2), &params).expect("a result");
@@ -38,7 +38,7 @@ fn what_is_written_new_is_read_back() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("new.h5ad");
     let file = small();
-    write_new(&path, &file).unwrap();
+    write_new(&path, &OutputConfig::default(), &file).unwrap();
     let counts = load(&path);
     assert_eq!(counts.obs, file.obs);
     assert_eq!(counts.var, file.var);
@@ -186,7 +186,7 @@ fn entries(folder: &Path) -> Vec<String> {
 fn a_failed_write_leaves_nothing_behind() {
     let folder = TempDir::new().unwrap();
     let input = folder.path().join("in.h5ad");
-    write_new(&input, &small()).unwrap();
+    write_new(&input, &OutputConfig::default(), &small()).unwrap();
     let data = dataset(4, &[0, 2], 3, false);
     let fit = full_fit(4, 2);
     let attempt = |output: &Path, params: &serde_json::Value| {
@@ -213,7 +213,7 @@ fn a_failed_write_leaves_nothing_behind() {
 fn results_of_another_shape_are_refused() -> Result<()> {
     let folder = TempDir::new().unwrap();
     let input = folder.path().join("in.h5ad");
-    write_new(&input, &small())?;
+    write_new(&input, &OutputConfig::default(), &small())?;
     let output = folder.path().join("out.h5ad");
     let attempt = |data: &_, fit: &_| write(&output, &input, &OutputConfig::default(), data, fit, &json!({}));
     let cases = [
@@ -244,7 +244,7 @@ fn a_file_without_columns_and_entries_is_written_and_read() {
         var: file.var,
         ..NewFile::default()
     };
-    write_new(&path, &file).unwrap();
+    write_new(&path, &OutputConfig::default(), &file).unwrap();
     let counts = load(&path);
     assert_eq!((counts.n_obs(), counts.n_vars(), counts.spliced.nnz()), (2, 2, 0));
     assert!(counts.x.is_none() && counts.obsm.is_empty());

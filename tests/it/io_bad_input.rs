@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nascent::data::{Column, Frame};
-use nascent::io::{self, InputConfig, NewFile, read, write_new};
+use nascent::io::{self, InputConfig, NewFile, OutputConfig, read, write_new};
 use nascent::{Error, Result};
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ fn refused(change: impl FnOnce(&mut NewFile)) -> (String, String) {
     let path = folder.path().join("bad.h5ad");
     let mut file = small();
     change(&mut file);
-    write_new(&path, &file).unwrap();
+    write_new(&path, &OutputConfig::default(), &file).unwrap();
     let (message, hint) = refusal(&path);
     let message = message.strip_prefix(&format!("{}: ", path.display())).map(str::to_owned);
     (message.expect("the message begins with the file"), hint)
@@ -32,7 +32,7 @@ fn refused(change: impl FnOnce(&mut NewFile)) -> (String, String) {
 fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("bad.h5ad");
-    write_new(&path, &small()).unwrap();
+    write_new(&path, &OutputConfig::default(), &small()).unwrap();
     // Without a lock, which a process that another test starts would inherit.
     let unlocked = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path);
     let file = unlocked.unwrap();
@@ -167,7 +167,7 @@ fn shapes_and_lengths_must_agree() {
 fn a_file_cut_short_is_refused_or_read_but_never_panics() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("cut.h5ad");
-    write_new(&path, &small()).unwrap();
+    write_new(&path, &OutputConfig::default(), &small()).unwrap();
     let whole = fs::read(&path).unwrap();
     let step = whole.len().div_ceil(150);
     for length in (0..whole.len()).step_by(step) {
@@ -214,7 +214,7 @@ fn columns_of_unknown_types_are_left_out_in_reading() {
 fn a_description_names_everything() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("file.h5ad");
-    write_new(&path, &small()).unwrap();
+    write_new(&path, &OutputConfig::default(), &small()).unwrap();
     let found = io::describe(&path, &InputConfig::default()).unwrap();
     assert_eq!((found.n_obs, found.n_vars, found.encoding_version.as_deref()), (4, 3, Some("0.1.0")));
     let layers: Vec<_> = found.layers.iter().map(|layer| (layer.name.as_str(), layer.kind, layer.raw_counts)).collect();
@@ -261,6 +261,6 @@ fn a_frame_of_floats_and_missing_labels_survives() {
         var: file.var,
         ..NewFile::default()
     };
-    write_new(&path, &file).unwrap();
+    write_new(&path, &OutputConfig::default(), &file).unwrap();
     assert_eq!(io::read_obs(&path).unwrap(), file.obs);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::float_cmp)]
 
 use nascent::data::{Column, Frame};
-use nascent::simulate::{Program, SimulateConfig, Simulation, simulate};
+use nascent::simulate::{Program, SimulateConfig, Simulation, Truth, simulate};
 use nascent::sparse::Csr;
 
 fn simulated(config: &SimulateConfig) -> Simulation {
@@ -20,6 +20,10 @@ fn numbers(frame: &Frame, name: &str) -> Vec<f64> {
     }
 }
 
+fn truth(simulation: &Simulation) -> &Truth {
+    simulation.truth.as_ref().expect("the settings ask for it")
+}
+
 /// Everything that was drawn, as bits (missing times are NaN, which equal nothing).
 fn bits(simulation: &Simulation) -> String {
     let counts = &simulation.counts;
@@ -30,7 +34,7 @@ fn bits(simulation: &Simulation) -> String {
         counts.spliced,
         counts.unspliced,
         counts.obsm[0].1.iter().collect::<Vec<_>>(),
-        simulation.true_velocity.iter().collect::<Vec<_>>(),
+        truth(simulation).velocity.iter().collect::<Vec<_>>(),
     )
 }
 
@@ -88,7 +92,7 @@ fn more_genes_and_cells_leave_the_earlier_ones_as_they_were() {
 fn noise_settings_leave_times_and_genes_as_they_were() {
     let noisy = SimulateConfig { dispersion: 0.8, capture: 0.1, depth_sd: 1.0, capture_noise: 2.0, ..small(2) };
     let (plain, noisy) = (simulated(&small(2)), simulated(&noisy));
-    assert_eq!(plain.true_velocity, noisy.true_velocity);
+    assert_eq!(plain.truth, noisy.truth);
     assert_ne!(plain.counts.spliced, noisy.counts.spliced);
 }
 
@@ -97,7 +101,8 @@ fn counts_have_the_mean_and_the_variance_of_the_model() {
     for dispersion in [0.0, 0.1, 0.5] {
         let config = SimulateConfig { cells: 3000, dispersion, ..small(1) };
         let data = simulated(&config);
-        let layers = [(&data.counts.unspliced, &data.true_unspliced), (&data.counts.spliced, &data.true_spliced)];
+        let truth = truth(&data);
+        let layers = [(&data.counts.unspliced, &truth.unspliced), (&data.counts.spliced, &truth.spliced)];
         for (counts, abundance) in layers {
             let sum = |f: &dyn Fn(f64, f64) -> f64| total(&data, 0.5, counts, abundance, f);
             let mean = sum(&|_, count| count) / sum(&|mean, _| mean);
@@ -119,6 +124,7 @@ fn counts_have_the_mean_and_the_variance_of_the_model() {
 fn true_velocity_is_the_slope_of_the_true_curve_in_its_lineage() {
     for branches in 1..=3 {
         let data = simulated(&small(branches));
+        let truth = truth(&data);
         let times = numbers(&data.counts.obs, "true_t");
         let labels = data.counts.obs.get("true_branch").expect("a column").to_labels();
         let h = 1e-5;
@@ -129,8 +135,8 @@ fn true_velocity_is_the_slope_of_the_true_curve_in_its_lineage() {
                 let curve = gene.curve(branch.saturating_sub(1));
                 let ((before, _), (after, _)) = (curve.at(t - h), curve.at(t + h));
                 let slope = (after.s - before.s) / (2.0 * h);
-                let velocity = f64::from(data.true_velocity[[cell, g]]);
-                let spliced = f64::from(data.true_spliced[[cell, g]]);
+                let velocity = f64::from(truth.velocity[[cell, g]]);
+                let spliced = f64::from(truth.spliced[[cell, g]]);
                 // ds/dt has no jump where transcription has one, but its own slope has: h · α · β.
                 let close = (slope - velocity).abs() < 1e-6 * (1.0 + velocity.abs() + spliced);
                 kinks += usize::from(!close);

@@ -35,7 +35,7 @@ fn scores(simulation: &Simulation, data: &Dataset, fit: &Fit) -> Evaluation {
     let time = fit.latent_time.as_ref().expect("a time per cell").to_vec();
     let truth = simulation.counts.obs.get("true_t").and_then(nascent::data::Column::to_numbers).expect("the truth");
     let of_kept = |all: &Array2<f32>| all.select(Axis(1), &data.genes);
-    let velocity = of_kept(&simulation.true_velocity);
+    let velocity = of_kept(&simulation.truth.as_ref().expect("the default").velocity);
     let std = |values: &Option<ndarray::Array1<f64>>| values.clone().expect("residual s.d.");
     let (std_u, std_s) = (std(&fit.genes.std_u), std(&fit.genes.std_s));
     evaluate(&Evidence {
