@@ -113,7 +113,8 @@ struct Simulate {
     #[arg(long)]
     no_truth_layers: bool,
     /// gzip level of the file, 0 (none) to 9
-    #[arg(long, value_name = "LEVEL", default_value_t = OutputConfig::default().compression, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, value_name = "LEVEL", default_value_t = OutputConfig::default().compression)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=9))]
     compression: u8,
     /// The .h5ad file to write
     #[arg(long, value_name = "FILE")]

@@ -1,17 +1,17 @@
 //! Counts with known kinetics, times and lineages, to test every model against the truth.
 //!
-//! Genes follow [`crate::kinetics`] with piecewise-constant transcription: at true time t, in lineage l, the abundance x(t)
-//! of unspliced or spliced molecules is that of the gene's curve in l. Every cell has a `size`, log-normal with mean 1. Counts come from one
-//! of two processes ([`Process`]), over the same genes and cells:
+//! Genes follow [`crate::kinetics`] with piecewise-constant transcription: at true time t in lineage l, the abundance
+//! x(t) of unspliced or spliced molecules is that of the gene's curve in l. Every cell has a `size`, log-normal with
+//! mean 1 and shared by both species. Counts come from one of two processes ([`Process`]), over the same genes and cells:
 //!
-//! - `ode` (the default): mean `m = capture · size · x(t)`, negative binomial with variance `m + dispersion · m²`; the two species
-//!   are independent.
-//! - `gillespie`: the exact law of single molecules from time 0 to t. They are born in bursts, at rate `α/burst` and
-//!   of geometric size with mean `burst`, each is spliced at rate β and then degraded at rate γ, and each that is left is
-//!   counted with probability `min(1, capture · size)`. The mean of what is left is x(t), so the true layers are the same as with
-//!   `ode`; mean counts are `min(1, capture · size) · x(t)`. Both species of a gene vary together, for they share
-//!   bursts. Because molecules do not act on each other, no events are stepped through (`molecules.rs` says
-//!   how, and what variances follow); the settings `dispersion` (no other noise is added) and, with `ode`, `burst` are not used.
+//! - `ode` (the default): negative binomial with mean `m = capture · size · x(t)` and variance `m + dispersion · m²`; the
+//!   two species are independent. `burst` is not used.
+//! - `gillespie`: the exact law of single molecules, simulated from time 0 to t. They are born in bursts, at rate
+//!   `α/burst` and of geometric size with mean `burst`; each is spliced at rate β, then degraded at rate γ; each that
+//!   is there at t is counted with probability `min(1, capture · size)`. The number there has mean x(t), so the true
+//!   layers are those of `ode`. Species vary together, for they share bursts. Because molecules do not act on
+//!   each other, no events are stepped through: `molecules.rs` says how, and which variances follow. No other noise is
+//!   added: `dispersion` is not used.
 //!
 //! With one lineage the distributions are those of the project's reference simulations: t uniform on
 //! `[0, t_max]`; `α, β, γ` log-normal with medians 2, 0.8, 0.4 and s.d. of the logarithm 0.8, 0.4, 0.4; 40 % of the genes on from the start,
@@ -49,7 +49,8 @@ pub use settings::{Process, SimulateConfig};
 /// Simulated counts and the truth behind them. Axis 0 is cells (`n_obs`), axis 1 genes (`n_vars`).
 #[derive(Clone, Debug)]
 pub struct Simulation {
-    /// Counts as a file would hold them (`X` is the spliced layer, or none without truth layers), with the truth in its tables:
+    /// Counts as a file would hold them, with the truth in its tables. `X` is the spliced layer; without truth layers there
+    /// is none.
     ///
     /// - `obs`: `true_t`, `true_branch` (`L0` is the trunk, or the only lineage), `clusters` (branch and part of its span,
     ///   `L1_0`), `true_size`, `capture_time` (`D0`, `D1`…: which part of the time axis, told with noise)

@@ -10,24 +10,24 @@
 //! events are stepped through, because molecules do not act on each other. One of age a is
 //!
 //! ```text
-//! unspliced with probability  e^{−βa},       spliced with  β φ(a; β, γ)       (crate::kinetics; else gone)
+//! unspliced with probability e^{−βa},   spliced with β φ(a; β, γ) (crate::kinetics),   else gone
 //! ```
 //!
-//! and is counted, in either form, with probability `p(a) = c (e^{−βa} + β φ)`, c the cell's share of molecules captured. Of a
-//! burst of that age at least one molecule is counted with probability `w(a) = p / (q + p (1 − q))`, `q = 1/b`, and after
-//! each one counted there is another with probability `(1 − q) w`: a geometric number thinned is geometric again,
-//! but for the zero. So the bursts that leave a trace are a Poisson process over age with intensity `α q w(a)`, which
-//! falls with age and is drawn by thinning from the youngest age up (Lewis and Shedler 1979; Ogata 1981): exact, and
-//! molecules that are gone or missed cost next to nothing.
+//! and is counted, in either form, with probability `p(a) = c (e^{−βa} + β φ)`, c the cell's share of molecules captured.
+//! Of a burst of that age at least one molecule is counted with probability `w(a) = p / (q + p (1 − q))`, `q = 1/b`, and
+//! after each one counted there is another with probability `(1 − q) w`: a geometric number thinned is geometric again,
+//! but for the zero. So the bursts that leave a trace are a Poisson process over age with intensity `α q w(a)`. It falls
+//! with age and is drawn by thinning from the youngest age up (Lewis and Shedler 1979; Ogata 1981): exact, and molecules
+//! that are gone or missed cost next to nothing.
 //!
-//! At steady state counts have the means of the ODE and, c = 1,
+//! At steady state counts have the means of the ODE and, where c = 1,
 //!
 //! ```text
 //! Var u / E u = b      Var s / E s = 1 + (b − 1) β/(β + γ)      Cov(u, s) = α (b − 1)/(β + γ)
 //! ```
 //!
-//! for a batch process has `Cov(i, j) = δᵢⱼ E i + λ E[n(n − 1)] ∫ Pᵢ(a) Pⱼ(a) da`, with `λ = α/b` and
-//! `E[n(n − 1)] = 2b(b − 1)`. Capture thins: each excess over Poisson is multiplied by c (variance over mean) or c² (covariance).
+//! for molecules born in batches have `Cov(i, j) = δᵢⱼ E i + λ E[n(n − 1)] ∫ Pᵢ(a) Pⱼ(a) da`, here with `λ = α/b` and
+//! `E[n(n − 1)] = 2b(b − 1)`. Capture multiplies each ratio's excess over 1 by c, and the covariance by c².
 
 use rand::Rng;
 use rand_chacha::ChaCha12Rng;

@@ -36,11 +36,15 @@ mod pca;
 mod preprocess;
 #[cfg(feature = "h5ad")]
 mod preprocess_golden;
-#[cfg(all(feature = "h5ad", feature = "flex"))]
+#[cfg(feature = "h5ad")]
+#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the tests that train use all of it"))]
 mod program;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod resume;
 mod simulate;
+mod simulate_gillespie;
+#[cfg(feature = "h5ad")]
+mod simulate_program;
 mod sparse;
 mod stats;
 mod steady_state;
