@@ -5,6 +5,7 @@ mod dataset;
 mod fit;
 mod frame;
 mod run;
+mod source;
 
 pub use crate::neighbors::Neighbors;
 pub use counts::Counts;
@@ -12,3 +13,4 @@ pub use dataset::Dataset;
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
 pub use run::{Reporter, Run, Silent, stream};
+pub use source::CellSource;

@@ -29,8 +29,8 @@ pub(super) fn names(frame: &Frame, what: &str, place: &Place) -> Result<()> {
     ))
 }
 
-/// Fails unless all entries are finite and none is negative.
-pub(super) fn counts(layer: &Csr<f32>, obs: &Frame, var: &Frame, place: &Place) -> Result<()> {
+/// Fails unless all entries are finite and none is negative. `cells` and `genes` are the names of rows and columns.
+pub(super) fn counts(layer: &Csr<f32>, cells: &[String], genes: &[String], place: &Place) -> Result<()> {
     let bad = |value: &&f32| !value.is_finite() || **value < 0.0;
     let n_bad = layer.data.iter().filter(bad).count();
     let Some(first) = layer.data.iter().position(|value| bad(&value)) else {
@@ -53,8 +53,8 @@ pub(super) fn counts(layer: &Csr<f32>, obs: &Frame, var: &Frame, place: &Place) 
         format!(
             "{n_bad} of {} entries cannot be counts; the first, cell {:?}, gene {:?}, is {problem} ({value})",
             layer.nnz(),
-            obs.index[cell],
-            var.index[gene]
+            cells[cell],
+            genes[gene]
         ),
         hint,
     ))

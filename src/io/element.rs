@@ -189,7 +189,7 @@ impl<'a> Sink<'a> {
         let dataset = self.dataset::<f32>(parent, name, &shape, &[fitting, columns])?;
         if n_cols > 0 {
             let mut room = vec![0.0; fitting * n_cols];
-            for rows in blocks(n_rows, fitting) {
+            for rows in blocks(0..n_rows, fitting) {
                 let room = &mut room[..rows.len() * n_cols];
                 fill(rows.clone(), room);
                 self.sure(raw::write_rows(&dataset, rows, room), name)?;

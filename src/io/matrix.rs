@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::h5::{self, Kind, Node};
 use super::place::{At, Place};
-use super::sparse;
+use super::{numbers, sparse};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
@@ -90,6 +90,11 @@ impl<'a> Matrix<'a> {
         Ok(Self { place, shape, stored: Stored::Sparse { parts, by_column } })
     }
 
+    /// The same matrix, to be kept.
+    pub(super) fn into_owned(self) -> Matrix<'static> {
+        Matrix { place: self.place.into_owned(), shape: self.shape, stored: self.stored }
+    }
+
     /// Rows and columns.
     pub(super) fn shape(&self) -> [usize; 2] {
         self.shape
@@ -98,6 +103,26 @@ impl<'a> Matrix<'a> {
     /// How it is stored.
     pub(super) fn stored(&self) -> &Stored {
         &self.stored
+    }
+
+    /// Whether it is stored column by column.
+    pub(super) fn is_by_column(&self) -> bool {
+        matches!(self.stored, Stored::Sparse { by_column: true, .. })
+    }
+
+    /// Bytes that HDF5 decompresses, of one dataset, to read a single row; 0 if it need not decompress.
+    pub(super) fn bytes_across(&self) -> usize {
+        let of = |dataset: &Dataset| {
+            let chunk = dataset.chunk()?;
+            let across = chunk.iter().zip(dataset.shape()).skip(1).map(|(&chunk, length)| length.div_ceil(chunk));
+            let values = chunk.iter().copied().chain(across).fold(1, usize::saturating_mul);
+            Some(values.saturating_mul(dataset.dtype().ok()?.size()))
+        };
+        let bytes = match &self.stored {
+            Stored::Dense(dataset) => vec![of(dataset)],
+            Stored::Sparse { parts, .. } => vec![of(&parts.indices), of(&parts.data)],
+        };
+        bytes.into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Where it is.
@@ -119,26 +144,48 @@ impl<'a> Matrix<'a> {
     /// The nonzero entries, row by row.
     pub(super) fn to_csr(&self) -> Result<Csr<f32>> {
         let [n_rows, n_cols] = self.shape;
-        if u32::try_from(n_cols).is_err() {
-            return Err(self.place.damaged(format!("{n_cols} columns are more than can be")));
-        }
         match &self.stored {
-            Stored::Dense(dataset) => self.dense_to_csr(dataset),
-            Stored::Sparse { parts, by_column } => {
-                let (n_major, n_minor) = if *by_column { (n_cols, n_rows) } else { (n_rows, n_cols) };
-                let major = self.read_parts(parts, n_major, n_minor)?;
-                let matrix = if *by_column { major.transpose() } else { major };
-                Ok(sparse::canonical(matrix))
+            Stored::Sparse { parts, by_column: true } => {
+                let columns = self.read_majors(parts, &self.read_indptr(parts, n_cols)?, n_rows)?;
+                Ok(sparse::canonical(columns.transpose()))
+            }
+            _ => self.rows(&self.row_offsets()?, 0..n_rows),
+        }
+    }
+
+    /// What [`Matrix::rows`] needs to find rows: where each starts among the entries; nothing if the matrix is dense.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the offsets contradict the other arrays, or the matrix is stored column by column.
+    pub(super) fn row_offsets(&self) -> Result<Vec<usize>> {
+        match &self.stored {
+            Stored::Dense(_) => Ok(Vec::new()),
+            Stored::Sparse { parts, by_column: false } => self.read_indptr(parts, self.shape[0]),
+            Stored::Sparse { .. } => Err(self.place.error(
+                "the matrix is stored column by column (CSC), so that its rows cannot be read alone",
+                "convert it in Python with .tocsr(), then write the file again",
+            )),
+        }
+    }
+
+    /// The nonzero entries of some rows, of which there are as many; `offsets` are those of [`Matrix::row_offsets`].
+    pub(super) fn rows(&self, offsets: &[usize], rows: Range<usize>) -> Result<Csr<f32>> {
+        let n_cols = self.shape[1];
+        match &self.stored {
+            Stored::Dense(dataset) => self.dense_rows(dataset, rows),
+            Stored::Sparse { parts, .. } => {
+                self.read_majors(parts, &offsets[rows.start..=rows.end], n_cols).map(sparse::canonical)
             }
         }
     }
 
-    fn dense_to_csr(&self, dataset: &Dataset) -> Result<Csr<f32>> {
-        let [n_rows, n_cols] = self.shape;
-        let mut matrix = Csr { n_rows, n_cols, indptr: vec![0], indices: Vec::new(), data: Vec::new() };
-        for rows in row_blocks(dataset, n_rows, n_cols) {
-            let block = self.read_rows(dataset, rows)?;
-            for row in block.chunks_exact(n_cols.max(1)) {
+    fn dense_rows(&self, dataset: &Dataset, rows: Range<usize>) -> Result<Csr<f32>> {
+        let n_cols = self.shape[1];
+        narrow_columns(n_cols, &self.place)?;
+        let mut matrix = Csr { n_rows: rows.len(), n_cols, indptr: vec![0], indices: Vec::new(), data: Vec::new() };
+        for block in row_blocks(dataset, rows, n_cols) {
+            let values = self.read_rows(dataset, block)?;
+            for row in values.chunks_exact(n_cols.max(1)) {
                 for (column, &value) in (0_u32..).zip(row) {
                     if value != 0.0 {
                         matrix.indices.push(column);
@@ -173,20 +220,20 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Reads the arrays of a compressed matrix and checks that they fit together.
-    fn read_parts(&self, parts: &Parts, n_major: usize, n_minor: usize) -> Result<Csr<f32>> {
-        let indptr = self.read_indptr(parts, n_major)?;
-        let n_entries = indptr.last().copied().unwrap_or_default();
+    /// Some rows (columns) of a compressed matrix as they are stored, given where each starts and the last ends.
+    fn read_majors(&self, parts: &Parts, offsets: &[usize], n_minor: usize) -> Result<Csr<f32>> {
+        narrow_columns(n_minor, &self.place)?;
+        let [start, end] = [offsets.first(), offsets.last()].map(|at| at.copied().unwrap_or_default());
         let mut matrix = Csr {
-            n_rows: n_major,
+            n_rows: offsets.len().saturating_sub(1),
             n_cols: n_minor,
-            indptr,
-            indices: reserved(n_entries, &self.place)?,
-            data: reserved(n_entries, &self.place)?,
+            indptr: offsets.iter().map(|at| at - start).collect(),
+            indices: reserved(end - start, &self.place)?,
+            data: reserved(end - start, &self.place)?,
         };
-        for range in blocks(n_entries, BLOCK) {
+        for range in blocks(start..end, BLOCK) {
             matrix.indices.extend(self.read_indices(parts, range.clone(), n_minor)?);
-            matrix.data.extend(self.read_slice::<f32>(&parts.data, range)?);
+            matrix.data.extend(numbers::values(&parts.data, range, &self.place)?);
         }
         Ok(matrix)
     }
@@ -215,23 +262,12 @@ impl<'a> Matrix<'a> {
 
     /// Some of the column (row) numbers, each below `n_minor`.
     pub(super) fn read_indices(&self, parts: &Parts, range: Range<usize>, n_minor: usize) -> Result<Vec<u32>> {
-        // Signed and wide, because HDF5 turns a negative number into 0 where the type has no sign.
-        let wide: Vec<i64> = self.read_slice(&parts.indices, range)?;
-        wide.iter()
-            .map(|&index| match u32::try_from(index) {
-                Ok(narrow) if (narrow as usize) < n_minor => Ok(narrow),
-                _ => Err(self
-                    .place
-                    .child("indices")
-                    .damaged(format!("index {index} is out of range, there are {n_minor}"))),
-            })
-            .collect()
+        numbers::indices(&parts.indices, range, n_minor, &self.place)
     }
 
     /// Some of the numbers of a one-dimensional dataset.
     pub(super) fn read_slice<T: H5Type>(&self, dataset: &Dataset, range: Range<usize>) -> Result<Vec<T>> {
-        let values = dataset.read_slice_1d::<T, _>(range).at(&self.place)?;
-        Ok(values.into_raw_vec_and_offset().0)
+        numbers::slice(dataset, range, &self.place)
     }
 
     /// Some rows of a two-dimensional dataset, in C order.
@@ -245,13 +281,13 @@ impl<'a> Matrix<'a> {
         match &self.stored {
             Stored::Dense(dataset) => {
                 let [n_rows, n_cols] = self.shape;
-                for rows in row_blocks(dataset, n_rows, n_cols) {
+                for rows in row_blocks(dataset, 0..n_rows, n_cols) {
                     visit(&self.read_rows(dataset, rows)?);
                 }
             }
             Stored::Sparse { parts, .. } => {
-                for range in blocks(parts.data.size(), BLOCK) {
-                    visit(&self.read_slice::<f32>(&parts.data, range)?);
+                for range in blocks(0..parts.data.size(), BLOCK) {
+                    visit(&numbers::values(&parts.data, range, &self.place)?);
                 }
             }
         }
@@ -268,14 +304,23 @@ fn reserved<T>(n: usize, place: &Place) -> Result<Vec<T>> {
     }
 }
 
-/// `0..length` in pieces of at most `step`.
-pub(super) fn blocks(length: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..length).step_by(step).map(move |start| start..length.min(start.saturating_add(step)))
+/// Fails unless column (row) numbers below `n` fit the type in which we keep them.
+fn narrow_columns(n: usize, place: &Place) -> Result<()> {
+    if u32::try_from(n).is_ok() {
+        return Ok(());
+    }
+    Err(place.damaged(format!("{n} rows or columns are more than can be")))
+}
+
+/// A range in pieces of at most `step`.
+pub(super) fn blocks(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(step).map(move |start| start..end.min(start.saturating_add(step)))
 }
 
 /// Rows in pieces that hold whole chunks of the file, so that none is decompressed twice.
-pub(super) fn row_blocks(dataset: &Dataset, n_rows: usize, n_cols: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn row_blocks(dataset: &Dataset, rows: Range<usize>, n_cols: usize) -> impl Iterator<Item = Range<usize>> {
     let chunk_rows = dataset.chunk().map_or(1, |chunk| chunk[0]).max(1);
     let wanted = (BLOCK / n_cols.max(1)).max(1);
-    blocks(n_rows, wanted.next_multiple_of(chunk_rows))
+    blocks(rows, wanted.next_multiple_of(chunk_rows))
 }

@@ -1,6 +1,6 @@
 //! Files in and out: AnnData's `.h5ad`.
 //!
-//! [`read()`] gives what velocity needs, [`write()`] adds results to a copy of the input, [`write_new`] makes a file
+//! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write()`] adds results to a copy of the input, [`write_new`] makes a file
 //! from nothing, [`describe()`] says what is in one. Only this module knows HDF5, and only [`keys`] spells AnnData's
 //! keys.
 
@@ -15,12 +15,14 @@ mod h5;
 pub mod keys;
 mod matrix;
 mod neighbors;
+mod numbers;
 mod place;
 mod raw;
 mod read;
 mod record;
 mod results;
 mod sparse;
+mod stream;
 mod subset;
 mod uns;
 mod write;
@@ -34,6 +36,7 @@ pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{Fitted, read_fitted};
 pub use read::{read, read_layer, read_obs, read_params, read_var};
 pub use results::{Layer, Results};
+pub use stream::CellStream;
 pub use uns::Uns;
 pub use write::{Written, write, write_results};
 

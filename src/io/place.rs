@@ -1,5 +1,6 @@
 //! Where in which file: the context of every message about a file.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -11,25 +12,30 @@ pub(super) const DAMAGED: &str =
 /// A place in a file, spelled as AnnData spells it: `layers["spliced"]`.
 #[derive(Clone, Debug)]
 pub(super) struct Place<'a> {
-    path: &'a Path,
+    path: Cow<'a, Path>,
     name: String,
 }
 
 impl<'a> Place<'a> {
     /// The top of the file.
     pub(super) fn root(path: &'a Path) -> Self {
-        Self { path, name: String::new() }
+        Self { path: Cow::Borrowed(path), name: String::new() }
+    }
+
+    /// The same place, to be kept.
+    pub(super) fn into_owned(self) -> Place<'static> {
+        Place { path: Cow::Owned(self.path.into_owned()), name: self.name }
     }
 
     /// What lies under `key` here.
     pub(super) fn child(&self, key: &str) -> Self {
         let name = if self.name.is_empty() { key.to_owned() } else { format!("{}[{key:?}]", self.name) };
-        Self { path: self.path, name }
+        Self { path: self.path.clone(), name }
     }
 
     /// The file.
-    pub(super) fn path(&self) -> &'a Path {
-        self.path
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The place without its file, for use inside a sentence.
@@ -39,7 +45,7 @@ impl<'a> Place<'a> {
 
     /// An [`Error::Input`] about this place.
     pub(super) fn error(&self, problem: impl Into<String>, hint: impl Into<String>) -> Error {
-        Error::input(self.path, self.name(), problem, hint)
+        Error::input(&self.path, self.name(), problem, hint)
     }
 
     /// The place contradicts itself or the rest of the file.

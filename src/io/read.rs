@@ -27,14 +27,17 @@ use crate::sparse::Csr;
 pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
     let file = h5::open(path)?;
     let place = Place::root(path);
-    let obs = frame::read(&file, "obs", &place.child("obs"))?;
-    let var = frame::read(&file, "var", &place.child("var"))?;
-    check::names(&obs, "cell", &place.child("obs"))?;
-    check::names(&var, "gene", &place.child("var"))?;
-
-    let spliced = counts_layer(&file, "spliced", &config.spliced, &obs, &var, &place)?;
-    let unspliced = counts_layer(&file, "unspliced", &config.unspliced, &obs, &var, &place)?;
-    let (n_obs, n_vars) = (obs.index.len(), var.index.len());
+    let (obs, var) = annotation(&file, &place)?;
+    let shape = [obs.index.len(), var.index.len()];
+    let counts = |setting: &str, name: &str| {
+        let stored = counts_layer(&file, setting, name, shape, &place)?;
+        let counts = stored.to_csr()?;
+        check::counts(&counts, &obs.index, &var.index, stored.place())?;
+        Ok(counts)
+    };
+    let spliced = counts("spliced", &config.spliced)?;
+    let unspliced = counts("unspliced", &config.unspliced)?;
+    let [n_obs, n_vars] = shape;
     Ok(Counts {
         path: path.to_path_buf(),
         x: main_matrix(&file, n_obs, n_vars, &place)?,
@@ -46,6 +49,15 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
         obs,
         var,
     })
+}
+
+/// The frames of cells and genes, which have rows with names of their own.
+pub(super) fn annotation(file: &File, place: &Place) -> Result<(Frame, Frame)> {
+    let obs = frame::read(file, "obs", &place.child("obs"))?;
+    let var = frame::read(file, "var", &place.child("var"))?;
+    check::names(&obs, "cell", &place.child("obs"))?;
+    check::names(&var, "gene", &place.child("var"))?;
+    Ok((obs, var))
 }
 
 /// Opens `layers[name]`. `setting` is the key under `[input]` that gave the name, if one did.
@@ -63,12 +75,18 @@ pub(super) fn layer<'a>(file: &File, name: &str, setting: Option<&str>, place: &
     Err(layer_place.error(format!("not found; layers present: {}", quoted(&present)), hint))
 }
 
-fn counts_layer(file: &File, setting: &str, name: &str, obs: &Frame, var: &Frame, place: &Place) -> Result<Csr<f32>> {
+/// Opens the layer that the key `setting` under `[input]` names, which has `shape`.
+pub(super) fn counts_layer<'a>(
+    file: &File,
+    setting: &str,
+    name: &str,
+    shape: [usize; 2],
+    place: &Place<'a>,
+) -> Result<Matrix<'a>> {
     let stored = layer(file, name, Some(setting), place)?;
-    stored.require_shape(obs.index.len(), var.index.len())?;
-    let counts = stored.to_csr()?;
-    check::counts(&counts, obs, var, stored.place())?;
-    Ok(counts)
+    let [n_obs, n_vars] = shape;
+    stored.require_shape(n_obs, n_vars)?;
+    Ok(stored)
 }
 
 fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<Csr<f32>>> {

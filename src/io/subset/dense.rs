@@ -34,7 +34,7 @@ impl Cut<'_> {
     pub(super) fn columns(&self, dataset: &Dataset, to: &Group, name: &str, place: &Place) -> Result<()> {
         let [n_rows, n_cols] = [dataset.shape()[0], self.n_vars];
         let mut failure = None;
-        let mut source = row_blocks(dataset, n_rows, n_cols);
+        let mut source = row_blocks(dataset, 0..n_rows, n_cols);
         let mut held: (usize, Vec<f32>) = (0, Vec::new());
         self.sink.rows(to, name, [n_rows, self.genes.len()], |rows, room| {
             let width = self.genes.len();

@@ -92,7 +92,7 @@ impl Cut<'_> {
             }
         };
         close_rows(0, 0, &mut row);
-        for range in blocks(n_entries, BLOCK) {
+        for range in blocks(0..n_entries, BLOCK) {
             let start = range.start;
             let indices = matrix.read_indices(parts, range.clone(), filter.n_minor)?;
             let values = matrix.read_slice::<T>(&parts.data, range)?;
