@@ -29,7 +29,7 @@ fn refused(change: impl FnOnce(&mut NewFile)) -> (String, String) {
 }
 
 /// The file of `small` after `edit` on the level of HDF5.
-fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
+pub(crate) fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("bad.h5ad");
     write_new(&path, &OutputConfig::default(), &small()).unwrap();
@@ -41,7 +41,7 @@ fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn replace<T: hdf5::H5Type>(file: &hdf5::File, at: &str, values: &[T]) {
+pub(crate) fn replace<T: hdf5::H5Type>(file: &hdf5::File, at: &str, values: &[T]) {
     file.unlink(at).unwrap();
     file.new_dataset_builder().with_data(values).create(at).unwrap();
 }

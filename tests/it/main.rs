@@ -27,6 +27,8 @@ mod io_bad_input;
 mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
+#[cfg(feature = "h5ad")]
+mod io_stream;
 mod kinetics;
 mod metrics;
 mod neighbors;
