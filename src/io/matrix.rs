@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use hdf5::{Dataset, Group, H5Type};
+use hdf5::{Dataset, Group};
 use ndarray::Array2;
 
+use super::chunks::Number;
 use super::h5::{self, Kind, Node};
 use super::place::{At, Place};
 use super::{numbers, sparse};
@@ -266,7 +267,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Some of the numbers of a one-dimensional dataset.
-    pub(super) fn read_slice<T: H5Type>(&self, dataset: &Dataset, range: Range<usize>) -> Result<Vec<T>> {
+    pub(super) fn read_slice<T: Number>(&self, dataset: &Dataset, range: Range<usize>) -> Result<Vec<T>> {
         numbers::slice(dataset, range, &self.place)
     }
 

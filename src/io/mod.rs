@@ -6,6 +6,7 @@
 
 mod atomic;
 mod check;
+mod chunks;
 mod create;
 mod describe;
 mod element;

@@ -4,14 +4,18 @@
 use std::fmt::Display;
 use std::ops::Range;
 
+use hdf5::Dataset;
 use hdf5::types::{FloatSize, IntSize, TypeDescriptor};
-use hdf5::{Dataset, H5Type};
 
+use super::chunks::{self, Number};
 use super::place::{At, Place};
 use crate::error::Result;
 
 /// Some of the numbers of a one-dimensional dataset as type `T`; HDF5 converts.
-pub(super) fn slice<T: H5Type>(dataset: &Dataset, range: Range<usize>, place: &Place) -> Result<Vec<T>> {
+pub(super) fn slice<T: Number>(dataset: &Dataset, range: Range<usize>, place: &Place) -> Result<Vec<T>> {
+    if let Some(values) = chunks::slice(dataset, range.clone()) {
+        return Ok(values);
+    }
     let values = dataset.read_slice_1d::<T, _>(range).at(place)?;
     Ok(values.into_raw_vec_and_offset().0)
 }
@@ -49,7 +53,7 @@ fn stored_type(dataset: &Dataset) -> Option<TypeDescriptor> {
     dataset.dtype().and_then(|stored| stored.to_descriptor()).ok()
 }
 
-fn converted<T: H5Type + Copy>(
+fn converted<T: Number>(
     dataset: &Dataset,
     range: Range<usize>,
     place: &Place,
@@ -60,7 +64,7 @@ fn converted<T: H5Type + Copy>(
 
 fn narrowed<T>(dataset: &Dataset, range: Range<usize>, n_minor: usize, place: &Place) -> Result<Vec<u32>>
 where
-    T: H5Type + Copy + Display + TryInto<u32>,
+    T: Number + Display + TryInto<u32>,
 {
     let place = place.child("indices");
     let narrow = |index: T| index.try_into().ok().filter(|&narrow: &u32| (narrow as usize) < n_minor);

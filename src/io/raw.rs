@@ -7,11 +7,17 @@ use std::ops::Range;
 
 use hdf5::types::TypeDescriptor;
 use hdf5::{Container, Dataset, Dataspace, Datatype};
+use hdf5_sys::h5::{herr_t, hsize_t};
 use hdf5_sys::h5a::{H5Aread, H5Awrite};
-use hdf5_sys::h5d::{H5Dread, H5Dwrite};
-use hdf5_sys::h5i::{H5I_type_t, H5Iget_type};
+use hdf5_sys::h5d::{H5Dread, H5Dread_chunk1, H5Dwrite};
+use hdf5_sys::h5i::{H5I_type_t, H5Iget_type, hid_t};
 use hdf5_sys::h5p::H5P_DEFAULT;
 use hdf5_sys::h5s::H5S_ALL;
+
+unsafe extern "C" {
+    // Public since HDF5 1.8, but not in `hdf5-sys`.
+    fn H5Dget_chunk_storage_size(dataset: hid_t, offset: *const hsize_t, n_bytes: *mut hsize_t) -> herr_t;
+}
 
 /// All values of a dataset or attribute as bytes, laid out as `memory` says, in C order.
 ///
@@ -37,6 +43,34 @@ pub(super) fn read_bytes(source: &Container, memory: &TypeDescriptor) -> hdf5::R
     });
     check(status)?;
     Ok(bytes)
+}
+
+/// The bytes, as they stand in the file, of the chunk of a one-dimensional dataset that begins at `start`; `None` if it
+/// was never written or not all filters were applied to it.
+///
+/// # Errors
+/// HDF5's, and if the bytes do not fit in memory.
+pub(super) fn read_chunk(source: &Dataset, start: usize) -> hdf5::Result<Option<Vec<u8>>> {
+    if source.ndim() != 1 {
+        return Err("a dataset of one dimension was expected".into());
+    }
+    let offset = start as hsize_t;
+    hdf5::sync::sync(|| {
+        let mut length: hsize_t = 0;
+        // SAFETY: the dataset is alive and has one dimension, as many as `offset`; `sync` holds the library's lock.
+        check(unsafe { H5Dget_chunk_storage_size(source.id(), &raw const offset, &raw mut length) })?;
+        if length == 0 {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(length as usize).map_err(|error| hdf5::Error::from(error.to_string()))?;
+        bytes.resize(length as usize, 0_u8);
+        let mut left_out = 0_u32;
+        let address: *mut c_void = bytes.as_mut_ptr().cast();
+        // SAFETY: as above, and `bytes` has room for the chunk, whose size cannot change under the lock.
+        check(unsafe { H5Dread_chunk1(source.id(), H5P_DEFAULT, &raw const offset, &raw mut left_out, address) })?;
+        Ok((left_out == 0).then_some(bytes))
+    })
 }
 
 /// Writes all values of a dataset or attribute from bytes laid out as `memory` says, in C order.

@@ -1,5 +1,6 @@
 //! Cells read some at a time are the cells of the file.
 
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -54,10 +55,8 @@ fn store<T: H5Type>(file: &hdf5::File, at: &str, shape: &[usize], chunk: &[usize
 fn file_with(store_layer: impl Fn(&hdf5::File, &str, &Csr<f32>)) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("cells.h5ad");
-    let frame = |prefix: &str, n: usize| Frame {
-        index: (0..n).map(|i| format!("{prefix}{i}")).collect(),
-        columns: Vec::new(),
-    };
+    let frame =
+        |prefix: &str, n: usize| Frame { index: (0..n).map(|i| format!("{prefix}{i}")).collect(), columns: Vec::new() };
     let layers = [("unspliced", counts(0)), ("spliced", counts(1))];
     let sparse_layers = layers.iter().map(|(name, layer)| ((*name).to_owned(), layer.clone())).collect();
     let (obs, var) = (frame("c", N_OBS), frame("g", N_VARS));
@@ -247,6 +246,29 @@ fn damage_is_found_when_its_cell_is_read_and_named() {
         assert!(stream.cells(0..3).is_ok(), "{part}");
         let (message, _) = refusal(stream.cells(2..4));
         assert!(message.contains(problem), "{message}");
+    }
+}
+
+#[test]
+fn a_spoilt_chunk_is_an_error_wherever_it_is_decompressed() {
+    let (_folder, path) = csr_file(i64::from, |x| x, Packing::Gzip);
+    let file = hdf5::File::open(&path).unwrap();
+    let data = file.dataset("layers/spliced/data").unwrap();
+    let chunk = data.chunk_info(5).unwrap();
+    drop((data, file));
+    let mut bytes = fs::read(&path).unwrap();
+    // Deep enough to be past the header of the compressed bytes.
+    bytes[chunk.addr as usize + 6] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    let stream = open(&path);
+    for size in [1, N_OBS] {
+        let outcomes: Vec<_> = blocks(size).map(|rows| stream.cells(rows)).collect();
+        let wrong: Vec<_> = outcomes.into_iter().filter(Result::is_err).collect();
+        assert!(!wrong.is_empty() && wrong.len() < 10, "{} of blocks of {size}", wrong.len());
+        for outcome in wrong {
+            let (message, _) = refusal(outcome);
+            assert!(message.contains("layers[\"spliced\"]: HDF5 cannot read it"), "{message}");
+        }
     }
 }
 

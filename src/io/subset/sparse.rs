@@ -7,6 +7,7 @@ use hdf5::{Dataset, Group, H5Type};
 
 use super::{Axes, Cut};
 use crate::error::Result;
+use crate::io::chunks::Number;
 use crate::io::element::Sink;
 use crate::io::matrix::{Matrix, Parts, Stored, blocks};
 
@@ -70,7 +71,7 @@ impl Cut<'_> {
         positions
     }
 
-    fn entries<T: H5Type + Copy>(
+    fn entries<T: Number>(
         &self,
         matrix: &Matrix,
         parts: &Parts,
