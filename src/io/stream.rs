@@ -72,18 +72,18 @@ fn layers<'a>(file: &File, config: &InputConfig, shape: [usize; 2], place: &Plac
 }
 
 fn refuse_columns(layers: &[Matrix; 2], config: &InputConfig) -> Result<()> {
-    let named = layers.iter().zip([&config.unspliced, &config.spliced]);
-    let by_column: Vec<_> = named.filter(|(layer, _)| layer.is_by_column()).collect();
+    let layers = layers.iter().zip([&config.unspliced, &config.spliced]);
+    let by_column: Vec<_> = layers.filter(|(layer, _)| layer.is_by_column()).collect();
     let Some((first, _)) = by_column.first() else {
         return Ok(());
     };
-    let names: Vec<String> = by_column.iter().map(|(_, name)| format!("'{name}'")).collect();
+    let keys: Vec<String> = by_column.iter().map(|(_, name)| format!("'{name}'")).collect();
     Err(first.place().error(
         "stored column by column (CSC), so that cells cannot be read some at a time",
         format!(
             "convert it: python -c \"import anndata; a = anndata.read_h5ad('IN.h5ad'); \
              a.layers.update({{k: a.layers[k].tocsr() for k in [{}]}}); a.write_h5ad('OUT.h5ad')\"",
-            names.join(", ")
+            keys.join(", ")
         ),
     ))
 }
