@@ -111,10 +111,10 @@ impl<'a> Matrix<'a> {
         matches!(self.stored, Stored::Sparse { by_column: true, .. })
     }
 
-    /// Bytes that HDF5 decompresses, of one dataset, to read a single row; 0 if it need not decompress.
+    /// Bytes that HDF5 decompresses, of one dataset, to read a single row; 0 if it need not.
     pub(super) fn bytes_across(&self) -> usize {
         let of = |dataset: &Dataset| {
-            let chunk = dataset.chunk()?;
+            let chunk = dataset.chunk().filter(|_| !dataset.filters().is_empty())?;
             let across = chunk.iter().zip(dataset.shape()).skip(1).map(|(&chunk, length)| length.div_ceil(chunk));
             let values = chunk.iter().copied().chain(across).fold(1, usize::saturating_mul);
             Some(values.saturating_mul(dataset.dtype().ok()?.size()))

@@ -1,5 +1,4 @@
-//! Runs of numbers, read in the type in which they are stored: then HDF5 copies them, and converting is ours, which
-//! takes a tenth of the time.
+//! Runs of numbers, read in the type in which they are stored: where HDF5 need not convert, it takes half the time.
 
 use std::fmt::Display;
 use std::ops::Range;
