@@ -8,7 +8,7 @@ use std::thread;
 use hdf5::H5Type;
 use nascent::Error;
 use nascent::data::{CellSource, Frame};
-use nascent::io::{CellStream, InputConfig, NewFile, read, write_new};
+use nascent::io::{CellStream, InputConfig, NewFile, OutputConfig, read, write_new};
 use nascent::sparse::Csr;
 use ndarray::Array2;
 use tempfile::TempDir;
@@ -60,7 +60,7 @@ fn file_with(store_layer: impl Fn(&hdf5::File, &str, &Csr<f32>)) -> (TempDir, Pa
     let layers = [("unspliced", counts(0)), ("spliced", counts(1))];
     let sparse_layers = layers.iter().map(|(name, layer)| ((*name).to_owned(), layer.clone())).collect();
     let (obs, var) = (frame("c", N_OBS), frame("g", N_VARS));
-    write_new(&path, &NewFile { sparse_layers, obs, var, ..NewFile::default() }).unwrap();
+    write_new(&path, &OutputConfig::default(), &NewFile { sparse_layers, obs, var, ..NewFile::default() }).unwrap();
     let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path).unwrap();
     for (name, layer) in &layers {
         store_layer(&file, &format!("layers/{name}"), layer);
@@ -181,7 +181,7 @@ fn other_threads_may_read_at_the_same_time() {
 fn cells_that_are_not_there_are_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("cells.h5ad");
-    write_new(&path, &small()).unwrap();
+    write_new(&path, &OutputConfig::default(), &small()).unwrap();
     let counts = read(&path, &InputConfig::default()).unwrap();
     let stream = open(&path);
     #[allow(clippy::reversed_empty_ranges)]
