@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::Config;
-use crate::data::{Dataset, Reporter, Run};
+use crate::data::{CellSource, Dataset, Reporter, Run};
 use crate::error::{Error, Result};
-use crate::io::{self, OutputConfig, keys};
+use crate::io::{self, GenesWritten, OutputConfig, keys};
 use crate::metrics::{self, Evaluation};
+use crate::models::{Streamed, StreamingModel};
 use crate::preprocess;
 use crate::simulate::{self, SimulateConfig, Simulation};
 
@@ -57,6 +58,9 @@ impl fmt::Display for Summary {
 /// Whatever stopped the run; the output is then as it was before.
 pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
     io::check_writable(&job.output)?;
+    if let Some(model) = config.model.as_model().streaming() {
+        return train_streaming(config, model, job, reporter, stop);
+    }
     let counts = io::read(&job.input, &config.input)?;
     let (data, report) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);
@@ -76,6 +80,35 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
         output: job.output.clone(),
         run: job.run.clone(),
         citations: model.citations(),
+    })
+}
+
+/// The same with cells read block after block. Nothing is written that runs over cells *and* genes.
+fn train_streaming(
+    config: &Config,
+    model: &dyn StreamingModel,
+    job: &Job,
+    mut reporter: Box<dyn Reporter>,
+    stop: Arc<AtomicBool>,
+) -> Result<Summary> {
+    let source = io::CellStream::open(&job.input, &config.input)?;
+    open_folder(config, job, reporter.as_mut())?;
+    let mut run = Run::new(&job.run, config.seed, config.to_toml(), reporter).stopped_by(stop);
+    let Streamed { genes, fit } = model.fit(&source, &config.preprocess, &mut run)?;
+    let n_obs = source.n_obs();
+    drop(source);
+    // Without layers there is no reason to cut the file.
+    let kept = if config.output.genes == GenesWritten::Auto { GenesWritten::All } else { config.output.genes };
+    let written = OutputConfig { genes: kept, ..config.output.clone() };
+    let results = io::Results::without_layers(&fit, &params(config));
+    io::write_results(&job.output, &job.input, &written, &genes, &results)?;
+    Ok(Summary {
+        n_obs,
+        n_vars: genes.len(),
+        velocity_genes: fit.genes.velocity_genes.iter().filter(|&&chosen| chosen).count(),
+        output: job.output.clone(),
+        run: job.run.clone(),
+        citations: config.model.as_model().citations(),
     })
 }
 

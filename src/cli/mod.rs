@@ -100,6 +100,9 @@ struct Simulate {
     /// Where counts come from: ode (noise around the ODE's abundances) or gillespie (single molecules, born in bursts)
     #[arg(long, value_name = "ode|gillespie", default_value = "ode")]
     process: String,
+    /// Share of genes that are on since long ago and switched off early
+    #[arg(long, value_name = "SHARE", default_value_t = SimulateConfig::default().repressed)]
+    repressed: f64,
     /// Mean molecules of a burst of transcription, from 1 (gillespie)
     #[arg(long, value_name = "B", default_value_t = SimulateConfig::default().burst)]
     burst: f64,
@@ -202,6 +205,7 @@ impl Simulate {
             seed: self.seed,
             process: self.process.parse()?,
             truth_layers: !self.no_truth_layers,
+            repressed: self.repressed,
             burst: self.burst,
             capture: self.capture,
             dispersion: self.dispersion,

@@ -14,6 +14,10 @@ pub struct Fit {
     pub velocity_u: Option<Array2<f32>>,
     /// Residual of the stochastic model's equation of second moments, `[n_obs, n_vars]`, in squared units of `Ms`.
     pub variance_velocity: Option<Array2<f32>>,
+    /// Posterior s.d. of `velocity`, `[n_obs, n_vars]`.
+    pub velocity_std: Option<Array2<f32>>,
+    /// Posterior s.d. of `velocity_u`, `[n_obs, n_vars]`.
+    pub velocity_u_std: Option<Array2<f32>>,
     /// Reconstructed unspliced abundance, `[n_obs, n_vars]`, in units of `Mu`.
     pub fit_u: Option<Array2<f32>>,
     /// Reconstructed spliced abundance, `[n_obs, n_vars]`, in units of `Ms`.
@@ -32,6 +36,10 @@ pub struct Fit {
     pub latent_time: Option<Array1<f64>>,
     /// Posterior s.d. of `latent_time`, `[n_obs]`.
     pub latent_time_std: Option<Array1<f64>>,
+    /// Probability of each lineage behind the point where they part, `[n_obs, n_lineages]`; what is missing to 1 is before it.
+    pub lineages: Option<Array2<f32>>,
+    /// Size of the cell as the model has it, mean about 1: what it counts more or less than others of its state, `[n_obs]`.
+    pub cell_size: Option<Array1<f64>>,
     /// Cell state, `[n_obs, n_latent]`.
     pub latent: Option<Array2<f32>>,
     /// Posterior s.d. of `latent`, `[n_obs, n_latent]`.
@@ -42,6 +50,8 @@ pub struct Fit {
     pub split: Option<Vec<u8>>,
     /// Column of `obs` whose groups were tested for kinetics of their own.
     pub diff_kinetics_groups: Option<String>,
+    /// What else the model knows, for `uns` under the model's name: a JSON object of words, numbers, truth values and lists.
+    pub details: Option<serde_json::Value>,
     /// Parameters per gene.
     pub genes: GeneParams,
 }
@@ -103,6 +113,22 @@ pub struct GeneParams {
     pub diff_kinetics: Option<Vec<String>>,
     /// The largest p-value of these groups; NaN if there are none.
     pub pval_kinetics: Option<Array1<f64>>,
+    /// Standard error of ln β from the curvature of the objective, the times held.
+    pub ln_beta_se: Option<Array1<f64>>,
+    /// The same of ln γ.
+    pub ln_gamma_se: Option<Array1<f64>>,
+    /// Overdispersion d of unspliced counts, variance m + d m².
+    pub dispersion_u: Option<Array1<f64>>,
+    /// The same of spliced counts.
+    pub dispersion_s: Option<Array1<f64>>,
+    /// Log-likelihood of the gene in held-out cells, given the other genes; nats per cell.
+    pub ll_held_out: Option<Array1<f64>>,
+    /// The same less that of a constant abundance.
+    pub dynamics: Option<Array1<f64>>,
+    /// P-value of `dynamics` against permuted cells.
+    pub pval_dynamics: Option<Array1<f64>>,
+    /// What the gene says for the chosen direction of time over the next best; nats.
+    pub direction: Option<Array1<f64>>,
     /// Genes whose velocity should be used.
     pub velocity_genes: Vec<bool>,
 }

@@ -58,6 +58,18 @@ pub const FIT_TAU_OFF: &str = "fit_tau_";
 pub const LATENT_TIME: &str = "latent_time";
 /// obs: posterior s.d. of `latent_time`. Ours.
 pub const LATENT_TIME_STD: &str = "latent_time_std";
+/// layers: posterior s.d. of the velocity. Ours.
+pub const VELOCITY_STD: &str = "velocity_std";
+/// layers: posterior s.d. of `du/dt`. Ours.
+pub const VELOCITY_U_STD: &str = "velocity_u_std";
+/// obs: the likeliest lineage, by number from 0, or [`TRUNK`]. Ours.
+pub const LATENT_LINEAGE: &str = "latent_lineage";
+/// The category of [`LATENT_LINEAGE`] before the lineages part.
+pub const TRUNK: &str = "trunk";
+/// obsm, `[n_obs, n_lineages]`: probability of each lineage; what is missing to 1 is the trunk's. Ours.
+pub const LINEAGE_PROBABILITIES: &str = "lineage_probabilities";
+/// obs: size of the cell as a model has it, mean about 1. Ours.
+pub const CELL_SIZE: &str = "cell_size";
 /// obs and var: coefficient of variation of the reconstruction, mean over the other axis. Ours.
 pub const FIT_CV: &str = "fit_cv";
 /// obs: the part of the data that a cell was in, `train`, `validation` or `test`. Ours.
@@ -103,6 +115,22 @@ pub const FIT_LOSS: &str = "fit_loss";
 pub const FIT_LOSS_START: &str = "fit_loss_start";
 /// var: how the fit of the gene ended. Ours.
 pub const FIT_STATUS: &str = "fit_status";
+/// var: standard error of ln β. Ours.
+pub const FIT_LN_BETA_SE: &str = "fit_ln_beta_se";
+/// var: standard error of ln γ. Ours.
+pub const FIT_LN_GAMMA_SE: &str = "fit_ln_gamma_se";
+/// var: overdispersion of unspliced counts. Ours.
+pub const FIT_DISPERSION_U: &str = "fit_dispersion_u";
+/// var: overdispersion of spliced counts. Ours.
+pub const FIT_DISPERSION_S: &str = "fit_dispersion_s";
+/// var: log-likelihood in held-out cells, nats per cell. Ours.
+pub const FIT_LL_HELD_OUT: &str = "fit_ll_held_out";
+/// var: what dynamics explains there over a constant, nats per cell. Ours.
+pub const FIT_DYNAMICS: &str = "fit_dynamics";
+/// var: p-value of [`FIT_DYNAMICS`] against permuted cells. Ours.
+pub const FIT_PVAL_DYNAMICS: &str = "fit_pval_dynamics";
+/// var: what the gene says for the direction of time, nats. Ours.
+pub const FIT_DIRECTION: &str = "fit_direction";
 /// var: slope of unspliced over spliced abundance at steady state.
 pub const VELOCITY_GAMMA: &str = "velocity_gamma";
 /// var: offset of that line, where one was fitted.

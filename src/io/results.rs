@@ -1,6 +1,6 @@
 //! What is added to a file: results under their AnnData keys.
 
-use ndarray::{Array1, ArrayView2};
+use ndarray::{Array1, ArrayView1, ArrayView2};
 use serde_json::Value;
 
 use super::keys;
@@ -46,17 +46,14 @@ impl<'a> Results<'a> {
     /// # Errors
     /// [`Error::Shape`] if an array of `fit` does not run over the cells and genes of `data`.
     pub fn new(data: &'a Dataset, fit: &'a Fit, params: &Value) -> Result<Self> {
-        let mut results = Self {
-            var: genes(&fit.genes),
-            obs: cells(fit),
-            uns: vec![(keys::VELOCITY_PARAMS.to_owned(), velocity_params(fit, params))],
-            ..Self::default()
-        };
+        let mut results = Self::without_layers(fit, params);
         let layers = [
             (keys::MS, Some(&data.ms)),
             (keys::MU, Some(&data.mu)),
             (keys::VELOCITY, Some(&fit.velocity)),
             (keys::VELOCITY_U, fit.velocity_u.as_ref()),
+            (keys::VELOCITY_STD, fit.velocity_std.as_ref()),
+            (keys::VELOCITY_U_STD, fit.velocity_u_std.as_ref()),
             (keys::VARIANCE_VELOCITY, fit.variance_velocity.as_ref()),
             (keys::FIT_U, fit.fit_u.as_ref()),
             (keys::FIT_S, fit.fit_s.as_ref()),
@@ -85,6 +82,24 @@ impl<'a> Results<'a> {
         }
         results.check(data.n_obs(), data.n_vars())?;
         Ok(results)
+    }
+
+    /// What a model has found of cells and of genes, but not of both at once.
+    #[must_use]
+    pub fn without_layers(fit: &'a Fit, params: &Value) -> Self {
+        let mut results = Self {
+            var: genes(&fit.genes),
+            obs: cells(fit),
+            uns: vec![(keys::VELOCITY_PARAMS.to_owned(), velocity_params(fit, params))],
+            ..Self::default()
+        };
+        if let Some(lineages) = &fit.lineages {
+            results.obsm.push((keys::LINEAGE_PROBABILITIES.to_owned(), lineages.view()));
+        }
+        if let Some(details) = fit.details.as_ref().and_then(Uns::from_json) {
+            results.uns.push((fit.model.clone(), details));
+        }
+        results
     }
 
     fn add_graph(&mut self, data: &'a Dataset) {
@@ -145,9 +160,13 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
     let numbers = [
         (keys::LATENT_TIME, fit.latent_time.as_ref()),
         (keys::LATENT_TIME_STD, fit.latent_time_std.as_ref()),
+        (keys::CELL_SIZE, fit.cell_size.as_ref()),
         (keys::FIT_CV, fit.cell_cv.as_ref()),
     ];
     let mut columns = float_columns(&numbers);
+    if let Some(lineages) = &fit.lineages {
+        columns.push((keys::LATENT_LINEAGE.to_owned(), likeliest(lineages.view())));
+    }
     if let Some(split) = &fit.split {
         let known = |&part: &u8| (usize::from(part) < keys::SPLITS.len()).then_some(u32::from(part));
         let column = Column::Categorical {
@@ -158,6 +177,26 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
         columns.push((keys::VELOCITY_SPLIT.to_owned(), column));
     }
     columns
+}
+
+/// The likeliest lineage of each cell, or the trunk.
+fn likeliest(lineages: ArrayView2<'_, f32>) -> Column {
+    let code = |cell: ArrayView1<'_, f32>| {
+        let trunk = 1.0 - cell.sum();
+        let (mut best, mut most) = (0, trunk);
+        for (code, &q) in (1..).zip(cell) {
+            if q > most {
+                (best, most) = (code, q);
+            }
+        }
+        Some(best)
+    };
+    let numbers = (0..lineages.ncols()).map(|k| k.to_string());
+    Column::Categorical {
+        codes: lineages.rows().into_iter().map(code).collect(),
+        categories: std::iter::once(keys::TRUNK.to_owned()).chain(numbers).collect(),
+        ordered: false,
+    }
 }
 
 fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
@@ -187,6 +226,14 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
         (keys::VELOCITY_R2, genes.velocity_r2.as_ref()),
         (keys::FIT_R2, genes.fit_r2.as_ref()),
         (keys::FIT_PVAL_KINETICS, genes.pval_kinetics.as_ref()),
+        (keys::FIT_LN_BETA_SE, genes.ln_beta_se.as_ref()),
+        (keys::FIT_LN_GAMMA_SE, genes.ln_gamma_se.as_ref()),
+        (keys::FIT_DISPERSION_U, genes.dispersion_u.as_ref()),
+        (keys::FIT_DISPERSION_S, genes.dispersion_s.as_ref()),
+        (keys::FIT_LL_HELD_OUT, genes.ll_held_out.as_ref()),
+        (keys::FIT_DYNAMICS, genes.dynamics.as_ref()),
+        (keys::FIT_PVAL_DYNAMICS, genes.pval_dynamics.as_ref()),
+        (keys::FIT_DIRECTION, genes.direction.as_ref()),
     ]);
     if let Some(status) = &genes.status {
         columns.push((keys::FIT_STATUS.to_owned(), Column::Text(status.clone())));

@@ -4,14 +4,16 @@
 //! [`VelocityModel`]. How to add one is described in `src/README.md`.
 
 pub mod dynamical;
+pub mod soft_grid;
 pub mod steady_state;
 #[cfg(feature = "neural")]
 pub mod velovae;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, Fit, Run};
+use crate::data::{CellSource, Dataset, Fit, Run};
 use crate::error::Result;
+use crate::preprocess::PreprocessConfig;
 
 /// A way from moments to velocities: steady state, EM or a network.
 pub trait VelocityModel {
@@ -32,8 +34,31 @@ pub trait VelocityModel {
         None
     }
 
+    /// The model as one that reads cells block after block, if its settings ask for that.
+    fn streaming(&self) -> Option<&dyn StreamingModel> {
+        None
+    }
+
     /// The papers to cite for these settings.
     fn citations(&self) -> &'static [&'static str];
+}
+
+/// A model that need not hold all cells in memory.
+pub trait StreamingModel {
+    /// Fits the model to the cells of `source`, read block after block; genes are chosen by `config` on a sample of them.
+    ///
+    /// # Errors
+    /// As [`VelocityModel::fit`], and whatever reading and preprocessing can meet.
+    fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
+}
+
+/// What a [`StreamingModel`] returns: no layers.
+#[derive(Clone, Debug)]
+pub struct Streamed {
+    /// Positions of the fitted genes in the file, rising.
+    pub genes: Vec<usize>,
+    /// The fit; `velocity` is empty.
+    pub fit: Fit,
 }
 
 /// `[model]` in the config. The tag `kind` is the model's name.
@@ -48,6 +73,8 @@ pub enum ModelConfig {
     SteadyState(steady_state::SteadyState),
     /// The dynamical model: scVelo's EM.
     Dynamical(dynamical::Dynamical),
+    /// The EM on a grid of times that all genes share, on raw counts.
+    SoftGrid(soft_grid::SoftGrid),
 }
 
 impl ModelConfig {
@@ -60,12 +87,14 @@ impl ModelConfig {
         "velovae",
         "steady_state",
         "dynamical",
+        "soft_grid",
     ];
 
     /// The model called `kind` with its default settings.
     #[must_use]
     pub fn named(kind: &str) -> Option<Self> {
         match kind {
+            "soft_grid" => Some(Self::SoftGrid(soft_grid::SoftGrid::default())),
             "dynamical" => Some(Self::Dynamical(dynamical::Dynamical::default())),
             #[cfg(feature = "neural")]
             "velovae" => Some(Self::Velovae(velovae::Velovae::default())),
@@ -79,6 +108,7 @@ impl ModelConfig {
     pub fn as_model(&self) -> &dyn VelocityModel {
         match *self {
             Self::Dynamical(ref model) => model,
+            Self::SoftGrid(ref model) => model,
             #[cfg(feature = "neural")]
             Self::Velovae(ref model) => model,
             Self::SteadyState(ref model) => model,

@@ -74,7 +74,7 @@ impl Gene {
         let changes = draw_changes(config, index, program, rates.alpha);
         let mut gene = Self { rates, program, t_on, t_off: f64::NAN, changes, curves: Vec::new() };
         match program {
-            Program::Shared => gene.t_off = t_on + on_for,
+            Program::Shared => (gene.t_on, gene.t_off) = early(config, index).unwrap_or((t_on, t_on + on_for)),
             Program::Gain => gene.t_on = gene.changes.iter().flatten().map(|&(t, _)| t).sum(),
             Program::Loss | Program::Shift => (),
         }
@@ -101,6 +101,15 @@ impl Gene {
         };
         Curve::new(self.rates, &pieces)
     }
+}
+
+/// Switching times of a gene that is on since long ago, if this is one.
+fn early(config: &SimulateConfig, index: usize) -> Option<(f64, f64)> {
+    /// So long ago, in units of `t_max`, that the gene is in its steady state.
+    const LONG_AGO: f64 = 5.0;
+    let mut rng = stream(config.seed, "repressed", index);
+    let chosen = rng.random::<f64>() < config.repressed;
+    chosen.then(|| (-LONG_AGO * config.t_max, 0.5 * config.t_max * rng.random::<f64>()))
 }
 
 fn log_normal(rng: &mut ChaCha12Rng, median: f64, sd: f64) -> f64 {

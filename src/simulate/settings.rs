@@ -60,6 +60,9 @@ pub struct SimulateConfig {
     pub trunk: f64,
     /// Share of genes whose transcription depends on the lineage, in [0, 1]; without branches it is not used.
     pub lineage_genes: f64,
+    /// Share of the genes of program `shared` that have been on since long before time 0, in their steady state, and are switched
+    /// off in the first half of the time axis; in [0, 1].
+    pub repressed: f64,
     /// Process `gillespie`: mean number of molecules that a burst of transcription makes, from 1 (one at a time) to 10^6;
     /// `ode` does not use it.
     pub burst: f64,
@@ -88,6 +91,7 @@ impl Default for SimulateConfig {
             t_max: 20.0,
             trunk: 0.4,
             lineage_genes: 0.5,
+            repressed: 0.0,
             burst: 5.0,
             dispersion: 0.1,
             capture: 0.5,
@@ -129,6 +133,7 @@ impl SimulateConfig {
             "must be in [0, 1]",
         )?;
         require((1.0..=1e6).contains(&self.burst), "simulate.burst", self.burst, "must be from 1 to 10^6")?;
+        require((0.0..=1.0).contains(&self.repressed), "simulate.repressed", self.repressed, "must be in [0, 1]")?;
         require(
             (0.0..=100.0).contains(&self.dispersion),
             "simulate.dispersion",

@@ -47,6 +47,8 @@ mod simulate;
 mod simulate_gillespie;
 #[cfg(feature = "h5ad")]
 mod simulate_program;
+#[cfg(feature = "h5ad")]
+mod soft_grid_gaussian;
 mod sparse;
 mod stats;
 mod steady_state;

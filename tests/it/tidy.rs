@@ -112,6 +112,7 @@ fn every_model_has_a_card_and_an_example() {
         ("velovae", &["velovae_basic", "velovae_full"]),
         ("steady_state", &["steady_state"]),
         ("dynamical", &["dynamical"]),
+        ("soft_grid", &["soft_grid"]),
     ];
     for (model, examples) in models {
         assert!(root().join("models").join(model).join("README.md").exists(), "models/{model}/README.md");

@@ -392,7 +392,7 @@ fn moved(shape: Shape, sums: &Sums, damping: f64, reach: f64) -> Shape {
 }
 
 /// Solves a symmetric positive definite system by Cholesky's factorisation.
-pub(super) fn solved<const N: usize>(a: &[[f64; N]; N], b: [f64; N]) -> [f64; N] {
+pub(in crate::models) fn solved<const N: usize>(a: &[[f64; N]; N], b: [f64; N]) -> [f64; N] {
     let mut l = [[0.0; N]; N];
     for i in 0..N {
         for j in 0..=i {

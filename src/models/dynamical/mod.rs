@@ -38,9 +38,11 @@ mod start;
 mod tables;
 mod velocity;
 
+pub(super) use descent::solved;
 pub use differential::{Differential, differential_kinetics};
 pub use groups::Groups;
 pub use settings::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
+pub(super) use shape::{Frame, Shape};
 
 use std::time::Instant;
 

@@ -21,7 +21,7 @@ use crate::simd::exp_f64;
 
 /// The four parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Shape {
+pub(in crate::models) struct Shape {
     /// `A_s`: spliced abundance at the steady state, times ρ, in units of σ_s.
     pub size: f64,
     /// Factor by which unspliced abundance is divided.
@@ -66,7 +66,7 @@ impl Shape {
 
 /// A point of the curve with its derivatives. Those by ln A_u and ln A_s are u and s themselves.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Point {
+pub(in crate::models) struct Point {
     pub u: f64,
     pub s: f64,
     /// By τ.
@@ -80,7 +80,7 @@ pub(super) struct Point {
 
 /// What all points of a curve have in common.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(in crate::models) struct Frame {
     pub shape: Shape,
     /// `A_u`.
     u: f64,
@@ -99,7 +99,7 @@ pub(super) struct Frame {
 const LEAST_GAP: f64 = 1e-6;
 
 impl Frame {
-    pub(super) fn new(shape: Shape) -> Self {
+    pub(in crate::models) fn new(shape: Shape) -> Self {
         let gap = shape.ratio - 1.0;
         let gap = if gap.abs() < LEAST_GAP { LEAST_GAP.copysign(gap) } else { gap };
         let shape = Shape { ratio: 1.0 + gap, ..shape };
@@ -139,7 +139,7 @@ impl Frame {
     /// The point of the induction branch (`ON`) or the repression branch, τ after it begins.
     #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
     #[inline(always)]
-    pub(super) fn at<const FMA: bool, const ON: bool>(&self, tau: f64) -> Point {
+    pub(in crate::models) fn at<const FMA: bool, const ON: bool>(&self, tau: f64) -> Point {
         let Shape { size, ratio, .. } = self.shape;
         if ON {
             let (g, g_by_ratio, x) = self.rise::<FMA>(tau);

@@ -1,0 +1,246 @@
+//! The rounds: E-step, sums over cells, M-steps of π, of every gene, of the dispersions.
+//!
+//! One objective is raised by every step:
+//!
+//! ```text
+//! Σ_i ln Σ_z π_z p(x_i | z, n_i, θ)  +  ln p(n) + ln p(θ) + ln p(d) + ln p(π)
+//! ```
+
+use rayon::prelude::*;
+
+use super::course::Course;
+use super::dispersion;
+use super::expect::{self, Posterior, Tables, Weights};
+use super::gene::{Gene, Pair, Prior, Sums};
+use super::settings::{SoftGrid, TimePrior};
+use super::tree::Tree;
+use crate::sparse::Csr;
+
+/// Counts of some cells, by cell and by gene, `[unspliced, spliced]`.
+pub(super) struct Counts {
+    pub(super) cells: Pair<Csr<f32>>,
+    pub(super) genes: Pair<Csr<f32>>,
+}
+
+impl Counts {
+    pub(super) fn new(cells: Pair<Csr<f32>>) -> Self {
+        let genes = [cells[0].transpose(), cells[1].transpose()];
+        Self { cells, genes }
+    }
+
+    pub(super) fn n_obs(&self) -> usize {
+        self.cells[0].n_rows
+    }
+
+    pub(super) fn n_vars(&self) -> usize {
+        self.cells[0].n_cols
+    }
+}
+
+/// What is fitted, but for the sizes and posteriors of cells.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) tree: Tree,
+    pub(super) genes: Vec<Gene>,
+    /// `π_z` of each group of cells.
+    pub(super) pi: Vec<Vec<f64>>,
+}
+
+/// What is not fitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fixed {
+    pub(super) prior: Prior,
+    /// Shape of the gamma prior of the sizes; `None` if sizes are given.
+    pub(super) size_shape: Option<f64>,
+    pub(super) one_size: bool,
+    pub(super) learn_dispersion: bool,
+    pub(super) learn_pi: bool,
+    /// Cells added to each node before π is learned.
+    pub(super) smoothing: f64,
+}
+
+impl Fixed {
+    pub(super) fn new(settings: &SoftGrid) -> Self {
+        use super::settings::{Likelihood, Sizes};
+        let rate = |[median, sd]: [f64; 2]| (median.ln(), sd);
+        Self {
+            prior: Prior {
+                beta: rate(settings.beta_prior),
+                gamma: rate(settings.gamma_prior),
+                switch_cost: settings.switch_cost,
+                lineage_cost: settings.lineage_cost,
+            },
+            size_shape: (settings.sizes != Sizes::Total).then(|| settings.size_sd.powi(-2)),
+            one_size: settings.sizes != Sizes::Species,
+            learn_dispersion: settings.likelihood == Likelihood::NegativeBinomial,
+            learn_pi: settings.time_prior == TimePrior::Learned,
+            smoothing: settings.smoothing,
+        }
+    }
+}
+
+/// Sums over cells: all that the M-steps of the genes need, however many cells there are.
+pub(super) struct Gathered {
+    nodes: usize,
+    /// `N_z = Σ_i q_iz n_i` per species.
+    n: Pair<Vec<f64>>,
+    /// `Σ_i q_iz` per group of cells.
+    cells: Vec<Vec<f64>>,
+    /// `M_z = Σ_i q_iz x_i`, `[n_vars, nodes]` per species.
+    m: Pair<Vec<f64>>,
+}
+
+impl Gathered {
+    pub(super) fn new(n_vars: usize, nodes: usize, n_groups: usize) -> Self {
+        let zeros = |n: usize| [vec![0.0; n], vec![0.0; n]];
+        Self { nodes, n: zeros(nodes), cells: vec![vec![0.0; nodes]; n_groups], m: zeros(n_vars * nodes) }
+    }
+
+    /// Adds some cells.
+    pub(super) fn add(&mut self, genes: &Pair<Csr<f32>>, posteriors: &[Posterior], groups: &[u32]) {
+        for (i, posterior) in posteriors.iter().enumerate() {
+            let group = groups.get(i).map_or(0, |&group| group as usize);
+            for &(node, q) in &posterior.nodes {
+                for (n, size) in self.n.iter_mut().zip(posterior.size) {
+                    n[node as usize] += f64::from(q) * size;
+                }
+                self.cells[group][node as usize] += f64::from(q);
+            }
+        }
+        for (m, genes) in self.m.iter_mut().zip(genes) {
+            m.par_chunks_mut(self.nodes).enumerate().for_each(|(gene, m)| {
+                let (cells, counts) = genes.row(gene);
+                for (&i, &x) in cells.iter().zip(counts) {
+                    for &(node, q) in &posteriors[i as usize].nodes {
+                        m[node as usize] += f64::from(q) * f64::from(x);
+                    }
+                }
+            });
+        }
+    }
+
+    /// Multiplies all sums by `factor`.
+    pub(super) fn fade(&mut self, factor: f64) {
+        let all = self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells);
+        all.for_each(|sums| sums.iter_mut().for_each(|sum| *sum *= factor));
+    }
+
+    /// Adds `factor` times all of `other`.
+    pub(super) fn add_scaled(&mut self, other: &Self, factor: f64) {
+        let mine = self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells);
+        for (sums, others) in mine.zip(other.n.iter().chain(&other.m).chain(&other.cells)) {
+            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += factor * other);
+        }
+    }
+
+    /// The sums of one gene.
+    pub(super) fn of(&self, gene: usize) -> Sums<'_> {
+        let m = [0, 1].map(|species: usize| &self.m[species][gene * self.nodes..][..self.nodes]);
+        Sums { n: [&self.n[0], &self.n[1]], m }
+    }
+}
+
+impl Model {
+    /// A model of constant genes over `tree`; `means` are the mean counts of every gene.
+    pub(super) fn flat(tree: Tree, means: &Pair<Vec<f64>>, fixed: &Fixed, n_groups: usize) -> Self {
+        let dispersion = if fixed.learn_dispersion { [dispersion::START; 2] } else { [0.0; 2] };
+        let gene = |(&u, &s): (&f64, &f64)| Gene::flat(&tree, [u, s], dispersion, fixed.prior.beta.0);
+        let genes = means[0].iter().zip(&means[1]).map(gene).collect();
+        let nodes = tree.len();
+        Self { tree, genes, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups] }
+    }
+
+    /// E-step; returns the posteriors and the objective.
+    pub(super) fn expect(
+        &self,
+        fixed: &Fixed,
+        cells: &Pair<Csr<f32>>,
+        groups: &[u32],
+        sizes: &[Pair<f64>],
+    ) -> (Vec<Posterior>, f64) {
+        let tables = Tables::new(&self.tree, &self.genes);
+        let posteriors = self.expect_with(&tables, fixed, cells, groups, sizes);
+        let evidence: f64 = posteriors.iter().map(|posterior| posterior.evidence).sum();
+        (posteriors, evidence - self.penalty(fixed))
+    }
+
+    /// E-step with the tables of this model.
+    pub(super) fn expect_with(
+        &self,
+        tables: &Tables,
+        fixed: &Fixed,
+        cells: &Pair<Csr<f32>>,
+        groups: &[u32],
+        sizes: &[Pair<f64>],
+    ) -> Vec<Posterior> {
+        let ln_pi: Vec<Vec<f64>> = self.pi.iter().map(|pi| pi.iter().map(|pi| pi.max(1e-300).ln()).collect()).collect();
+        let weights = Weights { ln_pi: &ln_pi, size_shape: fixed.size_shape, one_size: fixed.one_size };
+        expect::expect(cells, tables, sizes, groups, weights)
+    }
+
+    /// `−ln p` of all parameters, up to a constant.
+    fn penalty(&self, fixed: &Fixed) -> f64 {
+        let genes: f64 = self.genes.iter().map(|gene| gene.penalty(&self.tree, &gene.params, &fixed.prior)).sum();
+        let dispersions: f64 = self.genes.iter().flat_map(|gene| gene.dispersion).map(dispersion::penalty).sum();
+        let pi: f64 = self.pi.iter().flatten().map(|pi| pi.max(1e-300).ln()).sum();
+        genes + dispersions - if fixed.learn_pi { fixed.smoothing * pi } else { 0.0 }
+    }
+
+    /// M-steps of π and of the genes.
+    pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize) {
+        if fixed.learn_pi {
+            for (pi, cells) in self.pi.iter_mut().zip(&gathered.cells) {
+                *pi = spread(&self.tree, cells, fixed.smoothing);
+            }
+        }
+        let tree = &self.tree;
+        self.genes.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
+            gene.maximise(tree, &fixed.prior, gathered.of(at), steps, course);
+        });
+    }
+
+    /// M-step of the dispersions.
+    pub(super) fn disperse(&mut self, genes: &Pair<Csr<f32>>, posteriors: &[Posterior], gathered: &Gathered) {
+        let tree = &self.tree;
+        self.genes.par_iter_mut().enumerate().for_each(|(at, gene)| {
+            let (mu, sums) = (gene.means(tree), gathered.of(at));
+            for species in 0..2 {
+                let (cells, counts) = genes[species].row(at);
+                let sized = |(&i, &x): (&u32, &f32)| (f64::from(x), posteriors[i as usize].size[species]);
+                let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).collect();
+                let around = dispersion::Around { counts, mu: &mu[species], m: sums.m[species], n: sums.n[species] };
+                gene.dispersion[species] = around.fit(gene.dispersion[species]);
+            }
+        });
+    }
+
+    /// All M-steps from the posteriors of cells in memory.
+    pub(super) fn maximise_all(
+        &mut self,
+        fixed: &Fixed,
+        counts: &Counts,
+        groups: &[u32],
+        posteriors: &[Posterior],
+        steps: usize,
+        disperse: bool,
+    ) {
+        let mut gathered = Gathered::new(self.genes.len(), self.tree.len(), self.pi.len());
+        gathered.add(&counts.genes, posteriors, groups);
+        self.maximise(fixed, &gathered, steps);
+        if fixed.learn_dispersion && disperse {
+            self.disperse(&counts.genes, posteriors, &gathered);
+        }
+    }
+}
+
+/// `π`, even within each piece of the tree and with `smoothing` cells more at each node. A π that is free at every node would pile up
+/// on few of them: the likeliest distribution of times is a handful of points.
+fn spread(tree: &Tree, cells: &[f64], smoothing: f64) -> Vec<f64> {
+    let (mut sums, mut sizes) = (vec![0.0; tree.pieces], vec![0.0; tree.pieces]);
+    for (&piece, cells) in tree.piece.iter().zip(cells) {
+        sums[piece] += cells;
+        sizes[piece] += 1.0;
+    }
+    let total: f64 = sums.iter().sum::<f64>() + smoothing * tree.len() as f64;
+    tree.piece.iter().map(|&piece| (sums[piece] / sizes[piece] + smoothing) / total).collect()
+}

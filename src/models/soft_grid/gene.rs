@@ -1,0 +1,310 @@
+//! One gene: its parameters, and the M-step that fits them to what the E-step has gathered.
+//!
+//! Given the posteriors, the expected log-likelihood of a gene separates from all others and needs two sums over cells only,
+//! `N_z = Σ_i q_iz n_i` and, per species, `M_z = Σ_i q_iz x_i`:
+//!
+//! ```text
+//! Q(θ) = Σ_species Σ_z [ M_z W(μ_z) − N_z C(μ_z) ] − penalty(θ),     μ_z = curve(θ)_z + floor
+//! ∂Q/∂μ_z = (M_z − N_z μ_z) / (μ_z (1 + d μ_z)),    information N_z / (μ_z (1 + d μ_z))
+//! ```
+//!
+//! Fisher scoring with Levenberg's damping: every accepted step raises Q.
+//!
+//! The penalty is a prior. Transcription follows a random walk from piece to piece, of heavy tails: a course with few
+//! switches is likelier than one that wavers. With d the difference of ln α between two pieces,
+//! `w ln(1 + d²/c²)`. Lineages are tied likewise. ln β and ln γ are normal around means that all genes share.
+
+use super::course::{ALPHA, BETA, Course, GAMMA, Params, S0, U0, solve};
+use super::noise;
+use super::tree::Tree;
+use crate::simd::{Vectorized, mul_add_f64, vectorize};
+
+/// Spliced abundances are at index 1, unspliced at 0, everywhere in this model.
+pub(super) type Pair<T> = [T; 2];
+
+/// What is believed of a gene's parameters before its counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Prior {
+    /// Mean and s.d. of ln β.
+    pub(super) beta: (f64, f64),
+    /// Mean and s.d. of ln γ.
+    pub(super) gamma: (f64, f64),
+    /// Weight w of the changes of ln α from piece to piece.
+    pub(super) switch_cost: f64,
+    /// Weight of its differences between lineages.
+    pub(super) lineage_cost: f64,
+}
+
+/// S.d. of ln α, ln u₀ and ln s₀ around the gene's own scale: so wide that it only keeps what no count speaks of from
+/// running away.
+const FAR: f64 = 10.0;
+
+/// Logarithms of rates and abundances stay within this of the gene's scale.
+const RANGE: f64 = 12.0;
+
+/// A step changes no logarithm by more than this.
+const LONGEST: f64 = 2.0;
+
+/// Background, in parts of the gene's mean: what is counted of a silent gene.
+const FLOOR: f64 = 0.01;
+
+/// A gene's fitted parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Gene {
+    pub(super) params: Params,
+    /// Dispersion d of unspliced and spliced counts; 0 is Poisson.
+    pub(super) dispersion: Pair<f64>,
+    /// Background added to the abundances.
+    pub(super) floor: Pair<f64>,
+    /// Mean abundances, the scale of the parameters.
+    pub(super) scale: Pair<f64>,
+}
+
+/// The sums over cells that a gene's M-step needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums<'a> {
+    /// `N_z`, the same for all genes.
+    pub(super) n: Pair<&'a [f64]>,
+    /// `M_z` per species.
+    pub(super) m: Pair<&'a [f64]>,
+}
+
+impl Gene {
+    /// A gene of mean abundances `scale` that is in its steady state all the time.
+    pub(super) fn flat(tree: &Tree, scale: Pair<f64>, dispersion: Pair<f64>, ln_beta: f64) -> Self {
+        let [u, s] = scale.map(f64::ln);
+        let mut params = vec![ln_beta + u; ALPHA + tree.pieces];
+        params[BETA] = ln_beta;
+        params[GAMMA] = ln_beta + u - s;
+        (params[U0], params[S0]) = (u, s);
+        Self { params, dispersion, floor: scale.map(|mean| FLOOR * mean), scale }
+    }
+
+    /// `μ` of both species at every node, `[n_nodes]`.
+    pub(super) fn means(&self, tree: &Tree) -> Pair<Vec<f64>> {
+        let mut mu = [vec![0.0; tree.len()], vec![0.0; tree.len()]];
+        let [u, s] = &mut mu;
+        solve(tree, &self.params, u, s);
+        for (mu, floor) in mu.iter_mut().zip(self.floor) {
+            for mu in mu.iter_mut() {
+                *mu += floor;
+            }
+        }
+        mu
+    }
+
+    /// `Σ M W − N C` over nodes and species.
+    pub(super) fn expected(&self, curve: Pair<&[f64]>, sums: Sums<'_>) -> f64 {
+        let mut total = 0.0;
+        for (species, curve) in curve.into_iter().enumerate() {
+            let (floor, d) = (self.floor[species], self.dispersion[species]);
+            for ((x, m), n) in curve.iter().zip(sums.m[species]).zip(sums.n[species]) {
+                if *n > 0.0 {
+                    let (w, c) = noise::terms(x + floor, d);
+                    total += m * w - n * c;
+                }
+            }
+        }
+        total
+    }
+
+    /// `Q` at `params`; the curve is left in `course`.
+    fn objective(&self, tree: &Tree, params: &[f64], prior: &Prior, sums: Sums<'_>, course: &mut Course) -> f64 {
+        course.solve(tree, params);
+        let [u, s] = &course.values;
+        self.expected([u, s], sums) - self.penalty(tree, params, prior)
+    }
+
+    /// `−ln p(θ)` up to a constant.
+    pub(super) fn penalty(&self, tree: &Tree, params: &[f64], prior: &Prior) -> f64 {
+        let normal = |(at, mean, sd): (usize, f64, f64)| 0.5 * ((params[at] - mean) / sd).powi(2);
+        let walk = |(weight, a, b): (f64, usize, usize)| {
+            let d = params[a] - params[b];
+            weight * (d * d / (WIDTH * WIDTH)).ln_1p()
+        };
+        let normals: f64 = self.normals(params.len(), prior).map(normal).sum();
+        normals + pairs(tree, prior).map(walk).sum::<f64>()
+    }
+
+    /// Parameters with a normal prior: position, mean, s.d.
+    fn normals(&self, n: usize, prior: &Prior) -> impl Iterator<Item = (usize, f64, f64)> + use<> {
+        let [u, s] = self.scale.map(f64::ln);
+        let rates = [(BETA, prior.beta.0, prior.beta.1), (GAMMA, prior.gamma.0, prior.gamma.1)];
+        let levels = [(U0, u, FAR), (S0, s, FAR)];
+        rates.into_iter().chain(levels).chain((ALPHA..n).map(move |at| (at, u, FAR)))
+    }
+
+    /// Gradient of Q, and the information: its expected curvature with the sign changed, as a lower triangle.
+    fn derivatives(&self, tree: &Tree, prior: &Prior, sums: Sums<'_>, course: &Course) -> (Vec<f64>, Vec<f64>) {
+        let (n, stride) = (self.params.len(), course.stride);
+        let (mut gradient, mut information) = (vec![0.0; stride], vec![0.0; n * stride]);
+        for species in 0..2 {
+            let (floor, d) = (self.floor[species], self.dispersion[species]);
+            let slope_and_weight = |node: usize| {
+                let (cells, m, mu) =
+                    (sums.n[species][node], sums.m[species][node], course.values[species][node] + floor);
+                let scale = 1.0 / (mu * (1.0 + d * mu));
+                ((m - cells * mu) * scale, cells * scale)
+            };
+            let nodes: Vec<(f64, f64)> = (0..tree.len()).map(slope_and_weight).collect();
+            let by = &course.by[species];
+            vectorize(Gathered {
+                nodes: &nodes,
+                tree,
+                by,
+                stride,
+                gradient: &mut gradient,
+                information: &mut information,
+            });
+        }
+        gradient.truncate(n);
+        for (at, mean, sd) in self.normals(n, prior) {
+            gradient[at] -= (self.params[at] - mean) / (sd * sd);
+            information[at * stride + at] += 1.0 / (sd * sd);
+        }
+        for (weight, a, b) in pairs(tree, prior) {
+            let (a, b) = (a.max(b), a.min(b));
+            let d = self.params[a] - self.params[b];
+            let curvature = 2.0 * weight / (WIDTH * WIDTH + d * d);
+            gradient[a] -= curvature * d;
+            gradient[b] += curvature * d;
+            information[a * stride + a] += curvature;
+            information[b * stride + b] += curvature;
+            information[a * stride + b] -= curvature;
+        }
+        (gradient, information)
+    }
+
+    /// Raises Q by at most `steps` accepted steps; returns how much.
+    pub(super) fn maximise(
+        &mut self,
+        tree: &Tree,
+        prior: &Prior,
+        sums: Sums<'_>,
+        steps: usize,
+        course: &mut Course,
+    ) -> f64 {
+        let scale = self.scale[0].ln();
+        let before = self.objective(tree, &self.params, prior, sums, course);
+        let (mut best, mut damping) = (before, 1e-3);
+        for _ in 0..steps {
+            course.differentiate(tree, &self.params);
+            let (gradient, information) = self.derivatives(tree, prior, sums, course);
+            let mut gained = 0.0;
+            for _ in 0..8 {
+                if let Some(direction) = solve_damped(&information, course.stride, &gradient, damping) {
+                    let moved = |(at, direction): (usize, f64)| {
+                        let centre = if at == BETA || at == GAMMA { 0.0 } else { scale };
+                        (self.params[at] + direction.clamp(-LONGEST, LONGEST)).clamp(centre - RANGE, centre + RANGE)
+                    };
+                    let moved: Vec<f64> = direction.into_iter().enumerate().map(moved).collect();
+                    let found = self.objective(tree, &moved, prior, sums, course);
+                    if found > best {
+                        gained = found - best;
+                        (best, self.params) = (found, moved);
+                        damping = (damping * 0.2).max(1e-9);
+                        break;
+                    }
+                }
+                damping = damping.max(1e-6) * 6.0;
+            }
+            if gained < ENOUGH {
+                break;
+            }
+        }
+        best - before
+    }
+
+    /// Standard errors of ln β and ln γ from the curvature of the objective, the times held.
+    pub(super) fn standard_errors(&self, tree: &Tree, prior: &Prior, sums: Sums<'_>, course: &mut Course) -> Pair<f64> {
+        course.differentiate(tree, &self.params);
+        let (gradient, information) = self.derivatives(tree, prior, sums, course);
+        [BETA, GAMMA].map(|at| {
+            let mut unit = vec![0.0; gradient.len()];
+            unit[at] = 1.0;
+            solve_damped(&information, course.stride, &unit, 0.0).map_or(f64::NAN, |column| column[at].max(0.0).sqrt())
+        })
+    }
+}
+
+/// A step that gains less, in nats, is the last.
+const ENOUGH: f64 = 1e-4;
+
+/// Sums over nodes of gradients and of outer products.
+struct Gathered<'a> {
+    /// Slope and weight of each node.
+    nodes: &'a [(f64, f64)],
+    tree: &'a Tree,
+    by: &'a [f64],
+    stride: usize,
+    gradient: &'a mut [f64],
+    information: &'a mut [f64],
+}
+
+impl Vectorized for Gathered<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (node, &(slope, weight)) in self.nodes.iter().enumerate() {
+            // Parameters of later pieces have no effect here.
+            let used = ALPHA + self.tree.piece[node] + 1;
+            let row = &self.by[node * self.stride..][..self.stride];
+            for (gradient, by) in self.gradient.iter_mut().zip(row) {
+                *gradient = mul_add_f64::<FMA>(slope, *by, *gradient);
+            }
+            for (p, by_p) in row[..used].iter().enumerate() {
+                let scaled = weight * by_p;
+                if scaled == 0.0 {
+                    continue;
+                }
+                // The lower triangle, rounded up to whole vectors.
+                let width = (p / 4 + 1) * 4;
+                for (sum, by_q) in self.information[p * self.stride..][..width].iter_mut().zip(&row[..width]) {
+                    *sum = mul_add_f64::<FMA>(scaled, *by_q, *sum);
+                }
+            }
+        }
+    }
+}
+
+/// Width c of the prior on changes of ln α: less is a waver, more a switch.
+const WIDTH: f64 = 0.3;
+
+/// Pairs of parameters, the ln α of pieces that are likely to be alike, with the weights.
+fn pairs<'a>(tree: &'a Tree, prior: &'a Prior) -> impl Iterator<Item = (f64, usize, usize)> + use<'a> {
+    let follows = tree.follows.iter().map(|&(a, b)| (prior.switch_cost, ALPHA + a, ALPHA + b));
+    follows.chain(tree.parallel.iter().map(|&(a, b)| (prior.lineage_cost, ALPHA + a, ALPHA + b)))
+}
+
+/// Solves `(A + damping · diag A) x = b` for the lower triangle `A`, `[n, stride]`, by Cholesky's factors; `None` if it is not
+/// positive definite.
+fn solve_damped(a: &[f64], stride: usize, b: &[f64], damping: f64) -> Option<Vec<f64>> {
+    let n = b.len();
+    let mut l = a.to_vec();
+    for row in 0..n {
+        let (above, rest) = l.split_at_mut(row * stride);
+        let this = &mut rest[..stride];
+        this[row] += damping * this[row] + 1e-12;
+        for column in 0..row {
+            let other = &above[column * stride..][..=column];
+            let dot: f64 = this[..column].iter().zip(other).map(|(a, b)| a * b).sum();
+            this[column] = (this[column] - dot) / other[column];
+        }
+        let squares: f64 = this[..row].iter().map(|l| l * l).sum();
+        let rest = this[row] - squares;
+        if rest.is_nan() || rest <= 0.0 {
+            return None;
+        }
+        this[row] = rest.sqrt();
+    }
+    let mut x = b.to_vec();
+    for row in 0..n {
+        let dot: f64 = (0..row).map(|k| l[row * stride + k] * x[k]).sum();
+        x[row] = (x[row] - dot) / l[row * stride + row];
+    }
+    for row in (0..n).rev() {
+        let dot: f64 = (row + 1..n).map(|k| l[k * stride + row] * x[k]).sum();
+        x[row] = (x[row] - dot) / l[row * stride + row];
+    }
+    Some(x)
+}

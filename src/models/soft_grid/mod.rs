@@ -1,0 +1,114 @@
+//! EM on a grid of times that all genes share, on raw counts: times, lineages, cell sizes and kinetics at once.
+//!
+//! A cell i of size n_i is at node z of a tree of times (`tree.rs`): a trunk, and the lineages that part from it. Its counts of gene g are
+//! negative binomial (or Poisson) around `n_i μ_zg`, `μ` the course of the splicing ODE along the tree under transcription that is
+//! constant on pieces of it, with one β and one γ per gene:
+//!
+//! ```text
+//! du/dt = α_g(piece) − β_g u,    ds/dt = β_g u − γ_g s,    velocity = E[β u − γ s | counts]
+//! x_ig | z ~ NB(mean n_i μ_zg, variance n_i μ_zg (1 + d_g μ_zg)),    z ~ π
+//! ```
+//!
+//! Neither neighbours nor moments are used but for the start. What is fitted raises one objective (`em.rs`):
+//!
+//! - **E-step** (`expect.rs`): a sparse product of counts and a table `[genes, nodes]`; each cell's size with it;
+//! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `dispersion.rs`;
+//! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
+//! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
+//! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`);
+//! - **more cells than memory** (`stream.rs`): stochastic EM over blocks of the file.
+//!
+//! With a `likelihood` of moments instead of counts the model is that of `gaussian/`.
+//!
+//! Why counts, and why sizes within: total counts change along a trajectory, so dividing by them bends every curve and
+//! the clock. What was measured: `models/soft_grid/README.md`.
+
+mod course;
+mod direction;
+mod dispersion;
+mod em;
+mod expect;
+mod fit;
+mod gaussian;
+mod gene;
+mod groups;
+mod noise;
+mod outputs;
+mod scores;
+mod settings;
+mod skeleton;
+mod start;
+mod stream;
+mod tree;
+
+pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
+
+use self::direction::Direction;
+use self::em::Fixed;
+use self::fit::Cells;
+use self::groups::Groups;
+use self::scores::Scores;
+use super::{StreamingModel, VelocityModel};
+use crate::data::{Dataset, Fit, Run};
+use crate::error::{Error, Result};
+
+impl VelocityModel for SoftGrid {
+    fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
+        if !self.of_counts() {
+            return gaussian::fit(self, data, run);
+        }
+        if !data.raw_counts {
+            return Err(Error::Data {
+                problem: "the layers hold normalised values, and model.likelihood is one of counts".to_owned(),
+                hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
+            });
+        }
+        let groups = Groups::read(&data.obs, &self.capture_time)?;
+        let fixed = Fixed::new(self);
+        let decided = fit::decide(self, data, &groups, run)?;
+        announce(&decided.direction, run);
+        let all = decided.sample.len() == data.n_obs();
+        let cells =
+            if all { decided.cells } else { Cells::new(self, data, &groups, &(0..data.n_obs()).collect::<Vec<_>>()) };
+        run.reporter().begin("rounds", 0, self.max_rounds as u64 + 1);
+        let fitted = fit::rounds(&fixed, &cells, decided.fitted.model, (self.max_rounds, self.tolerance), run)?;
+        run.reporter().end(&format!("{} rounds, objective {:.1}", fitted.history.len(), fitted.objective()));
+        let scores = self.uncertainty.then(|| Scores::new(&fixed, &cells, &fitted, run)).transpose()?;
+        if let Some(scores) = &scores {
+            run.reporter().say(&scores.summary());
+        }
+        let mut fit = outputs::cells(&fitted.model, &fitted.posteriors, true, self.uncertainty);
+        outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
+        outputs::details(&mut fit, &fitted.model, &decided.direction, &decided.held_out, &fitted.history);
+        Ok(fit)
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.check()
+    }
+
+    fn capture_time(&self) -> Option<&str> {
+        (!self.capture_time.is_empty()).then_some(self.capture_time.as_str())
+    }
+
+    fn streaming(&self) -> Option<&dyn StreamingModel> {
+        self.stream.then_some(self)
+    }
+
+    fn citations(&self) -> &'static [&'static str] {
+        &[
+            "Bergen et al.: Generalizing RNA velocity to transient cell states through dynamical modeling. Nature Biotechnology 38, 2020 \
+           (the kinetics; the soft grid itself has no paper)",
+        ]
+    }
+}
+
+/// Warns if the direction is open.
+fn announce(direction: &Direction, run: &mut Run) {
+    if !direction.determined {
+        run.reporter().warn(
+            "the direction of time is not determined by these counts: velocities may point backwards; say where time begins with \
+             model.root or model.capture_time",
+        );
+    }
+}

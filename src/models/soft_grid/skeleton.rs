@@ -1,0 +1,204 @@
+//! The shape of the data before any model: tips of the cloud of cells, and distances along it.
+//!
+//! Cells lie in the space of the principal components, each at the mean of its neighbourhood, which takes away most of the
+//! noise. Distances are shortest paths along a graph of nearest neighbours there. On a tree the lengths of paths say all:
+//!
+//! - the two cells farthest apart are tips; so is, again and again, the cell with the longest detour
+//!   `e(i) = min over tips a, b of (d(a, i) + d(b, i) − d(a, b)) / 2`, which is how far i is from the path between them;
+//! - seen from a root r, the paths to a and b part at the distance `(d(r, a) + d(r, b) − d(a, b)) / 2` (Gromov's product);
+//! - a cell is on the path from r to a if `d(r, i) + d(i, a) − d(r, a)` is small.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::neighbors;
+use crate::pca;
+use crate::sparse::Csr;
+
+/// Principal components of the space.
+const COMPONENTS: usize = 10;
+/// Neighbours along which paths lead.
+const NEAREST: usize = 15;
+/// Passes of smoothing: the neighbourhood, and its neighbourhoods.
+const PASSES: usize = 2;
+/// A tip is off the paths between the others by at least this part of the longest one.
+const DETOUR: f64 = 0.12;
+
+/// Tips of the cloud of cells.
+pub(super) struct Skeleton {
+    /// Cells at the tips: first the two farthest apart, then by falling detour.
+    pub(super) tips: Vec<usize>,
+    /// Distance of every cell from each tip, `[n_tips][n_cells]`, in units of the longest path.
+    pub(super) distances: Vec<Vec<f64>>,
+}
+
+impl Skeleton {
+    /// At most `most` tips of the cells at the positions `cells`, and always two; `exactly` so many, however short the detours, if asked.
+    ///
+    /// # Errors
+    /// If principal components or neighbours cannot be found.
+    pub(super) fn new(data: &Dataset, cells: &[usize], most: usize, exactly: bool) -> Result<Self> {
+        let space = space(data, cells)?;
+        let mut graph = Graph::new(&space)?;
+        graph.join(&space);
+        let farthest = |distances: &[f64]| {
+            (0..distances.len()).max_by(|&a, &b| distances[a].total_cmp(&distances[b])).unwrap_or(0)
+        };
+        let first = farthest(&graph.distances(0));
+        let from_first = graph.distances(first);
+        let second = farthest(&from_first);
+        let longest = from_first[second].max(f64::MIN_POSITIVE);
+        let mut distances = vec![from_first, graph.distances(second)];
+        let mut tips = vec![first, second];
+        while tips.len() < most {
+            let detour = |i: usize| {
+                let pairs = (0..tips.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+                pairs
+                    .map(|(a, b)| (distances[a][i] + distances[b][i] - distances[a][tips[b]]) / 2.0)
+                    .fold(f64::INFINITY, f64::min)
+            };
+            let all: Vec<f64> = (0..cells.len()).map(detour).collect();
+            let next = farthest(&all);
+            if !exactly && all[next] < DETOUR * longest {
+                break;
+            }
+            distances.push(graph.distances(next));
+            tips.push(next);
+        }
+        for from_tip in &mut distances {
+            for distance in from_tip.iter_mut() {
+                *distance /= longest;
+            }
+        }
+        Ok(Self { tips, distances })
+    }
+
+    /// Distance from tip `root` at which the paths to the tips `ends` first part; the farthest end if there is one.
+    pub(super) fn parting(&self, root: usize, ends: &[usize]) -> f64 {
+        let d = |a: usize, b: usize| self.distances[a][self.tips[b]];
+        let pairs = ends.iter().enumerate().flat_map(|(at, &a)| ends[..at].iter().map(move |&b| (a, b)));
+        pairs.map(|(a, b)| (d(root, a) + d(root, b) - d(a, b)) / 2.0).fold(f64::INFINITY, f64::min)
+    }
+
+    /// How far cell `i` is from the path between the tips `root` and `end`.
+    pub(super) fn off_path(&self, root: usize, end: usize, i: usize) -> f64 {
+        (self.distances[root][i] + self.distances[end][i] - self.distances[root][self.tips[end]]).max(0.0)
+    }
+}
+
+/// Smoothed coordinates of the chosen cells, `[n_cells, n_components]`.
+fn space(data: &Dataset, cells: &[usize]) -> Result<Array2<f32>> {
+    let scores = if data.pca.ncols() > 0 {
+        data.pca.clone()
+    } else {
+        let logged = data.ms.mapv(f32::ln_1p);
+        let n = (3 * COMPONENTS).min(data.n_obs() - 1).min(data.n_vars());
+        pca::pca(&Csr::from_dense(logged.view()), n)?.scores
+    };
+    let mut smooth = scores;
+    for _ in 0..PASSES {
+        let rows: Vec<Vec<f32>> = (0..data.n_obs())
+            .into_par_iter()
+            .map(|i| {
+                let near: Vec<usize> = data.neighbors.neighborhood(i).collect();
+                let mean = |at: usize| near.iter().map(|&j| smooth[[j, at]]).sum::<f32>() / near.len() as f32;
+                (0..smooth.ncols()).map(mean).collect()
+            })
+            .collect();
+        for (mut to, row) in smooth.rows_mut().into_iter().zip(rows) {
+            to.iter_mut().zip(row).for_each(|(to, value)| *to = value);
+        }
+    }
+    let chosen = smooth.select(Axis(0), cells);
+    let n = COMPONENTS.min(chosen.ncols()).min(cells.len() - 1);
+    Ok(pca::pca(&Csr::from_dense(chosen.view()), n)?.scores)
+}
+
+/// An undirected graph with lengths.
+struct Graph {
+    edges: Vec<Vec<(usize, f64)>>,
+}
+
+impl Graph {
+    fn new(space: &Array2<f32>) -> Result<Self> {
+        let n = space.nrows();
+        let nearest = neighbors::nearest(space.view(), NEAREST.min(n))?;
+        let mut edges = vec![Vec::new(); n];
+        for i in 0..n {
+            let (to, lengths) = nearest.row(i);
+            for (&j, &length) in to.iter().zip(lengths) {
+                edges[i].push((j as usize, f64::from(length)));
+                edges[j as usize].push((i, f64::from(length)));
+            }
+        }
+        Ok(Self { edges })
+    }
+
+    /// Joins what is not connected, by the shortest edge each time.
+    fn join(&mut self, space: &Array2<f32>) {
+        loop {
+            let (near, far): (Vec<usize>, Vec<usize>) = {
+                let distances = self.distances(0);
+                (0..distances.len()).partition(|&i| distances[i].is_finite())
+            };
+            let length = |a: usize, b: usize| {
+                let squares = space.row(a).iter().zip(space.row(b)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+                squares.sqrt()
+            };
+            let best_of = |&a: &usize| {
+                let lengths = near.iter().map(|&b| (length(a, b), a, b));
+                lengths.min_by(|x, y| x.0.total_cmp(&y.0)).expect("cell 0 is near")
+            };
+            let candidates: Vec<(f64, usize, usize)> = far.par_iter().map(best_of).collect();
+            let Some(&(length, a, b)) = candidates.iter().min_by(|x, y| x.0.total_cmp(&y.0)) else { return };
+            self.edges[a].push((b, length));
+            self.edges[b].push((a, length));
+        }
+    }
+
+    /// Shortest path to every cell, infinite where there is none.
+    fn distances(&self, from: usize) -> Vec<f64> {
+        let mut distances = vec![f64::INFINITY; self.edges.len()];
+        distances[from] = 0.0;
+        let mut heap = BinaryHeap::from([Reached { distance: 0.0, cell: from }]);
+        while let Some(Reached { distance, cell }) = heap.pop() {
+            if distance > distances[cell] {
+                continue;
+            }
+            for &(next, length) in &self.edges[cell] {
+                let through = distance + length;
+                if through < distances[next] {
+                    distances[next] = through;
+                    heap.push(Reached { distance: through, cell: next });
+                }
+            }
+        }
+        distances
+    }
+}
+
+/// A cell on the way, ordered so that the nearest comes first.
+#[derive(PartialEq)]
+struct Reached {
+    distance: f64,
+    cell: usize,
+}
+
+impl Eq for Reached {}
+
+impl PartialOrd for Reached {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Reached {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.distance.total_cmp(&self.distance).then_with(|| other.cell.cmp(&self.cell))
+    }
+}
