@@ -47,6 +47,7 @@ mod simulate;
 mod simulate_gillespie;
 #[cfg(feature = "h5ad")]
 mod simulate_program;
+mod soft_grid;
 #[cfg(feature = "h5ad")]
 mod soft_grid_gaussian;
 mod sparse;

@@ -108,7 +108,7 @@ fn every_key_that_a_fit_adds_is_in_the_readme() {
 
 #[test]
 fn every_model_has_a_card_and_an_example() {
-    let models: [(&str, &[&str]); 3] = [
+    let models: [(&str, &[&str]); 4] = [
         ("velovae", &["velovae_basic", "velovae_full"]),
         ("steady_state", &["steady_state"]),
         ("dynamical", &["dynamical"]),

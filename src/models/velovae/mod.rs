@@ -30,7 +30,7 @@ mod settings;
 mod start;
 
 pub use bench::bench;
-pub use settings::{Initial, Space, Variant, Velovae};
+pub use settings::{Init, Initial, Space, Variant, Velovae};
 
 use burn::tensor::Device;
 

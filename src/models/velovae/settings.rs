@@ -17,6 +17,8 @@ pub struct Velovae {
     /// Column of `obs` that says when a cell was captured (`day`, `E8.5`): it becomes the prior of its time.
     /// Empty: none.
     pub capture_time: String,
+    /// Where the first times come from, if there are no capture times.
+    pub init: Init,
     /// Prior s.d. of a cell's time as a share of `t_max`, where there is no capture time. The prior mean is half of
     /// `t_max`: the encoder's times are positive, so the paper's standard normal cannot be meant.
     pub time_prior_std: f64,
@@ -64,6 +66,16 @@ pub enum Variant {
     Full,
 }
 
+/// Source of a cell's first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// The median over genes of the times of each gene's steady-state fit.
+    SteadyState,
+    /// The latent times of the soft-grid EM with its default settings.
+    SoftGrid,
+}
+
 /// Source of a cell's initial conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +102,7 @@ impl Default for Velovae {
             variant: Variant::Full,
             t_max: 20.0,
             capture_time: String::new(),
+            init: Init::SteadyState,
             time_prior_std: 0.25,
             n_latent: 5,
             state_prior_std: 1.0,

@@ -7,10 +7,12 @@
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::settings::Velovae;
+use super::settings::{Init, Velovae};
 use crate::data::{Dataset, Run};
 use crate::error::{Error, Result};
 use crate::kinetics::{self, Rates, State};
+use crate::models::VelocityModel;
+use crate::models::soft_grid::SoftGrid;
 use crate::stats;
 use crate::train::Split;
 
@@ -46,13 +48,16 @@ struct GeneStart {
 
 impl Start {
     /// Start values from all cells of `data`; rates and spreads from the training cells alone.
-    pub(super) fn new(settings: &Velovae, data: &Dataset, split: &Split, run: &Run) -> Result<Self> {
+    pub(super) fn new(settings: &Velovae, data: &Dataset, split: &Split, run: &mut Run) -> Result<Self> {
         let columns = |gene: usize| Columns::new(data, gene);
         let genes: Vec<GeneStart> =
             (0..data.n_vars()).into_par_iter().map(|gene| fit_gene(&columns(gene), &split.train, settings)).collect();
         let (cell_time, prior_mean, prior_std) = match settings.capture_time.as_str() {
             "" => {
-                let time = median_over_genes(&genes, data.n_obs(), settings.t_max);
+                let time = match settings.init {
+                    Init::SteadyState => median_over_genes(&genes, data.n_obs(), settings.t_max),
+                    Init::SoftGrid => from_soft_grid(data, settings.t_max, run)?,
+                };
                 let prior = (settings.t_max / 2.0, settings.time_prior_std * settings.t_max);
                 (time, vec![prior.0; data.n_obs()], vec![prior.1; data.n_obs()])
             }
@@ -185,6 +190,13 @@ fn median_over_genes(genes: &[GeneStart], n_obs: usize, t_max: f64) -> Vec<f64> 
         .map(|cell| stats::median(&ranked.iter().map(|times| times[cell]).collect::<Vec<_>>()))
         .collect();
     spread(&medians, t_max)
+}
+
+/// Times of the soft-grid EM, as ranks over `[0, t_max]`.
+fn from_soft_grid(data: &Dataset, t_max: f64, run: &mut Run) -> Result<Vec<f64>> {
+    let fit = SoftGrid { uncertainty: false, ..SoftGrid::default() }.fit(data, run)?;
+    let times = fit.latent_time.expect("a fit to counts has one time per cell");
+    Ok(spread(&times.to_vec(), t_max))
 }
 
 /// `values` replaced by their ranks, over `[0, t_max]`.

@@ -1,0 +1,267 @@
+//! Laws of the EM on a grid of times, in its form for counts.
+
+use nascent::Error;
+use nascent::data::{Counts, Dataset, Fit, Run, Silent};
+use nascent::metrics::{VelocityScores, velocity_scores};
+use nascent::models::VelocityModel;
+use nascent::models::soft_grid::{Likelihood, Sizes, SoftGrid};
+use nascent::preprocess::{self, PreprocessConfig};
+use nascent::simulate::{Process, SimulateConfig, Simulation, simulate};
+use nascent::stats::spearman;
+use ndarray::Array2;
+
+/// Every gene is kept.
+fn all() -> PreprocessConfig {
+    PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() }
+}
+
+fn simulated(config: &SimulateConfig) -> (Simulation, Dataset) {
+    let simulation = simulate(config).expect("valid settings");
+    let data = preprocess::run(&simulation.counts, &all()).expect("valid data").0;
+    (simulation, data)
+}
+
+fn small() -> SimulateConfig {
+    SimulateConfig { cells: 300, genes: 60, seed: 5, ..SimulateConfig::default() }
+}
+
+fn fit(settings: &SoftGrid, data: &Dataset) -> Result<Fit, Error> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
+    VelocityModel::fit(settings, data, &mut run)
+}
+
+fn fitted(settings: &SoftGrid, data: &Dataset) -> Fit {
+    fit(settings, data).expect("the model can be fitted")
+}
+
+fn time(fit: &Fit) -> Vec<f64> {
+    fit.latent_time.as_ref().expect("one time per cell").to_vec()
+}
+
+fn numbers(counts: &Counts, column: &str) -> Vec<f64> {
+    counts.obs.get(column).and_then(nascent::data::Column::to_numbers).expect("the simulation says")
+}
+
+fn scores(fit: &Fit, simulation: &Simulation) -> VelocityScores {
+    let truth = simulation.truth.as_ref().expect("with its truth");
+    velocity_scores(fit.velocity.view(), truth.velocity.view()).expect("same shape")
+}
+
+fn detail<'a>(fit: &'a Fit, key: &str) -> &'a serde_json::Value {
+    &fit.details.as_ref().expect("the model has details")[key]
+}
+
+fn quick() -> SoftGrid {
+    SoftGrid { grid: 50, pieces: 10, max_rounds: 15, choice_rounds: 6, uncertainty: false, ..SoftGrid::default() }
+}
+
+#[test]
+fn times_velocities_and_rates_of_one_lineage_are_recovered() {
+    let (simulation, data) =
+        simulated(&SimulateConfig { cells: 600, genes: 120, seed: 1, ..SimulateConfig::default() });
+    let fit = fitted(&SoftGrid { uncertainty: false, ..SoftGrid::default() }, &data);
+    assert!(spearman(&time(&fit), &numbers(&simulation.counts, "true_t")) > 0.997);
+    let found = scores(&fit, &simulation);
+    assert!(found.cell_cosine > Some(0.95) && found.gene_pearson > Some(0.94), "{found:?}");
+    assert!(found.sign_agreement > Some(0.94), "{found:?}");
+    let size = fit.cell_size.as_ref().expect("sizes are learned").to_vec();
+    assert!(spearman(&size, &numbers(&simulation.counts, "true_size")) > 0.85);
+    assert_eq!(detail(&fit, "direction_determined"), true);
+}
+
+#[test]
+fn lineages_are_counted_and_told_apart_and_share_their_clock() {
+    let config = SimulateConfig { cells: 600, genes: 150, branches: 2, seed: 2, ..SimulateConfig::default() };
+    let (simulation, data) = simulated(&config);
+    let fit = fitted(&SoftGrid { uncertainty: false, ..SoftGrid::default() }, &data);
+    assert_eq!(detail(&fit, "lineages"), 2);
+    assert!(spearman(&time(&fit), &numbers(&simulation.counts, "true_t")) > 0.99);
+    let lineages = fit.lineages.as_ref().expect("there are lineages");
+    let branch = simulation.counts.obs.get("true_branch").expect("the simulation says").to_labels();
+    let (t, late) = (numbers(&simulation.counts, "true_t"), 12.0);
+    let agrees = |i: usize| (lineages[[i, 0]] > lineages[[i, 1]]) == (branch[i] == "L1");
+    let cells: Vec<usize> = (0..600).filter(|&i| t[i] > late).collect();
+    let share = cells.iter().filter(|&&i| agrees(i)).count() as f64 / cells.len() as f64;
+    assert!(share.max(1.0 - share) > 0.97, "{share}");
+    let sums = lineages.rows().into_iter().map(|row| row.sum());
+    assert!(sums.into_iter().all(|sum| (0.0..1.00001).contains(&sum)));
+}
+
+#[test]
+fn the_objective_never_falls() {
+    let (_, data) = simulated(&SimulateConfig { branches: 2, ..small() });
+    let settings = [
+        SoftGrid { lineages: 1, ..quick() },
+        SoftGrid { lineages: 2, ..quick() },
+        SoftGrid { likelihood: Likelihood::Poisson, lineages: 2, ..quick() },
+        SoftGrid { sizes: Sizes::Species, lineages: 2, ..quick() },
+        SoftGrid { sizes: Sizes::Total, lineages: 2, ..quick() },
+        SoftGrid { capture_time: "capture_time".to_owned(), lineages: 2, ..quick() },
+    ];
+    for settings in settings {
+        let fit = fitted(&SoftGrid { tolerance: 1e-12, ..settings.clone() }, &data);
+        let history: Vec<f64> = detail(&fit, "objective")
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(serde_json::Value::as_f64)
+            .collect();
+        assert!(history.len() > 10, "{settings:?}");
+        for pair in history.windows(2) {
+            // Products are summed in single precision, responsibilities below 1e-7 left out.
+            assert!(pair[1] > pair[0] - 1e-7 * pair[0].abs(), "{settings:?}: {pair:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_data_give_the_same_bits_on_one_thread_and_on_three() {
+    let (_, data) = simulated(&SimulateConfig { branches: 2, ..small() });
+    let settings = SoftGrid { uncertainty: true, ..quick() };
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        pool.install(|| fitted(&settings, &data))
+    };
+    let bits = |fit: &Fit| {
+        let layers = [Some(&fit.velocity), fit.velocity_std.as_ref(), fit.future.as_ref()];
+        let values: Vec<u32> = layers.into_iter().flatten().flatten().map(|value| value.to_bits()).collect();
+        let scores: Vec<u64> = fit.genes.dynamics.iter().flatten().map(|value| value.to_bits()).collect();
+        (values, scores, time(fit).into_iter().map(f64::to_bits).collect::<Vec<_>>())
+    };
+    assert!(bits(&on(1)) == bits(&on(3)));
+}
+
+#[test]
+fn directions_are_right_in_simulations_of_either_process() {
+    let mixed = [
+        SimulateConfig { seed: 31, repressed: 0.4, ..small() },
+        SimulateConfig { seed: 32, repressed: 0.4, branches: 2, ..small() },
+        SimulateConfig { seed: 33, process: Process::Gillespie, ..small() },
+        SimulateConfig { seed: 34, process: Process::Gillespie, branches: 3, ..small() },
+        SimulateConfig { seed: 35, capture: 0.05, ..small() },
+    ];
+    for config in mixed {
+        let (simulation, data) = simulated(&config);
+        let fit = fitted(&quick(), &data);
+        let right = spearman(&time(&fit), &numbers(&simulation.counts, "true_t")) > 0.9;
+        assert!(right || detail(&fit, "direction_determined") == false, "{config:?}");
+    }
+}
+
+#[test]
+fn a_given_root_turns_time_around() {
+    let (simulation, data) = simulated(&small());
+    let truth = numbers(&simulation.counts, "true_t");
+    let rooted = |root: &str| SoftGrid { root: root.to_owned(), ..quick() };
+    assert!(spearman(&time(&fitted(&rooted("clusters=L0_0"), &data)), &truth) > 0.9);
+    assert!(spearman(&time(&fitted(&rooted("clusters=L0_3"), &data)), &truth) < -0.9);
+    let error = fit(&rooted("clusters=Ductal"), &data).expect_err("no such cluster").to_string();
+    assert!(error.contains("model.root") && error.contains("Ductal"), "{error}");
+    let error = fit(&rooted("stage=early"), &data).expect_err("no such column").to_string();
+    assert!(error.contains("\"stage\""), "{error}");
+}
+
+#[test]
+fn each_capture_time_learns_a_spread_of_its_own() {
+    let (simulation, data) = simulated(&small());
+    let fit = fitted(&SoftGrid { capture_time: "capture_time".to_owned(), ..quick() }, &data);
+    assert!(spearman(&time(&fit), &numbers(&simulation.counts, "true_t")) > 0.98);
+    let pi = detail(&fit, "pi").as_array().expect("a list");
+    let pi: Vec<f64> = pi.iter().filter_map(serde_json::Value::as_f64).collect();
+    let rows = Array2::from_shape_vec((5, pi.len() / 5), pi).expect("five days");
+    let centre = |row: usize| rows.row(row).iter().zip(0..).map(|(pi, z)| pi * f64::from(z)).sum::<f64>();
+    assert!((0..4).all(|day| centre(day) < centre(day + 1)), "{rows:?}");
+    assert!(rows.rows().into_iter().all(|row| (row.sum() - 1.0).abs() < 1e-9));
+}
+
+#[test]
+fn cells_read_in_blocks_are_fitted_as_well_as_all_at_once() {
+    let config = SimulateConfig { cells: 1500, genes: 60, seed: 8, ..SimulateConfig::default() };
+    let simulation = simulate(&config).expect("valid settings");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
+    let settings = SoftGrid { stream: true, choice_cells: 400, block_cells: 170, passes: 3, ..quick() };
+    let model = VelocityModel::streaming(&settings).expect("it streams");
+    let streamed = model.fit(&simulation.counts, &all(), &mut run).expect("fitted");
+    assert_eq!(streamed.genes.len(), 60);
+    assert_eq!(streamed.fit.velocity.len(), 0);
+    let truth = numbers(&simulation.counts, "true_t");
+    let data = preprocess::run(&simulation.counts, &all()).expect("valid data").0;
+    let whole = fitted(&quick(), &data);
+    let (in_blocks, at_once) = (spearman(&time(&streamed.fit), &truth), spearman(&time(&whole), &truth));
+    assert!(in_blocks > 0.99 && in_blocks > at_once - 0.002, "{in_blocks} {at_once}");
+}
+
+#[test]
+fn dynamics_of_permuted_genes_explain_nothing() {
+    let (_, mut data) = simulated(&small());
+    // The first twenty genes lose their order over cells.
+    let n = data.n_obs();
+    for layer in [&mut data.unspliced, &mut data.spliced] {
+        let mut dense = layer.to_dense();
+        let before = dense.clone();
+        for gene in 0..20 {
+            for cell in 0..n {
+                dense[[cell, gene]] = before[[(cell * 137 + 31 * gene) % n, gene]];
+            }
+        }
+        *layer = nascent::sparse::Csr::from_dense(dense.view());
+    }
+    let fit = fitted(&SoftGrid { uncertainty: true, ..quick() }, &data);
+    let p = fit.genes.pval_dynamics.as_ref().expect("genes are scored");
+    let found = |genes: std::ops::Range<usize>| genes.filter(|&gene| p[gene] < 0.05).count();
+    assert!(found(0..20) <= 4 && found(20..60) >= 32, "{} {}", found(0..20), found(20..60));
+}
+
+#[test]
+fn standard_errors_cover_the_truth() {
+    let config = SimulateConfig { cells: 600, genes: 120, seed: 1, ..SimulateConfig::default() };
+    let (simulation, data) = simulated(&config);
+    let fit = fitted(&SoftGrid { uncertainty: false, ..SoftGrid::default() }, &data);
+    let genes = &fit.genes;
+    let column = |values: &Option<ndarray::Array1<f64>>| values.as_ref().expect("a rate").to_vec();
+    let (gamma, se) = (column(&genes.gamma), column(&genes.ln_gamma_se));
+    let z = |gene: usize| (gamma[gene] / simulation.genes[gene].rates.gamma).ln() / se[gene];
+    let covered = (0..120).filter(|&gene| z(gene).abs() < 3.0).count();
+    assert!(covered >= 96, "{covered} of 120");
+}
+
+#[test]
+fn normalised_layers_are_refused_with_a_way_out() {
+    let (_, mut data) = simulated(&small());
+    data.raw_counts = false;
+    let error = fit(&quick(), &data).expect_err("not counts");
+    assert!(error.hint().expect("a hint").contains("gaussian"));
+}
+
+#[test]
+fn settings_that_cannot_be_used_name_their_key() {
+    let bad = [
+        (SoftGrid { grid: 5, ..SoftGrid::default() }, "model.grid"),
+        (SoftGrid { root: "Ductal".to_owned(), ..SoftGrid::default() }, "model.root"),
+        (SoftGrid { beta_prior: [0.0, 1.0], ..SoftGrid::default() }, "model.beta_prior"),
+        (SoftGrid { size_sd: f64::NAN, ..SoftGrid::default() }, "model.size_sd"),
+        (SoftGrid { stream: true, likelihood: Likelihood::Gaussian, ..SoftGrid::default() }, "model.stream"),
+    ];
+    for (settings, key) in bad {
+        let error = settings.validate().expect_err(key).to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn genes_and_cells_without_counts_are_no_trouble() {
+    let (_, mut data) = simulated(&small());
+    let mut spliced = data.spliced.to_dense();
+    spliced.column_mut(3).fill(0.0);
+    spliced.row_mut(7).fill(0.0);
+    data.spliced = nascent::sparse::Csr::from_dense(spliced.view());
+    let mut unspliced = data.unspliced.to_dense();
+    unspliced.column_mut(3).fill(0.0);
+    unspliced.row_mut(7).fill(0.0);
+    data.unspliced = nascent::sparse::Csr::from_dense(unspliced.view());
+    let fit = fitted(&SoftGrid { uncertainty: true, ..quick() }, &data);
+    assert!(fit.velocity.iter().all(|value| value.is_finite()));
+    assert!(time(&fit).iter().all(|t| t.is_finite()));
+}
