@@ -24,7 +24,7 @@ const DISPERSE: usize = 3;
 
 /// The first nodes behind the trunk lie before the point where the starts part, in this proportion: lineages that part too
 /// early on the tree cost little, ones that part too late cannot be told.
-const TRUNK: f64 = 0.8;
+const TRUNK: f64 = 0.65;
 
 /// One cell in this many is held out where numbers of lineages are compared.
 pub(super) const HELD_OUT: usize = 5;

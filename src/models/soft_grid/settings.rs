@@ -134,7 +134,7 @@ impl Default for SoftGrid {
             beta_prior: [1.0, 0.7],
             gamma_prior: [0.5, 0.7],
             switch_cost: 1.0,
-            lineage_cost: 1.0,
+            lineage_cost: 0.3,
             max_rounds: 60,
             tolerance: 5e-6,
             choice_cells: 3000,
