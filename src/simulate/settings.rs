@@ -106,7 +106,7 @@ impl SimulateConfig {
     /// Checks every setting.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) naming the first one outside its range.
+    /// [`Error::Setting`] naming the first one outside its range.
     pub fn validate(&self) -> Result<()> {
         let in_32_bits = |n: usize| n >= 1 && u32::try_from(n).is_ok();
         let size = "must be at least 1 and below 2^32";

@@ -105,15 +105,10 @@ const AHEAD: f64 = 0.1;
 mod tests {
     use super::*;
 
-    fn around() -> (Vec<(f64, f64)>, Vec<f64>, Vec<f64>, Vec<f64>) {
-        let counts = vec![(3.0, 1.2), (2.0, 0.7), (7.0, 1.0), (2.5, 0.9)];
-        (counts, vec![0.5, 2.0, 4.0], vec![1.0, 6.0, 8.0], vec![2.0, 3.0, 2.0])
-    }
-
     #[test]
     fn the_slope_is_that_of_the_objective() {
-        let (counts, mu, m, n) = around();
-        let around = Around { counts, mu: &mu, m: &m, n: &n };
+        let counts = vec![(3.0, 1.2), (2.0, 0.7), (7.0, 1.0), (2.5, 0.9)];
+        let around = Around { counts, mu: &[0.5, 2.0, 4.0], m: &[1.0, 6.0, 8.0], n: &[2.0, 3.0, 2.0] };
         for d in [1e-3, 0.1, 1.0, 5.0_f64] {
             let h = 1e-5;
             let by_difference = (around.objective(d * f64::exp(h)) - around.objective(d * f64::exp(-h))) / (2.0 * h);
