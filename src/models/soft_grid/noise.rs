@@ -86,7 +86,7 @@ impl Constants {
 
 /// First and second derivative by n of [`constant`].
 ///
-/// `Σ_{k<x} 1/(n + k d)` and the like; where the terms change slowly, by Euler and Maclaurin's formula.
+/// `Σ_{k<x} 1/(n + k d)` and the like, for a count that is not whole those of the next whole one; where the terms change slowly, by Euler and Maclaurin's formula.
 pub(super) fn constant_by_size(x: f64, n: f64, dispersion: f64) -> (f64, f64) {
     if dispersion == 0.0 {
         return (x / n, -x / (n * n));
@@ -109,7 +109,7 @@ pub(super) fn constant_by_size(x: f64, n: f64, dispersion: f64) -> (f64, f64) {
     (first, second)
 }
 
-/// Derivative by d of [`constant`].
+/// Derivative by d of [`constant`]; of a count that is not whole, that of the next whole one.
 pub(super) fn constant_by_dispersion(x: f64, n: f64, dispersion: f64) -> f64 {
     if x > 6.0 && dispersion < 0.5 * n || x > FEW {
         // k / (n + k d) = 1/d − (n/d) / (n + k d)
