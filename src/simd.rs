@@ -71,6 +71,42 @@ pub(crate) fn exp_and_m1<const FMA: bool>(x: f32) -> (f32, f32) {
     (mul_add::<FMA>(power, exp_r_m1, power), mul_add::<FMA>(power, exp_r_m1, power - 1.0))
 }
 
+/// `ln x` to 2 units in the last place, or to 1e-7 near x = 1, for positive normal numbers.
+///
+/// With `x = 2ᵉ m`, m in [√½, √2), `ln x = e ln 2 + ln m`, and `ln m` is a polynomial in m − 1 (the minimax one of the Cephes
+/// library's `logf`).
+#[allow(clippy::inline_always, reason = "see Vectorized")]
+#[inline(always)]
+#[allow(clippy::cast_possible_wrap, reason = "the difference of two exponents")]
+pub(crate) fn ln<const FMA: bool>(x: f32) -> f32 {
+    /// √½.
+    const HALF_ROOT: u32 = 0x3f35_04f3;
+    #[allow(clippy::excessive_precision, reason = "exact: 355/512")]
+    const LN_2_HIGH: f32 = 0.693_359_375;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+
+    let above = x.to_bits().wrapping_sub(HALF_ROOT) as i32;
+    let exponent = above >> 23;
+    let m = f32::from_bits(x.to_bits().wrapping_sub((exponent << 23) as u32)) - 1.0;
+    let exponent = exponent as f32;
+    let mut p = 7.037_683_6e-2;
+    for coefficient in [
+        -1.151_461e-1,
+        1.167_699_87e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333_1e-1,
+    ] {
+        p = mul_add::<FMA>(p, m, coefficient);
+    }
+    let square = m * m;
+    let tail = mul_add::<FMA>(exponent, LN_2_LOW, mul_add::<FMA>(-0.5, square, p * m * square));
+    mul_add::<FMA>(exponent, LN_2_HIGH, m + tail)
+}
+
 /// As [`mul_add`], in double precision.
 #[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
@@ -130,6 +166,17 @@ mod tests {
             let want = x.exp();
             for exp in [exp_f64::<false>(x), exp_f64::<true>(x)] {
                 assert!((exp - want).abs() <= 4.5e-16 * want, "exp({x}) = {exp}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_logarithm_agrees_with_the_standard_library_in_double_precision() {
+        for step in 0..=1_000_000 {
+            let x = 10.0_f32.powf(-37.0 + step as f32 * 7.5e-5);
+            let want = f64::from(x).ln();
+            for ln in [ln::<false>(x), ln::<true>(x)] {
+                assert!((f64::from(ln) - want).abs() <= 2.4e-7 * want.abs().max(0.5), "ln({x}) = {ln}");
             }
         }
     }

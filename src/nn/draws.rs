@@ -37,6 +37,14 @@ impl Draws<'_> {
         }
     }
 
+    /// A seed for draws that are made elsewhere; `None` at the posterior mean.
+    pub fn seed(&mut self) -> Option<u64> {
+        match self {
+            Self::Sampled(rng) => Some(rng.next_u64()),
+            Self::Mean => None,
+        }
+    }
+
     /// A mask that is 0 with probability `share` and `1 / (1 - share)` otherwise; `None` where nothing is dropped.
     #[must_use]
     pub fn dropout_mask(&mut self, shape: [usize; 2], share: f64, device: &Device) -> Option<Tensor<2>> {

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, activation};
 
 use super::draws::Draws;
 use super::fused::dense;
@@ -37,6 +37,57 @@ impl Block {
     }
 }
 
+/// Linear → batch norm → layer norm without parameters → ReLU → dropout.
+#[derive(Module, Debug)]
+pub struct NormBlock {
+    linear: Linear,
+    norm: BatchNorm,
+    dropout: f64,
+}
+
+impl NormBlock {
+    /// A block from `inputs` to `outputs` features that drops a share `dropout` of its activations in training. Batch norm
+    /// follows a hundredth of each batch, with ε = 1e-3; layer norm has ε = 1e-5.
+    #[must_use]
+    pub fn new(inputs: usize, outputs: usize, dropout: f64, draws: &mut Draws<'_>, device: &Device) -> Self {
+        Self {
+            linear: fan_in(inputs, outputs, draws, device),
+            norm: BatchNormConfig::new(outputs).with_epsilon(1e-3).with_momentum(0.01).init(device),
+            dropout,
+        }
+    }
+
+    /// `[batch, inputs]` → `[batch, outputs]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
+        let h = self.norm.forward(affine(&self.linear, x));
+        let centred = h.clone() - h.mean_dim(1);
+        let variance = centred.clone().square().mean_dim(1);
+        let h = activation::relu(centred / (variance + 1e-5).sqrt());
+        match draws.dropout_mask(h.dims(), self.dropout, &h.device()) {
+            Some(mask) => h * mask,
+            None => h,
+        }
+    }
+}
+
+/// A linear layer with weights and bias from `U(±1/√inputs)`, as `PyTorch` starts its own.
+#[must_use]
+pub fn fan_in(inputs: usize, outputs: usize, draws: &mut Draws<'_>, device: &Device) -> Linear {
+    let mut linear = LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device);
+    let bound = 1.0 / (inputs as f64).sqrt();
+    let weight = draws.uniform([inputs, outputs], bound, device);
+    let bias = draws.uniform([1, outputs], bound, device).squeeze_dim::<1>(0);
+    linear.weight = linear.weight.map(|zeros| tracked_as(&zeros, weight));
+    linear.bias = linear.bias.map(|of| of.map(|zeros| tracked_as(&zeros, bias)));
+    linear
+}
+
+/// `values`, learned if `like` is.
+fn tracked_as<const D: usize>(like: &Tensor<D>, values: Tensor<D>) -> Tensor<D> {
+    if like.is_require_grad() { values.require_grad() } else { values }
+}
+
 /// What `linear.forward` gives, by [`dense::linear`].
 #[must_use]
 pub fn affine(linear: &Linear, x: Tensor<2>) -> Tensor<2> {
@@ -52,7 +103,7 @@ pub fn xavier(inputs: usize, outputs: usize, draws: &mut Draws<'_>, device: &Dev
     let mut linear = LinearConfig::new(inputs, outputs).with_initializer(Initializer::Zeros).init(device);
     let bound = (6.0 / (inputs + outputs) as f64).sqrt();
     let weight = draws.uniform([inputs, outputs], bound, device);
-    linear.weight = linear.weight.map(|zeros| if zeros.is_require_grad() { weight.require_grad() } else { weight });
+    linear.weight = linear.weight.map(|zeros| tracked_as(&zeros, weight));
     linear
 }
 

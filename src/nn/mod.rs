@@ -3,9 +3,12 @@
 
 pub mod arrays;
 pub mod device;
+pub mod dirichlet;
 pub mod distributions;
 pub mod draws;
 pub(crate) mod flex;
 pub mod fused;
 pub mod kinetics;
 pub mod layers;
+pub mod special;
+pub mod varying;

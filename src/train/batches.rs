@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainConfig;
-use crate::data::Dataset;
+use crate::data::{Dataset, Frame};
 use crate::error::{Error, Result};
 use crate::nn::arrays;
 
@@ -22,18 +22,20 @@ pub struct Split {
 }
 
 impl Split {
-    /// A random split of `n_obs` cells.
+    /// The split that `config` names a column of `obs` for, or a random one.
     ///
     /// # Errors
-    /// [`Error::Data`] if fewer than two cells are left to train on.
-    pub fn new(n_obs: usize, config: &TrainConfig, mut rng: ChaCha8Rng) -> Result<Self> {
+    /// [`Error::Setting`] if there is no such column or it says something else; [`Error::Data`] if fewer than two cells are
+    /// left to train on.
+    pub fn new(obs: &Frame, config: &TrainConfig, mut rng: ChaCha8Rng) -> Result<Self> {
+        let n_obs = obs.index.len();
+        if !config.split.is_empty() {
+            return Self::read(obs, &config.split);
+        }
         let share = |fraction: f64| (fraction * n_obs as f64).round() as usize;
         let (n_validation, n_test) = (share(config.validation_fraction), share(config.test_fraction));
         if n_validation + n_test + 2 > n_obs {
-            return Err(Error::Data {
-                problem: format!("{n_obs} cells are too few to train on"),
-                hint: "a network needs at least two training cells, and some hundreds to say anything".to_owned(),
-            });
+            return Err(too_few(n_obs));
         }
         let mut order: Vec<usize> = (0..n_obs).collect();
         order.shuffle(&mut rng);
@@ -45,6 +47,28 @@ impl Split {
         let (test, validation) = (take(n_test), take(n_validation));
         order.sort_unstable();
         Ok(Self { train: order, validation, test })
+    }
+
+    fn read(obs: &Frame, column: &str) -> Result<Self> {
+        let wrong = |wanted: String| Error::Setting {
+            key: "model.train.split".to_owned(),
+            value: format!("{column:?}"),
+            wanted,
+        };
+        let labels = obs.get(column).ok_or_else(|| {
+            let known: Vec<&str> = obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+            wrong(format!("must be a column of obs; there are: {}", known.join(", ")))
+        })?;
+        let mut split = Self { train: Vec::new(), validation: Vec::new(), test: Vec::new() };
+        for (cell, label) in labels.to_labels().into_iter().enumerate() {
+            match label.as_str() {
+                "train" => split.train.push(cell),
+                "validation" => split.validation.push(cell),
+                "test" => split.test.push(cell),
+                _ => return Err(wrong(format!("must say train, validation or test of every cell, found {label:?}"))),
+            }
+        }
+        if split.train.len() < 2 { Err(too_few(split.train.len())) } else { Ok(split) }
     }
 
     /// The part of each cell: 0 train, 1 validation, 2 test.
@@ -123,11 +147,22 @@ pub(super) fn deal(rows: &[usize], size: usize, rng: &mut ChaCha8Rng) -> Vec<Vec
     even_chunks(&order, size)
 }
 
-/// `rows` in order, in chunks of at most `size` whose lengths differ by at most one.
+/// `rows` in order, in chunks of at most `size` whose lengths differ by at most one; none has a single row unless there is
+/// only one.
 pub(super) fn even_chunks(rows: &[usize], size: usize) -> Vec<Vec<usize>> {
-    let count = rows.len().div_ceil(size);
+    let count = rows.len().div_ceil(size).min((rows.len() / 2).max(1));
+    if rows.is_empty() {
+        return Vec::new();
+    }
     let bound = |part: usize| part * rows.len() / count;
     (0..count).map(|part| rows[bound(part)..bound(part + 1)].to_vec()).collect()
+}
+
+fn too_few(n_obs: usize) -> Error {
+    Error::Data {
+        problem: format!("{n_obs} cells are too few to train on"),
+        hint: "a network needs at least two training cells, and some hundreds to say anything".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +175,6 @@ mod tests {
         let lengths: Vec<usize> = even_chunks(&rows, 128).iter().map(Vec::len).collect();
         assert_eq!(lengths, [64, 65]);
         assert!(even_chunks(&[], 128).is_empty());
+        assert_eq!(even_chunks(&[1, 2, 3], 2), [[1, 2, 3]]);
     }
 }

@@ -7,6 +7,7 @@ pub mod adam;
 mod adam_flex;
 mod batches;
 mod checkpoint;
+mod clip;
 mod log;
 mod stopping;
 mod trainer;
@@ -19,13 +20,19 @@ pub use batches::{Batch, Split, TrainingData};
 pub use checkpoint::Checkpoint;
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
+use self::adam::{AdamConstants, WeightDecay};
 use crate::error::{Result, require};
 use crate::nn::draws::Draws;
 
 /// A module as the trainer sees it: parameters, and one scalar to minimise.
 pub trait Objective: Module {
-    /// The loss of one batch.
-    fn loss(&self, batch: &Batch, draws: &mut Draws<'_>) -> Loss;
+    /// The loss of one batch in epoch number `epoch` of the stage, from 0.
+    fn loss(&self, batch: &Batch, epoch: usize, draws: &mut Draws<'_>) -> Loss;
+
+    /// The loss that early stopping compares between epochs, at the posterior means.
+    fn held_out_loss(&self, batch: &Batch) -> Loss {
+        self.loss(batch, usize::MAX, &mut Draws::Mean)
+    }
 
     /// Parameters per gene, and times of the cells of `batch`: logged as histograms, and searched for the culprits of a
     /// loss that is not finite.
@@ -59,18 +66,22 @@ pub struct Loss {
 pub struct TrainConfig {
     /// Where to compute: `auto`, `flex`, `ndarray`, `wgpu`, `cuda:0`. The flag `--device` sets it.
     pub device: String,
-    /// Most passes over the training cells in the first stage.
+    /// Most passes over the training cells.
     pub epochs: usize,
-    /// Most passes over the training cells in each later stage.
-    pub refine_epochs: usize,
     /// Cells per gradient step.
     pub batch_size: usize,
-    /// Step size of Adam for the networks.
+    /// How gradients become steps: `adam`, or `adamw`, which takes the weight decay from the parameters themselves.
+    pub optimizer: OptimizerKind,
+    /// Step size of the optimiser.
     pub learning_rate: f64,
-    /// Step size of Adam for the rates of the kinetics.
-    pub rate_learning_rate: f64,
-    /// L2 penalty on the weights of the networks.
+    /// By how much parameters are drawn towards zero.
     pub weight_decay: f64,
+    /// Added to the root of the optimiser's second moment: the larger, the slower are parameters with small gradients.
+    pub epsilon: f64,
+    /// Longest gradient of all parameters together; a longer one is shortened to it. 0: none is.
+    pub clip_norm: f64,
+    /// Column of `obs` that says `train`, `validation` or `test` of each cell. Empty: a random split by the fractions below.
+    pub split: String,
     /// Share of the cells held out for early stopping, in [0, 1).
     pub validation_fraction: f64,
     /// Share of the cells held out for the final evaluation, in [0, 1).
@@ -87,6 +98,16 @@ pub struct TrainConfig {
     pub checkpoint_seconds: f64,
 }
 
+/// How gradients become steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// Adam; the weight decay is an L2 penalty, part of the gradient.
+    Adam,
+    /// `AdamW`: the weight decay is decoupled from the gradient.
+    Adamw,
+}
+
 /// The cells that early stopping looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,6 +119,17 @@ pub enum StopOn {
 }
 
 impl TrainConfig {
+    /// The optimiser of the parameters under the field `prefix` of a module, with these settings.
+    #[must_use]
+    pub fn group(&self, prefix: &'static str) -> Group {
+        let weight_decay = match self.optimizer {
+            OptimizerKind::Adam => WeightDecay::L2(self.weight_decay),
+            OptimizerKind::Adamw => WeightDecay::Decoupled(self.weight_decay),
+        };
+        let adam = AdamConstants { epsilon: self.epsilon, weight_decay, ..AdamConstants::default() };
+        Group { prefix, learning_rate: self.learning_rate, adam }
+    }
+
     /// Checks that every value can be used.
     ///
     /// # Errors
@@ -109,13 +141,10 @@ impl TrainConfig {
         require(self.epochs > 0, &key("epochs"), self.epochs, "must be at least 1")?;
         require(self.batch_size > 1, &key("batch_size"), self.batch_size, "must be at least 2")?;
         require(rate(self.learning_rate), &key("learning_rate"), self.learning_rate, "must be above 0")?;
-        require(rate(self.rate_learning_rate), &key("rate_learning_rate"), self.rate_learning_rate, "must be above 0")?;
-        require(
-            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-            &key("weight_decay"),
-            self.weight_decay,
-            "must be 0 or more",
-        )?;
+        require(rate(self.epsilon), &key("epsilon"), self.epsilon, "must be above 0")?;
+        for (name, value) in [("weight_decay", self.weight_decay), ("clip_norm", self.clip_norm)] {
+            require(value.is_finite() && value >= 0.0, &key(name), value, "must be 0 or more")?;
+        }
         for (name, value) in [
             ("validation_fraction", self.validation_fraction),
             ("test_fraction", self.test_fraction),
@@ -128,7 +157,7 @@ impl TrainConfig {
             StopOn::Test => ("test_fraction", self.test_fraction),
         };
         require(
-            self.patience == 0 || held_out.1 > 0.0,
+            self.patience == 0 || held_out.1 > 0.0 || !self.split.is_empty(),
             &key(held_out.0),
             held_out.1,
             "must be above 0 while patience is above 0: early stopping needs held-out cells",

@@ -8,7 +8,8 @@ use burn::store::ModuleRecord;
 use burn::tensor::Tensor;
 use cpu_time::ProcessTime;
 
-use super::adam::{Adam, AdamConstants, WeightDecay};
+use super::adam::{Adam, AdamConstants};
+use super::clip::clip;
 use super::batches::{deal, even_chunks};
 use super::checkpoint::{Checkpoint, Position, snapshot};
 use super::log::Log;
@@ -25,8 +26,8 @@ pub struct Group {
     pub prefix: &'static str,
     /// Step size of Adam.
     pub learning_rate: f64,
-    /// L2 penalty.
-    pub weight_decay: f64,
+    /// Its other constants.
+    pub adam: AdamConstants,
 }
 
 /// A stretch of training with its own parameters and step sizes.
@@ -40,6 +41,8 @@ pub struct Stage {
     pub epochs: usize,
     /// Parameters that are trained; all others stand still.
     pub groups: Vec<Group>,
+    /// Longest gradient of all these parameters together; 0: any.
+    pub clip_norm: f64,
 }
 
 /// Held-out cells that are looked at together.
@@ -168,7 +171,7 @@ impl<'a> Trainer<'a> {
         let mut meter = Meter::default();
         for rows in deal(&self.split.train, self.config.batch_size, &mut order) {
             let batch = self.data.batch(&rows).autodiff();
-            let loss = module.loss(&batch, &mut Draws::Sampled(&mut noise));
+            let loss = module.loss(&batch, epoch, &mut Draws::Sampled(&mut noise));
             if !meter.add(&loss, rows.len()) {
                 return Err(self.culprit(&module, stage, epoch, &loss, &rows));
             }
@@ -219,7 +222,7 @@ impl<'a> Trainer<'a> {
         let fixed = module.valid();
         let mut meter = Meter::default();
         for rows in even_chunks(rows, LOOK) {
-            meter.add(&fixed.loss(&self.data.batch(&rows), &mut Draws::Mean), rows.len());
+            meter.add(&fixed.held_out_loss(&self.data.batch(&rows)), rows.len());
         }
         let scalars = meter.means("validation");
         let min_gain = self.config.min_gain * self.data.n_vars() as f64;
@@ -307,7 +310,7 @@ pub fn time_steps<M: Objective>(
     let mut step = |index: usize| {
         let rows: Vec<usize> = (0..batch_size).map(|row| (index * batch_size + row) % n_obs).collect();
         let before = module.take().expect("every step puts the module back");
-        let loss = before.loss(&data.batch(&rows).autodiff(), &mut Draws::Sampled(&mut rng));
+        let loss = before.loss(&data.batch(&rows).autodiff(), 0, &mut Draws::Sampled(&mut rng));
         // Read as in training; on a GPU this also waits for the step.
         scalar(&loss.total);
         module = Some(state.descend(before, loss, stage));
@@ -342,8 +345,12 @@ impl State {
     fn descend<M: Objective>(&mut self, mut module: M, loss: Loss, stage: &Stage) -> M {
         let mut gradients = loss.total.backward();
         drop(loss);
-        for (group, (optimizer, members)) in stage.groups.iter().zip(self.optimizers.iter_mut().zip(&self.members)) {
-            let gradients = GradientsParams::from_params(&mut gradients, &module, members);
+        let mut gradients: Vec<GradientsParams> =
+            self.members.iter().map(|members| GradientsParams::from_params(&mut gradients, &module, members)).collect();
+        if stage.clip_norm > 0.0 {
+            clip(&mut gradients, &module, stage.clip_norm);
+        }
+        for ((group, optimizer), gradients) in stage.groups.iter().zip(&mut self.optimizers).zip(gradients) {
             module = optimizer.step(group.learning_rate, module, gradients);
         }
         module
@@ -351,8 +358,7 @@ impl State {
 }
 
 fn adam(group: &Group) -> ModuleOptimizer {
-    let weight_decay = if group.weight_decay > 0.0 { WeightDecay::L2(group.weight_decay) } else { WeightDecay::None };
-    Adam::new(AdamConstants { weight_decay, ..AdamConstants::default() }).into()
+    Adam::new(group.adam).into()
 }
 
 /// The trainable parameters under the field `prefix` of `module`.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::program::Program;
 
 /// Settings under which a test trains for seconds.
-const SHORT: &str = "--set model.train.epochs=12 --set model.train.refine_epochs=6 --set model.n_samples=4 \
+const SHORT: &str = "--set model.train.epochs=12 --set model.refine_epochs=6 --set model.n_samples=4 \
                      --set model.start_epochs=4 --set model.hidden=[32,16]";
 
 #[test]

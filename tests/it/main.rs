@@ -17,6 +17,8 @@ mod differential_golden;
 mod dynamical;
 #[cfg(feature = "h5ad")]
 mod dynamical_golden;
+#[cfg(feature = "flex")]
+mod four_states;
 #[cfg(feature = "h5ad")]
 mod golden;
 #[cfg(feature = "h5ad")]

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// `shared/reference/unit_fixtures.json`: closed forms evaluated in 50 digits.
-fn fixture(table: &str) -> Option<Vec<Vec<f64>>> {
+pub(crate) fn fixture(table: &str) -> Option<Vec<Vec<f64>>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference/unit_fixtures.json");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped: {path} is not here");

@@ -9,7 +9,7 @@ use crate::program::Program;
 
 /// A run of some seconds, with a checkpoint after every epoch and all stages of the full model.
 const WORDS: &str = "train --input counts.h5ad --threads 1 --set model.train.epochs=60 --set model.start_epochs=15 \
-                     --set model.train.refine_epochs=25 --set model.train.checkpoint_seconds=0 \
+                     --set model.refine_epochs=25 --set model.train.checkpoint_seconds=0 \
                      --set model.train.patience=0 --set model.n_samples=4 --set model.hidden=[64,32]";
 
 fn program() -> Program {
@@ -103,7 +103,7 @@ fn ctrl_c_ends_a_run_with_a_checkpoint_to_resume_from() {
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_names_the_culprit() {
     let program = program();
-    let complaint = program.fail(&format!("{WORDS} --output out.h5ad --set model.train.rate_learning_rate=1e6"), 1);
+    let complaint = program.fail(&format!("{WORDS} --output out.h5ad --set model.rate_learning_rate=1e6"), 1);
     assert!(complaint.contains("is not finite") && complaint.contains("epoch"), "{complaint}");
     assert!(complaint.contains("genes") && complaint.contains("learning_rate"), "{complaint}");
     assert!(!program.path("out.h5ad").exists());

@@ -19,9 +19,9 @@ fn simulated(branches: usize) -> (Simulation, Dataset) {
 fn quick(variant: Variant) -> Velovae {
     let mut settings = Velovae { variant, n_samples: 4, hidden: [64, 32], ..Velovae::default() };
     settings.train.learning_rate = 1e-3;
-    settings.train.rate_learning_rate = 2e-3;
+    settings.rate_learning_rate = 2e-3;
     settings.train.epochs = 150;
-    settings.train.refine_epochs = 60;
+    settings.refine_epochs = 60;
     settings
 }
 

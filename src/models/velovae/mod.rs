@@ -41,12 +41,13 @@ use super::VelocityModel;
 use crate::data::{Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
+use crate::train::adam::{AdamConstants, WeightDecay};
 use crate::train::{Group, Split, Stage, Trainer, TrainingData};
 
 impl VelocityModel for Velovae {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         let device = nn::device::open(&self.train.device)?;
-        let split = Split::new(data.n_obs(), &self.train, run.rng("split", 0))?;
+        let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = Start::new(self, data, &split, run)?;
         let on_device = TrainingData::new(data, &device);
         let module = self.learn(data, &split, &start, &on_device, &device, run)?;
@@ -123,25 +124,29 @@ impl Velovae {
     /// in rounds.
     fn stages(&self) -> Vec<Stage> {
         let train = &self.train;
-        let group = |prefix, learning_rate, weight_decay| Group { prefix, learning_rate, weight_decay };
-        let network = |prefix| group(prefix, train.learning_rate, train.weight_decay);
-        let rates = group("rates", train.rate_learning_rate, 0.0);
-        let stage = |index, name: &str, epochs, groups| Stage { index, name: name.to_owned(), epochs, groups };
+        let network = |prefix| train.group(prefix);
+        let undecayed = |prefix, learning_rate| {
+            let group = train.group(prefix);
+            Group { learning_rate, adam: AdamConstants { weight_decay: WeightDecay::None, ..group.adam }, ..group }
+        };
+        let rates = undecayed("rates", self.rate_learning_rate);
+        let clip_norm = train.clip_norm;
+        let stage = |index, name: &str, epochs, groups| Stage { index, name: name.to_owned(), epochs, groups, clip_norm };
         let joint = if self.is_full() { "times and states" } else { "times and rates" };
         let mut stages = vec![
-            stage(0, "start times", self.start_epochs, vec![group("encoder", START_RATE, 0.0)]),
+            stage(0, "start times", self.start_epochs, vec![undecayed("encoder", START_RATE)]),
             stage(
                 1,
                 "start rates",
                 self.start_epochs,
-                vec![group("decoder", START_RATE, 0.0), group("rates", RATES_START_RATE, 0.0)],
+                vec![undecayed("decoder", START_RATE), undecayed("rates", RATES_START_RATE)],
             ),
             stage(2, joint, train.epochs, vec![network("encoder"), network("decoder"), rates]),
         ];
         let rounds = if self.is_full() { self.refine_rounds } else { 0 };
         stages.extend((0..rounds).map(|round| {
             let name = format!("initial conditions {}", round + 1);
-            stage(self.first_refinement() + round, &name, train.refine_epochs, vec![network("refined"), rates])
+            stage(self.first_refinement() + round, &name, self.refine_epochs, vec![network("refined"), rates])
         }));
         stages
     }

@@ -283,7 +283,7 @@ impl VelovaeModule {
 }
 
 impl Objective for VelovaeModule {
-    fn loss(&self, batch: &Batch, draws: &mut Draws<'_>) -> Loss {
+    fn loss(&self, batch: &Batch, _: usize, draws: &mut Draws<'_>) -> Loss {
         // A frozen encoder drops nothing, and no gradient goes through it.
         let posterior = match self.phase.learns_encoder() {
             true => self.encode(batch, draws),

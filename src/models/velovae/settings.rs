@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require};
-use crate::train::{StopOn, TrainConfig};
+use crate::train::{OptimizerKind, StopOn, TrainConfig};
 
 /// `[model]` with `kind = "velovae"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub struct Velovae {
     pub start_epochs: usize,
     /// Most rounds of re-estimating initial conditions and training on them; the paper has one.
     pub refine_rounds: usize,
+    /// Most passes over the training cells in each of these rounds.
+    pub refine_epochs: usize,
     /// The rounds end when the initial conditions change by less than this share of their spread.
     pub refine_tolerance: f64,
     /// Where the initial conditions come from: the ancestors' `observed` (paper) or `reconstructed` abundances.
@@ -52,6 +54,8 @@ pub struct Velovae {
     pub future_time: f64,
     /// Posterior draws behind the coefficients of variation; 0 leaves them out.
     pub n_samples: usize,
+    /// Step size of Adam for the rates of the kinetics; they know no weight decay.
+    pub rate_learning_rate: f64,
     /// Training.
     pub train: TrainConfig,
 }
@@ -111,6 +115,7 @@ impl Default for Velovae {
             min_std: 0.1,
             start_epochs: 100,
             refine_rounds: 5,
+            refine_epochs: 500,
             refine_tolerance: 0.01,
             initial: Initial::Observed,
             initial_space: Space::TimeAndState,
@@ -118,14 +123,17 @@ impl Default for Velovae {
             window: [0.06, 0.03],
             future_time: 1.0,
             n_samples: 30,
+            rate_learning_rate: 5e-4,
             train: TrainConfig {
                 device: "auto".to_owned(),
                 epochs: 1000,
-                refine_epochs: 500,
                 batch_size: 128,
+                optimizer: OptimizerKind::Adam,
                 learning_rate: 2e-4,
-                rate_learning_rate: 5e-4,
                 weight_decay: 1e-3,
+                epsilon: 1e-8,
+                clip_norm: 0.0,
+                split: String::new(),
                 validation_fraction: 0.15,
                 test_fraction: 0.15,
                 stop_on: StopOn::Validation,
@@ -148,6 +156,7 @@ impl Velovae {
         positive("time_prior_std", self.time_prior_std)?;
         positive("state_prior_std", self.state_prior_std)?;
         positive("min_std", self.min_std)?;
+        positive("rate_learning_rate", self.rate_learning_rate)?;
         positive("future_time", self.future_time)?;
         require(self.n_latent > 0, "model.n_latent", self.n_latent, "must be at least 1")?;
         require(self.n_ancestors > 0, "model.n_ancestors", self.n_ancestors, "must be at least 1")?;

@@ -34,6 +34,15 @@ pub fn leaky_relu(x: Tensor<2>, slope: f64) -> Tensor<2> {
     activation::leaky_relu(x, slope)
 }
 
+/// `ln(1 + eˣ)`.
+#[must_use]
+pub fn softplus(x: Tensor<2>) -> Tensor<2> {
+    if dense_flex::supports(&x) {
+        return dense_flex::softplus(x);
+    }
+    activation::softplus(x, 1.0)
+}
+
 /// `1/(1 + e⁻ˣ)`.
 #[must_use]
 pub fn sigmoid(x: Tensor<2>) -> Tensor<2> {

@@ -12,7 +12,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use crate::nn::flex::{constant, is_plain, slice, slice_mut, tracked, whole_primitive};
-use crate::simd::{Vectorized, exp_and_m1, vectorize};
+use crate::simd::{Vectorized, exp_and_m1, ln, vectorize};
 
 /// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %.
 const BLOCK: usize = 256;
@@ -126,6 +126,11 @@ pub(super) fn sigmoid(x: Tensor<2>) -> Tensor<2> {
     activate(x, Activation::Sigmoid)
 }
 
+/// See [`super::dense::softplus`].
+pub(super) fn softplus(x: Tensor<2>) -> Tensor<2> {
+    activate(x, Activation::Softplus)
+}
+
 fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     if !x.is_tracked() {
         let mut values = whole_primitive(constant(x));
@@ -149,6 +154,7 @@ enum Activation {
     /// With a positive slope for negative numbers: the sign of the value is the sign of the input.
     LeakyRelu(f32),
     Sigmoid,
+    Softplus,
 }
 
 impl Backward<Flex, 1> for Activation {
@@ -188,6 +194,15 @@ impl Vectorized for Forward<'_> {
                     *value = 1.0 / (1.0 + exp);
                 }
             }
+            Activation::Softplus => {
+                for value in self.values {
+                    let (exp, _) = exp_and_m1::<FMA>(-value.abs());
+                    // ln(1 + e) as of the rounded sum, times what rounding took from e.
+                    let sum = 1.0 + exp;
+                    let ln_1p = if sum == 1.0 { exp } else { ln::<FMA>(sum) * exp / (sum - 1.0) };
+                    *value = value.max(0.0) + ln_1p;
+                }
+            }
         }
     }
 }
@@ -210,6 +225,9 @@ impl Vectorized for Slope<'_> {
             }
             Activation::Sigmoid => {
                 pairs.for_each(|(gradient, &value)| *gradient *= value * (1.0 - value));
+            }
+            Activation::Softplus => {
+                pairs.for_each(|(gradient, &value)| *gradient *= -exp_and_m1::<FMA>(-value).1);
             }
         }
     }

@@ -1,16 +1,15 @@
 //! Kinetics, Gaussian likelihood and all gradients in one pass over cells and genes.
 //!
 //! The same model as [`crate::nn::kinetics`] and `super::composed`, in plain loops over `f32`
-//! slices that the compiler vectorises; where that module picks a series so that a difference does
-//! not cancel, so does this one, except that ψ is left as `H(τ; γ) − φ`: its error, one unit in the
-//! last place of `α τ`, is far below any σ.
+//! slices that the compiler vectorises.
 //!
 //! Cells are cut into fixed blocks; each block adds up its cells in order, and the blocks are added
 //! in order: the result does not depend on the number of threads.
 
 use rayon::prelude::*;
 
-use crate::simd::{Vectorized, exp_and_m1, mul_add, vectorize};
+use super::advance::{Rates, advance, per_gap};
+use crate::simd::{Vectorized, vectorize};
 
 /// Cells per block: few enough to share eight threads a batch of 128.
 const BLOCK: usize = 16;
@@ -18,8 +17,6 @@ const BLOCK: usize = 16;
 const LANES: usize = 16;
 /// ½ ln 2π.
 const HALF_LN_TAU: f64 = 0.918_938_533_204_672_8;
-/// Below this `|γ − β| τ`, φ is its series; see [`crate::nn::kinetics::phi`].
-const SERIES_BELOW: f32 = 0.5;
 
 /// The model's inputs and the data, row-major over `[n_cells, n_genes]`.
 #[derive(Clone, Copy)]
@@ -193,10 +190,7 @@ impl Genes {
             gamma: problem.gamma.to_vec(),
             per_beta: reciprocal(problem.beta),
             per_gamma: reciprocal(problem.gamma),
-            per_gap: (problem.gamma.iter().zip(problem.beta))
-                .map(|(gamma, beta)| gamma - beta)
-                .map(|gap| if gap.abs() < f32::MIN_POSITIVE { 0.0 } else { gap.recip() })
-                .collect(),
+            per_gap: problem.beta.iter().zip(problem.gamma).map(|(&beta, &gamma)| per_gap(beta, gamma)).collect(),
             scaled_per_sigma_u: (problem.scaling.iter().zip(&per_sigma_u)).map(|(a, b)| a * b).collect(),
             per_sigma_u,
             per_sigma_s: reciprocal(problem.sigma_s),
@@ -319,9 +313,6 @@ impl<const GRAD: bool, const START: bool, const TAU_PER_GENE: bool> Vectorized f
 
 /// One cell: squared residuals in units of σ to `z2_u` and `z2_s`, derivatives to `d_tau`,
 /// `d_alpha`, `d_u0`, `d_s0`, and added to `d_beta`, `d_gamma`.
-///
-/// Derivatives of φ: algorithm notes in [`crate::nn::kinetics::phi`]; with `q = (γ − β)τ/2`,
-/// near γ = β from the series in m and h, elsewhere `∂φ/∂β = (φ − τe^{−βτ})/(γ − β)`.
 #[allow(
     clippy::too_many_arguments,
     reason = "the compiler vectorises only if it knows that the outputs do not overlap, which it does of arguments"
@@ -359,64 +350,32 @@ fn cell<const FMA: bool, const GRAD: bool, const START: bool, const TAU_PER_GENE
     let (d_beta, d_gamma) = (&mut d_beta[..n_grad], &mut d_gamma[..n_grad]);
 
     for j in 0..n {
-        let (a, b, g) = (alpha[j], beta[j], gamma[j]);
+        let rates = Rates {
+            beta: beta[j],
+            gamma: gamma[j],
+            per_beta: per_beta[j],
+            per_gamma: per_gamma[j],
+            per_gap: per_gap[j],
+        };
         let t = if TAU_PER_GENE { tau[j] } else { tau[0] };
-        let (exp_beta, exp_beta_m1) = exp_and_m1::<FMA>(-b * t);
-        let (exp_gamma, exp_gamma_m1) = exp_and_m1::<FMA>(-g * t);
-        let (exp_mean, _) = exp_and_m1::<FMA>(-0.5 * (b + g) * t);
-        let made_beta = -exp_beta_m1 * per_beta[j];
-        let made_gamma = -exp_gamma_m1 * per_gamma[j];
-
-        let q = 0.5 * (g - b) * t;
-        let y = q * q;
-        let near = 2.0 * q.abs() < SERIES_BELOW;
-        let sinh_quotient =
-            mul_add::<FMA>(mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 5040.0, 1.0 / 120.0), y, 1.0 / 6.0), y, 1.0);
-        let phi_near = t * exp_mean * sinh_quotient;
-        let phi_away = (exp_beta - exp_gamma) * per_gap[j];
-        let phi = if near { phi_near } else { phi_away };
-        let psi = made_gamma - phi;
-
-        let (mut u_hat, mut s_hat) = (a * made_beta, a * psi);
-        if START {
-            u_hat = mul_add::<FMA>(u0[j], exp_beta, u_hat);
-            s_hat = mul_add::<FMA>(s0[j], exp_gamma, mul_add::<FMA>(b * u0[j], phi, s_hat));
-        }
-        let z_u = u[j] * per_su[j] - u_hat * scaled_per_su[j];
-        let z_s = (s[j] - s_hat) * per_ss[j];
+        let start = if START { (u0[j], s0[j]) } else { (0.0, 0.0) };
+        let hat = advance::<FMA, START>(t, alpha[j], start.0, start.1, rates);
+        let z_u = u[j] * per_su[j] - hat.u * scaled_per_su[j];
+        let z_s = (s[j] - hat.s) * per_ss[j];
         z2_u[j] = z_u * z_u;
         z2_s[j] = z_s * z_s;
 
         if GRAD {
             let du = -z_u * scaled_per_su[j] * share;
             let ds = -z_s * per_ss[j] * share;
-            d_alpha[j] = du * made_beta + ds * psi;
-
-            let tau_exp_beta = t * exp_beta;
-            let tau_exp_gamma = t * exp_gamma;
-            let phi_m = -t * phi_near;
-            let phi_h_series = mul_add::<FMA>(mul_add::<FMA>(y, 1.0 / 840.0, 1.0 / 30.0), y, 1.0 / 3.0);
-            let phi_h = t * t * exp_mean * q * phi_h_series;
-            let phi_beta = if near { 0.5 * (phi_m - phi_h) } else { (phi - tau_exp_beta) * per_gap[j] };
-            let phi_gamma = if near { 0.5 * (phi_m + phi_h) } else { (tau_exp_gamma - phi) * per_gap[j] };
-
-            let mut excess = a;
-            let mut u_beta = a * per_beta[j] * (tau_exp_beta - made_beta);
-            let mut s_gamma = a * per_gamma[j] * (tau_exp_gamma - made_gamma);
-            let mut s_beta = 0.0;
+            d_alpha[j] = du * hat.made + ds * hat.psi;
             if START {
-                excess -= b * u0[j];
-                u_beta -= u0[j] * tau_exp_beta;
-                s_gamma -= s0[j] * tau_exp_gamma;
-                s_beta = u0[j] * phi;
-                d_u0[j] = du * exp_beta + ds * b * phi;
-                d_s0[j] = ds * exp_gamma;
+                d_u0[j] = du * hat.exp_beta + ds * hat.s_u0;
+                d_s0[j] = ds * hat.exp_gamma;
             }
-            s_beta -= excess * phi_beta;
-            s_gamma -= excess * phi_gamma;
-            d_beta[j] += du * u_beta + ds * s_beta;
-            d_gamma[j] += ds * s_gamma;
-            d_tau[j] = du * excess * exp_beta + ds * (b * u_hat - g * s_hat);
+            d_beta[j] += du * hat.u_beta + ds * hat.s_beta;
+            d_gamma[j] += ds * hat.s_gamma;
+            d_tau[j] = du * hat.u_tau + ds * hat.s_tau;
         }
     }
 }

@@ -16,9 +16,11 @@ use burn::tensor::Tensor;
 
 use crate::nn::kinetics;
 
+mod advance;
 pub mod dense;
 mod dense_flex;
 mod flex;
+pub mod four_states;
 mod kernel;
 
 /// What the kinetics are solved for. Gradients flow to every tensor that is tracked.

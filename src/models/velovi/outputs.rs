@@ -1,0 +1,395 @@
+//! From a trained module to a [`Fit`]: posterior means for every cell, trained on or not.
+//!
+//! Given z, everything here is linear in the weights π of the states, so that its mean over π is taken exactly, at
+//! `E[π_k] = a_k / A`, and only z is drawn: the same means as veloVI's, with less noise. Only what is said of the spread of
+//! velocities draws π too.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use ndarray::{Array1, Array2, Axis};
+use rand::RngCore;
+
+use super::network::{NaturalRates, VeloviModule};
+use super::settings::{RepressedTime, Velovi, VelocityStatistic};
+use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::error::Result;
+use crate::models::quality::Quality;
+use crate::nn::draws::Draws;
+use crate::nn::fused::four_states::{FourStates, STATES, Weights};
+use crate::nn::{arrays, dirichlet};
+use crate::train::{Batch, Split, TrainingData};
+use crate::uncertainty::uncertainty;
+
+/// Cells that are looked at together.
+const BLOCK: usize = 256;
+
+/// Everything that the trained module knows.
+pub(super) fn predict(
+    settings: &Velovi,
+    module: &VeloviModule,
+    data: &Dataset,
+    split: &Split,
+    on_device: &TrainingData,
+    run: &mut Run,
+) -> Result<Fit> {
+    let module = module.valid();
+    let predictor = Predictor { settings, module: &module, data: on_device };
+    let means = predictor.means(run);
+    let clock = Clock::new(settings, &means.time);
+    let spread = predictor.spread(&clock, data, run)?;
+    let held_out = predictor.held_out(split, run);
+    let quality = Quality::new(data, &means.fit_u, &means.fit_s);
+    let rates = module.natural_rates();
+    let genes = GeneParams {
+        scaling: Some(Array1::ones(data.n_vars())),
+        likelihood: Some(quality.likelihood),
+        ll_held_out: held_out.as_ref().map(|held_out| held_out.per_gene.clone()),
+        loadings: module.loadings().map(arrays::to_array),
+        velocity_genes: quality.velocity_genes,
+        ..gene_params(&rates, &clock)
+    };
+    let details = details(settings, held_out.as_ref());
+    let fit_t = clock.stretch(means.time);
+    let latent_time = mean_over(&fit_t, &genes.velocity_genes);
+    // Below -s nothing is left to lose.
+    let mut velocity = clock.slow(means.velocity);
+    velocity.zip_mut_with(&data.ms, |velocity, &s| *velocity = velocity.max(-s));
+    Ok(Fit {
+        model: "velovi".to_owned(),
+        velocity,
+        velocity_u: Some(clock.slow(means.velocity_u)),
+        velocity_std: spread.velocity_std,
+        fit_s: Some(means.fit_s),
+        fit_u: Some(means.fit_u),
+        fit_t: Some(fit_t),
+        latent_time: Some(latent_time),
+        latent_time_std: spread.time_std,
+        states: Some(means.states),
+        latent: Some(means.latent),
+        latent_std: Some(means.latent_std),
+        split: Some(split.parts()),
+        uncertainty: spread.uncertainty,
+        details: Some(details),
+        genes,
+        ..Fit::default()
+    })
+}
+
+/// A trained module and the cells that it is asked about.
+struct Predictor<'a> {
+    settings: &'a Velovi,
+    module: &'a VeloviModule,
+    data: &'a TrainingData,
+}
+
+/// Posterior means, `[n_obs, n_vars]` unless said otherwise, on each gene's own clock.
+struct Means {
+    velocity: Array2<f32>,
+    velocity_u: Array2<f32>,
+    time: Array2<f32>,
+    fit_u: Array2<f32>,
+    fit_s: Array2<f32>,
+    /// Of each of the four states.
+    states: [Array2<f32>; STATES],
+    /// `[n_obs, n_latent]`
+    latent: Array2<f32>,
+    latent_std: Array2<f32>,
+}
+
+/// What is said of some cells at one z.
+struct Reading {
+    velocity: Tensor<2>,
+    velocity_u: Tensor<2>,
+    time: Tensor<2>,
+    fit_u: Tensor<2>,
+    fit_s: Tensor<2>,
+}
+
+impl Predictor<'_> {
+    fn means(&self, run: &Run) -> Means {
+        let n_obs = self.data.mu.dims()[0];
+        let mut blocks = Vec::new();
+        for (index, rows) in blocks_of(n_obs).enumerate() {
+            let mut rng = run.rng("posterior", index as u64);
+            blocks.push(self.means_of(&rows, &mut Draws::Sampled(&mut rng)));
+        }
+        let join = |pick: &dyn Fn(&Means) -> &Array2<f32>| {
+            let views: Vec<_> = blocks.iter().map(|block| pick(block).view()).collect();
+            ndarray::concatenate(Axis(0), &views).expect("all blocks have the same columns")
+        };
+        Means {
+            velocity: join(&|block| &block.velocity),
+            velocity_u: join(&|block| &block.velocity_u),
+            time: join(&|block| &block.time),
+            fit_u: join(&|block| &block.fit_u),
+            fit_s: join(&|block| &block.fit_s),
+            states: std::array::from_fn(|k| join(&|block| &block.states[k])),
+            latent: join(&|block| &block.latent),
+            latent_std: join(&|block| &block.latent_std),
+        }
+    }
+
+    /// Means over [`Velovi::n_samples`] draws of z.
+    fn means_of(&self, rows: &[usize], draws: &mut Draws<'_>) -> Means {
+        let batch = self.data.batch(rows);
+        // Dropout stays off: z is uncertain, not the network.
+        let posterior = self.module.encode(&batch, &mut Draws::Mean);
+        let mut total: Option<(Reading, Tensor<3>)> = None;
+        for _ in 0..self.settings.n_samples {
+            let states = self.module.decode(posterior.draw(draws), &mut Draws::Mean);
+            let weights = dirichlet::mean(&states.concentration);
+            let reading = self.read(&states, &weights);
+            total = Some(match total {
+                None => (reading, weights),
+                Some((sum, sum_weights)) => (sum.plus(reading), sum_weights + weights),
+            });
+        }
+        let (reading, weights) = total.expect("settings ask for at least one draw");
+        let share = 1.0 / self.settings.n_samples as f64;
+        let host = |sum: Tensor<2>| arrays::to_array(sum * share);
+        Means {
+            velocity: host(reading.velocity),
+            velocity_u: host(reading.velocity_u),
+            time: host(reading.time),
+            fit_u: host(reading.fit_u),
+            fit_s: host(reading.fit_s),
+            states: state_by_state(weights).map(host),
+            latent: arrays::to_array(posterior.mean),
+            latent_std: arrays::to_array(posterior.std),
+        }
+    }
+
+    /// Velocity, time and fit with `weights` of the states, `[batch, 4, n_vars]`.
+    fn read(&self, states: &FourStates, weights: &Tensor<3>) -> Reading {
+        let FourStates { rho, tau, beta, gamma, t_switch, steady, t_max, .. } = states;
+        let (u_1, s_1) = states.induction();
+        let (u_3, s_3) = states.repression();
+        let t_1 = rho.clone() * t_switch.clone();
+        let t_3 = t_switch.clone() + (-t_switch.clone() + *t_max) * tau.clone();
+        let alpha = match self.module.natural_rates().varying {
+            Some(varying) => varying.at(&t_1),
+            None => states.alpha.clone(),
+        };
+        let flow = |u: &Tensor<2>, s: &Tensor<2>| beta.clone() * u.clone() - gamma.clone() * s.clone();
+        let (v_1, v_3) = (flow(&u_1, &s_1), flow(&u_3, &s_3));
+        let (du_1, du_3) = (alpha - beta.clone() * u_1.clone(), -(beta.clone() * u_3.clone()));
+
+        let [p_1, p_2, p_3, p_4] = state_by_state(weights.clone());
+        let [w_1, w_3] = match self.settings.velocity_statistic {
+            VelocityStatistic::Mean => [p_1.clone(), p_3.clone()],
+            VelocityStatistic::Max => {
+                let largest = p_1.clone().max_pair(p_2.clone()).max_pair(p_3.clone()).max_pair(p_4.clone());
+                [&p_1, &p_3].map(|p| p.clone().greater_equal(largest.clone()).float())
+            }
+        };
+        let before = p_1.clone() * t_1 + p_2.clone() * t_switch.clone() + p_3.clone() * t_3;
+        let time = match self.settings.repressed_time {
+            RepressedTime::Zero => before,
+            RepressedTime::TMax => before + p_4 * *t_max,
+            RepressedTime::Exclude => before / (p_1.clone() + p_2.clone() + p_3.clone()).clamp_min(1e-6),
+        };
+        Reading {
+            velocity: w_1.clone() * v_1 + w_3.clone() * v_3,
+            velocity_u: w_1 * du_1 + w_3 * du_3,
+            time,
+            fit_u: p_1.clone() * u_1 + p_2.clone() * steady.0.clone() + p_3.clone() * u_3,
+            fit_s: p_1 * s_1 + p_2 * steady.1.clone() + p_3 * s_3,
+        }
+    }
+
+    /// How much velocities and times vary over draws of z and π.
+    fn spread(&self, clock: &Clock, data: &Dataset, run: &mut Run) -> Result<Spread> {
+        let settings = &self.settings.uncertainty;
+        if settings.n_samples == 0 {
+            return Ok(Spread::default());
+        }
+        let mut velocity = Moments::new(data.ms.dim());
+        let mut time = Moments::new((data.n_obs(), 1));
+        let mut sample = |cells: Range<usize>, number: usize| {
+            let rows: Vec<usize> = cells.clone().collect();
+            // A stream for each cell block and draw: the same whatever else is drawn.
+            let mut rng = run.rng(&format!("spread/{number}"), cells.start as u64);
+            let batch = self.data.batch(&rows);
+            let z = self.module.encode(&batch, &mut Draws::Mean).draw(&mut Draws::Sampled(&mut rng));
+            let states = self.module.decode(z, &mut Draws::Mean);
+            let weights = dirichlet::sample(&states.concentration, rng.next_u64());
+            let reading = self.read(&states, &weights);
+            let drawn = clock.slow(arrays::to_array(reading.velocity));
+            velocity.add(cells.start, &drawn);
+            let times = clock.stretch(arrays::to_array(reading.time));
+            let mean = times.mean_axis(Axis(1)).expect("there are genes");
+            time.add(cells.start, &mean.insert_axis(Axis(1)));
+            Ok(drawn)
+        };
+        let uncertainty = uncertainty(data.ms.view(), &data.neighbors, settings, &mut sample)?;
+        let time_std = time.std(settings.n_samples).column(0).mapv(f64::from);
+        Ok(Spread { uncertainty, velocity_std: Some(velocity.std(settings.n_samples)), time_std: Some(time_std) })
+    }
+
+    /// The bound on cells that were not trained on; `None` if there are none.
+    fn held_out(&self, split: &Split, run: &Run) -> Option<HeldOut> {
+        let rows = if split.test.is_empty() { &split.validation } else { &split.test };
+        if rows.is_empty() {
+            return None;
+        }
+        let mut rng = run.rng("held out", 0);
+        let (mut elbo, mut bounded) = (0.0, 0.0);
+        let mut per_gene = Array1::zeros(self.data.n_vars());
+        for rows in rows.chunks(BLOCK) {
+            let batch = self.data.batch(rows);
+            let posterior = self.module.encode(&batch, &mut Draws::Mean);
+            let kl_z = scalar(posterior.kl());
+            for _ in 0..self.settings.n_samples {
+                let states = self.module.decode(posterior.draw(&mut Draws::Sampled(&mut rng)), &mut Draws::Mean);
+                let share = rows.len() as f64 / self.settings.n_samples as f64;
+                let seed = rng.next_u64();
+                elbo -= share * (self.loss(&batch, &states, Weights::Drawn(seed)) + kl_z);
+                bounded -= share * (self.loss(&batch, &states, Weights::Bounded) + kl_z);
+                let nll = self.module.gene_nll(&batch, &states, seed).mean_dim(0);
+                per_gene.scaled_add(-share, &arrays::to_array1(nll));
+            }
+        }
+        let n_cells = rows.len() as f64;
+        Some(HeldOut { elbo: elbo / n_cells, bounded: bounded / n_cells, per_gene: per_gene / n_cells })
+    }
+
+    fn loss(&self, batch: &Batch, states: &FourStates, weights: Weights) -> f64 {
+        let loss = self.module.states_loss(batch, states, weights);
+        scalar(loss.total)
+    }
+}
+
+impl Reading {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            velocity: self.velocity + other.velocity,
+            velocity_u: self.velocity_u + other.velocity_u,
+            time: self.time + other.time,
+            fit_u: self.fit_u + other.fit_u,
+            fit_s: self.fit_s + other.fit_s,
+        }
+    }
+}
+
+/// Bound on held-out cells, mean over cells and draws of z, in nats per cell.
+struct HeldOut {
+    /// With drawn weights of the states, as scvi-tools has it.
+    elbo: f64,
+    /// With the bound that draws none.
+    bounded: f64,
+    /// Log-likelihood with drawn weights, `[n_vars]`.
+    per_gene: Array1<f64>,
+}
+
+/// See [`Predictor::spread`].
+#[derive(Default)]
+struct Spread {
+    uncertainty: Option<crate::data::Uncertainty>,
+    velocity_std: Option<Array2<f32>>,
+    time_std: Option<Array1<f64>>,
+}
+
+/// Factor from each gene's own clock to the one that is written.
+struct Clock {
+    factor: Array1<f32>,
+}
+
+impl Clock {
+    /// `t_max` over the largest time of the gene, as veloVI's tutorial hands times to scVelo; 1 if clocks are left alone or
+    /// the gene has no time.
+    fn new(settings: &Velovi, time: &Array2<f32>) -> Self {
+        let factor = time.columns().into_iter().map(|times| {
+            let latest = times.iter().copied().fold(0.0, f32::max);
+            if settings.rescale && latest > 0.0 { settings.t_max as f32 / latest } else { 1.0 }
+        });
+        Self { factor: factor.collect() }
+    }
+
+    fn stretch(&self, times: Array2<f32>) -> Array2<f32> {
+        times * &self.factor
+    }
+
+    fn slow(&self, rates: Array2<f32>) -> Array2<f32> {
+        rates / &self.factor
+    }
+}
+
+/// Sums and sums of squares of draws, so that draws need not be kept.
+struct Moments {
+    sum: Array2<f64>,
+    squares: Array2<f64>,
+}
+
+impl Moments {
+    fn new(shape: (usize, usize)) -> Self {
+        Self { sum: Array2::zeros(shape), squares: Array2::zeros(shape) }
+    }
+
+    /// A draw of the rows from `first` on.
+    fn add(&mut self, first: usize, draw: &Array2<f32>) {
+        let rows = ndarray::s![first..first + draw.nrows(), ..];
+        self.sum.slice_mut(rows).zip_mut_with(draw, |sum, &value| *sum += f64::from(value));
+        self.squares.slice_mut(rows).zip_mut_with(draw, |sum, &value| *sum += f64::from(value).powi(2));
+    }
+
+    fn std(self, n_draws: usize) -> Array2<f32> {
+        let n = n_draws as f64;
+        let mut variance = self.squares;
+        variance.zip_mut_with(&self.sum, |square, &sum| *square = (*square - sum * sum / n).max(0.0) / (n - 1.0));
+        variance.mapv(|variance| variance.sqrt() as f32)
+    }
+}
+
+fn gene_params(rates: &NaturalRates, clock: &Clock) -> GeneParams {
+    let host = |row: &Tensor<2>| arrays::to_array1(row.clone());
+    let factor = clock.factor.mapv(f64::from);
+    let highest = rates.varying.as_ref().map(|varying| host(&varying.last) / &factor);
+    GeneParams {
+        alpha: Some(host(&rates.alpha) / &factor),
+        alpha_last: highest,
+        alpha_approach: rates.varying.as_ref().map(|varying| host(&varying.approach) / &factor),
+        beta: Some(host(&rates.beta) / &factor),
+        gamma: Some(host(&rates.gamma) / &factor),
+        t_switch: Some(host(&rates.t_switch) * &factor),
+        std_u: Some(host(&rates.std_u)),
+        std_s: Some(host(&rates.std_s)),
+        ..GeneParams::default()
+    }
+}
+
+/// What stands in `uns["velovi"]`.
+fn details(settings: &Velovi, held_out: Option<&HeldOut>) -> serde_json::Value {
+    let mut details = serde_json::json!({
+        "states": ["induction", "induction_steady", "repression", "repression_steady"],
+        "rescaled": settings.rescale,
+    });
+    if let Some(HeldOut { elbo, bounded, .. }) = held_out {
+        details["elbo_held_out"] = (*elbo).into();
+        details["elbo_held_out_analytic"] = (*bounded).into();
+    }
+    details
+}
+
+/// Mean over the genes that `used` marks, `[n_obs]`.
+fn mean_over(values: &Array2<f32>, used: &[bool]) -> Array1<f64> {
+    let n_used = used.iter().filter(|&&used| used).count().max(1) as f64;
+    let sum = |row: ndarray::ArrayView1<'_, f32>| -> f64 {
+        row.iter().zip(used).filter(|(_, used)| **used).map(|(&value, _)| f64::from(value)).sum()
+    };
+    values.rows().into_iter().map(|row| sum(row) / n_used).collect()
+}
+
+/// `[batch, 4, n_vars]` as four `[batch, n_vars]`.
+fn state_by_state(weights: Tensor<3>) -> [Tensor<2>; STATES] {
+    std::array::from_fn(|k| weights.clone().narrow(1, k, 1).squeeze_dim(1))
+}
+
+fn blocks_of(n_obs: usize) -> impl Iterator<Item = Vec<usize>> {
+    (0..n_obs).step_by(BLOCK).map(move |first| (first..(first + BLOCK).min(n_obs)).collect())
+}
+
+fn scalar(tensor: Tensor<1>) -> f64 {
+    f64::from(tensor.into_scalar::<f32>())
+}

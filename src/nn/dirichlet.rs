@@ -1,0 +1,194 @@
+//! The Dirichlet distribution of the state of a gene in a cell: divergence, mean logarithms, and draws that can be
+//! differentiated.
+//!
+//! Concentrations are `[n_cells, n_states, n_genes]`; `A = Σ_k a_k`.
+
+use burn::tensor::{Tensor, TensorData};
+use rand::{Rng, RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use super::special::{digamma, ln_gamma};
+use crate::simd::{Vectorized, ln, vectorize};
+
+/// Kullback–Leibler divergence from `Dirichlet(c, …, c)` with the same `c` for all states, `[n_cells, n_genes]`, in nats:
+///
+/// ```text
+/// KL(a ‖ c) = ln Γ(A) − ln Γ(C) + Σ_k [ln Γ(c) − ln Γ(a_k)] + Σ_k (a_k − c) (ψ(a_k) − ψ(A)),   C = n_states · c
+/// ```
+///
+/// Never negative: what rounding leaves below 0 is 0.
+///
+/// Source: the formula in the supplement of veloVI prints both pairs of ln Γ with the opposite sign; this one agrees with
+/// the mean of `ln q − ln p` over draws.
+#[must_use]
+pub fn kl(concentration: &Tensor<3>, prior: f64) -> Tensor<2> {
+    let [n_cells, n_states, n_genes] = concentration.dims();
+    let total = concentration.clone().sum_dim(1);
+    let at = |x: f64| ln_gamma(Tensor::<1>::full([1], x, &concentration.device())).unsqueeze::<3>();
+    let constant = at(prior) * n_states as f64 - at(prior * n_states as f64);
+    let means = digamma(concentration.clone()) - digamma(total.clone());
+    let parts = (concentration.clone() - prior) * means - ln_gamma(concentration.clone());
+    (ln_gamma(total) + parts.sum_dim(1) + constant).clamp_min(0.0).reshape([n_cells, n_genes])
+}
+
+/// `E[ln π_k] = ψ(a_k) − ψ(A)`, of the shape of `concentration`.
+#[must_use]
+pub fn mean_log(concentration: &Tensor<3>) -> Tensor<3> {
+    digamma(concentration.clone()) - digamma(concentration.clone().sum_dim(1))
+}
+
+/// A draw of `ln π`, of the shape of `concentration`, with gradients.
+///
+/// `π_k = z_k / Σ z` with `z_k ~ Gamma(a_k)`: of shape `a + 4` by Marsaglia and Tsang's transformation of a normal `e`, and
+/// back to shape a by four uniforms, all in logarithms, for at `a = 0.05` one draw in a hundred is below the smallest f32:
+///
+/// ```text
+/// ln z = ln d + 3 ln(1 + c e) + Σ_{i<4} ln U_i / (a + i),    d = a + 4 − ⅓,  c = 1/√(9d)
+/// ```
+///
+/// The gradient holds `e` and U fixed. That leaves out how the acceptance of `e` depends on a; at shapes above 4, where
+/// nearly all are accepted, this biases the gradient of `E[ln z]` by some 0.1 %.
+///
+/// Source: Marsaglia and Tsang 2000; Naesseth et al. 2017 (rejection sampling variational inference), section 5.2.
+///
+/// # Panics
+/// If the noise is not of the shape of `concentration`.
+#[must_use]
+pub fn sample_log(concentration: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
+    let z = ln_gamma_draw(concentration, noise);
+    let largest = z.clone().max_dim(1).detach();
+    let total = (z.clone() - largest.clone()).exp().sum_dim(1).log() + largest;
+    z - total
+}
+
+/// `ln z` of [`sample_log`].
+fn ln_gamma_draw(shape: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
+    let device = shape.device();
+    let dims = shape.dims();
+    let of = |values: &[f32]| Tensor::<3>::from_data(TensorData::new(values.to_vec(), dims), &device);
+    let d = shape.clone() + (BOOST as f64 - 1.0 / 3.0);
+    let c = (d.clone() * 9.0).sqrt().recip();
+    let accepted = {
+        let (d, c) = (d.clone().detach(), c.clone().detach());
+        let [first, second] = [0, 1].map(|proposal| of(&noise.normals[proposal]));
+        let v = (c * first.clone() + 1.0).clamp_min(SMALLEST_ROOT).powi_scalar(3);
+        let most = first.clone().square() * 0.5 + d.clone() - d.clone() * v.clone() + d * v.log();
+        second.mask_where(of(&noise.ln_accept).lower(most), first)
+    };
+    let root = (c * accepted + 1.0).clamp_min(SMALLEST_ROOT);
+    let mut ln_z = d.log() + root.log() * 3.0;
+    for (i, ln_uniform) in noise.ln_uniforms.iter().enumerate() {
+        ln_z = ln_z + of(ln_uniform) / (shape.clone() + i as f64);
+    }
+    ln_z
+}
+
+/// Steps by which the shape is raised before a draw.
+pub(crate) const BOOST: usize = 4;
+/// `1 + c e` is not below this: a normal draw would have to be below −5.7.
+pub(crate) const SMALLEST_ROOT: f32 = 1e-3;
+
+/// The randomness of draws of gamma variables, row-major over `[n_rows, n_columns]`.
+///
+/// The second proposal is taken if the first is not accepted: that it would not be accepted either happens to one in
+/// 10 000 draws at the smallest shapes.
+#[derive(Clone, Debug, Default)]
+pub struct GammaNoise {
+    /// Two proposals of `e`, standard normal.
+    pub(crate) normals: [Vec<f32>; 2],
+    /// ln of the uniform that decides on the first.
+    pub(crate) ln_accept: Vec<f32>,
+    /// ln of the uniforms that lower the shape.
+    pub(crate) ln_uniforms: [Vec<f32>; BOOST],
+}
+
+impl GammaNoise {
+    /// The noise of all rows.
+    #[must_use]
+    pub fn new(seed: u64, n_rows: usize, n_columns: usize) -> Self {
+        let mut whole = Self::default();
+        let mut row = Self::default();
+        for number in 0..n_rows {
+            row.fill_row(seed, number, n_columns);
+            whole.normals.iter_mut().zip(&row.normals).for_each(|(all, row)| all.extend_from_slice(row));
+            whole.ln_accept.extend_from_slice(&row.ln_accept);
+            whole.ln_uniforms.iter_mut().zip(&row.ln_uniforms).for_each(|(all, row)| all.extend_from_slice(row));
+        }
+        whole
+    }
+
+    /// The noise of one row, in place of what was here: rows can be drawn in any order, on any thread.
+    pub(crate) fn fill_row(&mut self, seed: u64, row: usize, n_columns: usize) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(row as u64);
+        for normals in &mut self.normals {
+            normals.clear();
+            normals.extend((0..n_columns).map(|_| -> f32 { rng.sample(StandardNormal) }));
+        }
+        for uniforms in std::iter::once(&mut self.ln_accept).chain(&mut self.ln_uniforms) {
+            uniforms.clear();
+            uniforms.extend((0..n_columns).map(|_| ((rng.next_u32() >> 8) as f32 + 0.5) * f32::exp2(-24.0)));
+            vectorize(Logarithms(uniforms));
+        }
+    }
+}
+
+/// Replaces numbers by their logarithms.
+struct Logarithms<'a>(&'a mut [f32]);
+
+impl Vectorized for Logarithms<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        self.0.iter_mut().for_each(|value| *value = ln::<FMA>(*value));
+    }
+}
+
+/// A draw of π from `seed`, of the shape of `concentration`.
+#[must_use]
+pub fn sample(concentration: &Tensor<3>, seed: u64) -> Tensor<3> {
+    let [n_cells, n_states, n_genes] = concentration.dims();
+    sample_log(concentration, &GammaNoise::new(seed, n_cells, n_states * n_genes)).exp()
+}
+
+/// The mean of π, `a_k / A`.
+#[must_use]
+pub fn mean(concentration: &Tensor<3>) -> Tensor<3> {
+    concentration.clone() / concentration.clone().sum_dim(1)
+}
+
+/// `[n_cells, n_states · n_genes]` as `[n_cells, n_states, n_genes]`.
+#[must_use]
+pub fn states(flat: Tensor<2>, n_states: usize) -> Tensor<3> {
+    let [n_cells, width] = flat.dims();
+    flat.reshape([n_cells, n_states, width / n_states])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// E[ln z] = ψ(a), and its derivative by a is ψ′(a): over 200,000 draws at each shape.
+    #[test]
+    fn draws_have_the_mean_and_the_gradient_of_a_gamma_variable() {
+        let device = Device::flex().autodiff();
+        for (shape, mean, slope) in [
+            (0.05_f32, -20.496_72, 401.493_2),
+            (0.25, -4.227_453_5, 17.197_33),
+            (1.0, -0.577_215_7, 1.644_934),
+            (10.0, 2.251_752_6, 0.105_166_3),
+        ] {
+            let a = Tensor::<3>::full([200, 1, 1000], shape, &device).require_grad();
+            let z = ln_gamma_draw(&a, &GammaNoise::new(7, 200, 1000));
+            let found: f32 = z.clone().mean().into_scalar();
+            let gradients = z.sum().backward();
+            let gradient: f32 = a.grad(&gradients).expect("a is tracked").mean().into_scalar();
+            let spread = f64::from(slope).sqrt() / 200_000_f64.sqrt();
+            assert!(f64::from(found - mean).abs() < 4.0 * spread + 1e-4, "mean {found} at {shape}");
+            assert!((gradient / slope - 1.0).abs() < 0.01, "gradient {gradient} at {shape}");
+        }
+    }
+}

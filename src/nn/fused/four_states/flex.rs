@@ -1,0 +1,147 @@
+//! [`super::states_loss`] on Flex: one operation with a backward pass of its own.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Shape, Tensor, TensorData};
+
+use super::kernel::{self, Gradient, Problem, ROWS, Values};
+use super::{FourStates, Mixture, StatesLoss, Weights};
+use crate::nn::flex::{constant, is_plain, slice, tracked};
+
+/// Concentrations, ρ, τ and the rows.
+const INPUTS: usize = 3 + ROWS;
+
+/// Whether every tensor is in f32 on a Flex device whose graph keeps what the backward pass needs, and transcription is
+/// constant.
+pub(super) fn supports(states: &FourStates, u: &Tensor<2>, s: &Tensor<2>) -> bool {
+    let matrices = [&states.rho, &states.tau, u, s];
+    states.induction.is_none()
+        && is_plain(&states.concentration)
+        && matrices.into_iter().chain(rows(states)).all(is_plain)
+}
+
+/// In the order that [`Problem`] wants them.
+fn rows(states: &FourStates) -> [&Tensor<2>; ROWS] {
+    let FourStates { alpha, beta, gamma, t_switch, steady, switch, std_u, std_s, .. } = states;
+    [alpha, beta, gamma, t_switch, &steady.0, &steady.1, &switch.0, &switch.1, std_u, std_s]
+}
+
+/// The fused operation; see [`supports`].
+pub(super) fn states_loss(
+    states: &FourStates,
+    u: Tensor<2>,
+    s: Tensor<2>,
+    mixture: &Mixture,
+    weights: Weights,
+) -> StatesLoss {
+    let data = Data {
+        shape: u.dims(),
+        u: constant(u),
+        s: constant(s),
+        t_max: states.t_max as f32,
+        mixture: *mixture,
+        weights,
+    };
+    let matrices = [&states.rho, &states.tau].into_iter().chain(rows(states)).cloned();
+    let concentration = states.concentration.clone();
+    if !concentration.is_tracked() && !matrices.clone().any(|input| input.is_tracked()) {
+        let inputs: Vec<FlexTensor> =
+            std::iter::once(constant(concentration)).chain(matrices.map(constant)).collect();
+        let [total, nll, kl] = data.results(kernel::evaluate(&data.problem(&inputs)));
+        return StatesLoss {
+            total: Tensor::from_primitive::<Flex>(total),
+            nll: Tensor::from_primitive::<Flex>(nll),
+            kl: Tensor::from_primitive::<Flex>(kl),
+        };
+    }
+
+    let mut inputs = std::iter::once(tracked(concentration)).chain(matrices.map(tracked));
+    let inputs: [FloatTensor<Autodiff<Flex>>; INPUTS] =
+        std::array::from_fn(|_| inputs.next().expect("concentrations, two matrices and the rows"));
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex>>::node);
+    let primitives = inputs.map(|input| input.into_primitive().to_contiguous());
+    let (values, gradient) = kernel::differentiate(&data.problem(&primitives));
+    let [total, nll, kl] = data.results(values);
+    let total = match StatesBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(shaped(gradient, &primitives), total),
+        OpsKind::UnTracked(prep) => prep.finish(total),
+    };
+    StatesLoss {
+        total: Tensor::from_primitive::<Autodiff<Flex>>(total),
+        nll: Tensor::from_primitive::<Flex>(nll),
+        kl: Tensor::from_primitive::<Flex>(kl),
+    }
+}
+
+/// What carries no gradient.
+struct Data {
+    shape: [usize; 2],
+    u: FlexTensor,
+    s: FlexTensor,
+    t_max: f32,
+    mixture: Mixture,
+    weights: Weights,
+}
+
+impl Data {
+    fn problem<'a>(&'a self, inputs: &'a [FlexTensor]) -> Problem<'a> {
+        Problem {
+            n_cells: self.shape[0],
+            n_genes: self.shape[1],
+            concentration: slice(&inputs[0]),
+            rho: slice(&inputs[1]),
+            tau: slice(&inputs[2]),
+            u: slice(&self.u),
+            s: slice(&self.s),
+            rows: std::array::from_fn(|row| slice(&inputs[3 + row])),
+            t_max: self.t_max,
+            mixture: self.mixture,
+            weights: self.weights,
+        }
+    }
+
+    /// Total, NLL and KL.
+    fn results(&self, values: Values) -> [FlexTensor; 3] {
+        let Values { nll, kl } = values;
+        [nll + kl * self.mixture.kl_weight, nll, kl]
+            .map(|value| FlexTensor::from_data(TensorData::new(vec![value as f32], Shape::new([1]))))
+    }
+}
+
+/// The backward pass: the gradients are known since the forward pass.
+#[derive(Debug)]
+struct StatesBackward;
+
+impl Backward<Flex, INPUTS> for StatesBackward {
+    /// The gradient of the loss by each input.
+    type State = [FlexTensor; INPUTS];
+
+    fn backward(self, ops: Ops<Self::State, INPUTS>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let outer = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let outer = slice(&outer)[0];
+        #[allow(clippy::float_cmp, reason = "saves a pass over the gradients where the loss is not scaled")]
+        let is_one = outer == 1.0;
+        for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
+            if let Some(node) = parent {
+                let gradient = if is_one { gradient } else { Flex::float_mul_scalar(gradient, outer.into()) };
+                grads.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+/// The gradients as tensors of the shapes of the inputs.
+fn shaped(gradient: Gradient, inputs: &[FlexTensor; INPUTS]) -> [FlexTensor; INPUTS] {
+    let Gradient { concentration, rho, tau, rows } = gradient;
+    let mut values = [concentration, rho, tau].into_iter().chain(rows).zip(inputs);
+    std::array::from_fn(|_| {
+        let (values, input) = values.next().expect("a gradient for each input");
+        FlexTensor::from_data(TensorData::new(values, input.layout().shape().clone()))
+    })
+}
