@@ -5,6 +5,7 @@ mod dataset;
 mod fit;
 mod frame;
 mod run;
+mod scaling;
 mod source;
 
 pub use crate::neighbors::Neighbors;
@@ -13,4 +14,5 @@ pub use dataset::Dataset;
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
 pub use run::{Reporter, Run, Silent, stream};
+pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;

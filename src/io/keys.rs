@@ -26,10 +26,24 @@ pub const N_NEIGHBORS: &str = "n_neighbors";
 
 // --- what preprocessing adds ----------------------------------------------------------------------------------
 
-/// layers, `[n_obs, n_vars]`: first moments of spliced counts.
+/// layers, `[n_obs, n_vars]`: first moments of spliced counts; from 0 to 1 if [`MOMENTS_SCALED`].
 pub const MS: &str = "Ms";
-/// layers, `[n_obs, n_vars]`: first moments of unspliced counts.
+/// layers, `[n_obs, n_vars]`: first moments of unspliced counts; from 0 to 1 if [`MOMENTS_SCALED`].
 pub const MU: &str = "Mu";
+/// layers, `[n_obs, n_vars]`: the moments behind scaled [`MS`], in counts. Ours.
+pub const MS_RAW: &str = "Ms_raw";
+/// layers, `[n_obs, n_vars]`: the moments behind scaled [`MU`], in counts. Ours.
+pub const MU_RAW: &str = "Mu_raw";
+/// var: least value of [`MS_RAW`] over cells, in counts. Ours.
+pub const MS_MIN: &str = "Ms_min";
+/// var: largest less least value of [`MS_RAW`] over cells, 1 if they are the same: `Ms_raw = Ms_min + Ms_span · Ms`. Ours.
+pub const MS_SPAN: &str = "Ms_span";
+/// var: least value of [`MU_RAW`] over cells, in counts. Ours.
+pub const MU_MIN: &str = "Mu_min";
+/// var: largest less least value of [`MU_RAW`] over cells, 1 if they are the same: `Mu_raw = Mu_min + Mu_span · Mu`. Ours.
+pub const MU_SPAN: &str = "Mu_span";
+/// `uns["velocity_params"]`: true if the moments of this fit were scaled, so that all its abundances are in these units. Ours.
+pub const MOMENTS_SCALED: &str = "moments_scaled";
 /// obsm, `[n_obs, n_pcs]`: principal components.
 pub const X_PCA: &str = "X_pca";
 

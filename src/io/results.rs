@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::uns::Uns;
-use crate::data::{Column, Dataset, Fit, GeneParams};
+use crate::data::{Column, Dataset, Fit, GeneParams, MinMax, MomentScaling};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
@@ -14,6 +14,8 @@ use crate::sparse::Csr;
 pub enum Layer<'a> {
     /// All values. In a file with all genes, those that were not kept get NaN.
     Dense(ArrayView2<'a, f32>),
+    /// These values in their units before they were scaled. In a file with all genes, those that were not kept get NaN.
+    Restored(ArrayView2<'a, f32>, &'a MinMax),
     /// Nonzero values. In a file with all genes, those that were not kept have none.
     Sparse(&'a Csr<f32>),
 }
@@ -77,6 +79,9 @@ impl<'a> Results<'a> {
         if fit.fit_tau.is_some() || fit.diff_kinetics_groups.is_some() {
             results.uns.push((keys::RECOVER_DYNAMICS.to_owned(), recover_dynamics(fit)));
         }
+        if let Some(scaling) = &data.scaling {
+            results.add_scaling(data, scaling);
+        }
         if !data.neighbors_from_file {
             results.add_graph(data);
         }
@@ -100,6 +105,24 @@ impl<'a> Results<'a> {
             results.uns.push((fit.model.clone(), details));
         }
         results
+    }
+
+    /// The moments before they were scaled, and how they were.
+    fn add_scaling(&mut self, data: &'a Dataset, scaling: &'a MomentScaling) {
+        let MomentScaling { mu, ms } = scaling;
+        self.layers.push((keys::MS_RAW.to_owned(), Layer::Restored(data.ms.view(), ms)));
+        self.layers.push((keys::MU_RAW.to_owned(), Layer::Restored(data.mu.view(), mu)));
+        self.var.extend(float_columns(&[
+            (keys::MS_MIN, Some(&ms.min)),
+            (keys::MS_SPAN, Some(&ms.span)),
+            (keys::MU_MIN, Some(&mu.min)),
+            (keys::MU_SPAN, Some(&mu.span)),
+        ]));
+        for (key, value) in &mut self.uns {
+            if let (keys::VELOCITY_PARAMS, Uns::Dict(members)) = (key.as_str(), value) {
+                members.push((keys::MOMENTS_SCALED.to_owned(), Uns::Bool(true)));
+            }
+        }
     }
 
     fn add_graph(&mut self, data: &'a Dataset) {
@@ -135,7 +158,7 @@ impl<'a> Results<'a> {
         };
         for (key, layer) in &self.layers {
             let found = match layer {
-                Layer::Dense(matrix) => [matrix.nrows(), matrix.ncols()],
+                Layer::Dense(matrix) | Layer::Restored(matrix, _) => [matrix.nrows(), matrix.ncols()],
                 Layer::Sparse(matrix) => [matrix.n_rows, matrix.n_cols],
             };
             shape(format!("layers[{key:?}]"), &[n_obs, n_vars], &found)?;

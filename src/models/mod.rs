@@ -34,6 +34,11 @@ pub trait VelocityModel {
         None
     }
 
+    /// Whether the model explains counts, so that its abundances and rates are in counts however the moments are scaled.
+    fn in_counts(&self) -> bool {
+        false
+    }
+
     /// The model as one that reads cells block after block, if its settings ask for that.
     fn streaming(&self) -> Option<&dyn StreamingModel> {
         None

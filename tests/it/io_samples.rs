@@ -124,6 +124,7 @@ pub(crate) fn dataset(n_obs: usize, genes: &[usize], n_vars: usize, with_graph: 
         neighbors_from_file: !with_graph,
         mu: counting(n_obs, n) * 0.5,
         ms: counting(n_obs, n),
+        scaling: None,
         neighbors: Neighbors { connectivities: ring(1.0), distances: ring(0.5), n_neighbors: 2 },
         pca: if with_graph { counting(n_obs, 2) } else { Array2::zeros((0, 0)) },
     }
