@@ -67,7 +67,7 @@ pub fn read_fitted(path: &Path) -> Result<Fitted> {
             let problem = format!("the fit is of scaled moments, and of the columns {columns} one is missing");
             Error::input(path, "var", problem, "train again, or keep these columns when the file is changed")
         })?;
-        fitted.restore(&scaling);
+        fitted.restore(&scaling)?;
     }
     Ok(fitted)
 }
@@ -75,8 +75,16 @@ pub fn read_fitted(path: &Path) -> Result<Fitted> {
 impl Fitted {
     /// From units of scaled moments to counts. With `u' = (u − min_u) / span_u` and s' likewise,
     /// `ds/dt = span_s ds'/dt`, and `ds'/dt = β' u' − γ' s'` has `γ/β = γ'/β' · span_u / span_s` in counts.
-    fn restore(&mut self, scaling: &MomentScaling) {
+    fn restore(&mut self, scaling: &MomentScaling) -> Result<()> {
         let MomentScaling { mu, ms } = scaling;
+        for layer in
+            std::iter::once(&self.velocity).chain([&self.moments, &self.reconstruction].into_iter().flatten().flatten())
+        {
+            if layer.ncols() != ms.span.len() {
+                let (wanted, found) = (vec![layer.nrows(), ms.span.len()], layer.shape().to_vec());
+                return Err(Error::Shape { what: "layers of the fit".to_owned(), wanted, found });
+            }
+        }
         ms.restore_differences(&mut self.velocity);
         for [u, s] in [&mut self.moments, &mut self.reconstruction].into_iter().flatten() {
             mu.restore(u);
@@ -89,6 +97,7 @@ impl Fitted {
         for (gene, ratio) in self.ratio.iter_mut().flatten().enumerate() {
             *ratio *= mu.span[gene] / ms.span[gene];
         }
+        Ok(())
     }
 
     /// The same, as the metrics take it.

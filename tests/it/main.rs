@@ -58,3 +58,6 @@ mod steady_state_golden;
 mod tidy;
 #[cfg(feature = "flex")]
 mod velovae;
+mod velovi_recipe;
+#[cfg(feature = "h5ad")]
+mod velovi_recipe_files;

@@ -16,6 +16,9 @@
 //!   deterministic fit. The model also says how the residual of the second equation varies,
 //!   `variance_velocity = (y₂ − 2 s u) − γ (x₂ − 2 s²)`, plus `2 o s` with an offset.
 //!
+//! Moments scaled to \[0, 1\] (recipe `velovi`) are fitted as they are; second moments are brought to their units
+//! (`stochastic.rs`).
+//!
 //! A gene is a velocity gene if its line explains its unspliced abundance: see [`velocity_genes`].
 //!
 //! # Two coefficients of determination
