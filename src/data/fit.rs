@@ -2,6 +2,8 @@
 
 use ndarray::{Array1, Array2};
 
+use super::Uncertainty;
+
 /// Result of a model in plain arrays over the cells and kept genes of a [`Dataset`](super::Dataset).
 /// `None` where a model has no such quantity.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,8 @@ pub struct Fit {
     pub latent_std: Option<Array2<f32>>,
     /// Coefficient of variation of the reconstruction, mean over genes, `[n_obs]`.
     pub cell_cv: Option<Array1<f64>>,
+    /// How much the direction of the velocity varies between samples of it.
+    pub uncertainty: Option<Uncertainty>,
     /// The part of the data each cell was in: 0 train, 1 validation, 2 test; `[n_obs]`.
     pub split: Option<Vec<u8>>,
     /// Column of `obs` whose groups were tested for kinetics of their own.

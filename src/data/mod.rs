@@ -6,6 +6,7 @@ mod fit;
 mod frame;
 mod run;
 mod source;
+mod uncertainty;
 
 pub use crate::neighbors::Neighbors;
 pub use counts::Counts;
@@ -14,3 +15,4 @@ pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
 pub use run::{Reporter, Run, Silent, stream};
 pub use source::CellSource;
+pub use uncertainty::{Directional, Uncertainty};

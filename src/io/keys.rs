@@ -72,6 +72,26 @@ pub const LINEAGE_PROBABILITIES: &str = "lineage_probabilities";
 pub const CELL_SIZE: &str = "cell_size";
 /// obs and var: coefficient of variation of the reconstruction, mean over the other axis. Ours.
 pub const FIT_CV: &str = "fit_cv";
+/// obs: variance of the angles between samples of the velocity and their mean, in squared radians. veloVI's name.
+pub const DIRECTIONAL_VARIANCE: &str = "directional_variance";
+/// obs: 95th percentile less 5th of these angles, in radians. veloVI's name.
+pub const DIRECTIONAL_DIFFERENCE: &str = "directional_difference";
+/// obs: variance of the similarities of samples of the velocity with their mean. veloVI's name.
+pub const DIRECTIONAL_COSINE_SIM_VARIANCE: &str = "directional_cosine_sim_variance";
+/// obs: 95th percentile less 5th of these similarities. veloVI's name.
+pub const DIRECTIONAL_COSINE_SIM_DIFFERENCE: &str = "directional_cosine_sim_difference";
+/// obs: mean of these similarities. veloVI's name.
+pub const DIRECTIONAL_COSINE_SIM_MEAN: &str = "directional_cosine_sim_mean";
+/// obs: as [`DIRECTIONAL_VARIANCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_VARIANCE_EXTRINSIC: &str = "directional_variance_extrinsic";
+/// obs: as [`DIRECTIONAL_DIFFERENCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_DIFFERENCE_EXTRINSIC: &str = "directional_difference_extrinsic";
+/// obs: as [`DIRECTIONAL_COSINE_SIM_VARIANCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_COSINE_SIM_VARIANCE_EXTRINSIC: &str = "directional_cosine_sim_variance_extrinsic";
+/// obs: as [`DIRECTIONAL_COSINE_SIM_DIFFERENCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_COSINE_SIM_DIFFERENCE_EXTRINSIC: &str = "directional_cosine_sim_difference_extrinsic";
+/// obs: as [`DIRECTIONAL_COSINE_SIM_MEAN`], of the states that the samples lead to.
+pub const DIRECTIONAL_COSINE_SIM_MEAN_EXTRINSIC: &str = "directional_cosine_sim_mean_extrinsic";
 /// obs: the part of the data that a cell was in, `train`, `validation` or `test`. Ours.
 pub const VELOCITY_SPLIT: &str = "velocity_split";
 /// The categories of [`VELOCITY_SPLIT`], by code.

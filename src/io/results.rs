@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::uns::Uns;
-use crate::data::{Column, Dataset, Fit, GeneParams};
+use crate::data::{Column, Dataset, Directional, Fit, GeneParams};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
@@ -164,6 +164,10 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
         (keys::FIT_CV, fit.cell_cv.as_ref()),
     ];
     let mut columns = float_columns(&numbers);
+    if let Some(uncertainty) = &fit.uncertainty {
+        columns.extend(directions(&uncertainty.intrinsic, INTRINSIC));
+        columns.extend(uncertainty.extrinsic.iter().flat_map(|of| directions(of, EXTRINSIC)));
+    }
     if let Some(lineages) = &fit.lineages {
         columns.push((keys::LATENT_LINEAGE.to_owned(), likeliest(lineages.view())));
     }
@@ -177,6 +181,30 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
         columns.push((keys::VELOCITY_SPLIT.to_owned(), column));
     }
     columns
+}
+
+/// Keys of a [`Directional`], in the order of its fields.
+const INTRINSIC: [&str; 5] = [
+    keys::DIRECTIONAL_VARIANCE,
+    keys::DIRECTIONAL_DIFFERENCE,
+    keys::DIRECTIONAL_COSINE_SIM_VARIANCE,
+    keys::DIRECTIONAL_COSINE_SIM_DIFFERENCE,
+    keys::DIRECTIONAL_COSINE_SIM_MEAN,
+];
+/// The same of what the velocities lead to.
+const EXTRINSIC: [&str; 5] = [
+    keys::DIRECTIONAL_VARIANCE_EXTRINSIC,
+    keys::DIRECTIONAL_DIFFERENCE_EXTRINSIC,
+    keys::DIRECTIONAL_COSINE_SIM_VARIANCE_EXTRINSIC,
+    keys::DIRECTIONAL_COSINE_SIM_DIFFERENCE_EXTRINSIC,
+    keys::DIRECTIONAL_COSINE_SIM_MEAN_EXTRINSIC,
+];
+
+fn directions(of: &Directional, keys: [&str; 5]) -> Vec<(String, Column)> {
+    let Directional { variance, difference, cos_variance, cos_difference, cos_mean } = of;
+    let columns = [variance, difference, cos_variance, cos_difference, cos_mean];
+    let named: Vec<_> = keys.into_iter().zip(columns.map(Some)).collect();
+    float_columns(&named)
 }
 
 /// The likeliest lineage of each cell, or the trunk.

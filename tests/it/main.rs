@@ -19,6 +19,9 @@ mod dynamical;
 mod dynamical_golden;
 #[cfg(feature = "h5ad")]
 mod golden;
+mod graph;
+#[cfg(feature = "h5ad")]
+mod graph_golden;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
@@ -56,5 +59,6 @@ mod steady_state;
 #[cfg(feature = "h5ad")]
 mod steady_state_golden;
 mod tidy;
+mod uncertainty;
 #[cfg(feature = "flex")]
 mod velovae;
