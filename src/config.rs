@@ -41,7 +41,7 @@ impl Config {
         Ok(Self {
             seed: 0,
             input: InputConfig::default(),
-            preprocess: PreprocessConfig::default(),
+            preprocess: PreprocessConfig { recipe: model.as_model().recipe(), ..PreprocessConfig::default() },
             model,
             output: OutputConfig::default(),
         })
@@ -83,7 +83,11 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         self.preprocess.validate()?;
         self.output.validate()?;
-        self.model.as_model().validate()
+        let model = self.model.as_model();
+        if model.streaming().is_some() {
+            self.preprocess.validate_streaming()?;
+        }
+        model.validate()
     }
 
     /// The settings as TOML, every value spelled out.

@@ -12,6 +12,7 @@ pub mod stats;
 
 pub mod data;
 
+pub mod graph;
 pub mod metrics;
 pub mod models;
 #[cfg(feature = "neural")]
@@ -20,6 +21,7 @@ pub mod preprocess;
 pub mod simulate;
 #[cfg(feature = "neural")]
 pub mod train;
+pub mod uncertainty;
 
 #[cfg(feature = "h5ad")]
 pub mod io;

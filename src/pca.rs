@@ -1,4 +1,4 @@
-//! Principal components of a sparse matrix, exact and without random numbers.
+//! Principal components of a sparse or dense matrix, exact and without random numbers.
 //!
 //! With X `[n, g]` (n cells, g genes), column means m and Y = X − 1mᵀ, the components are the leading eigenvectors
 //! V of the covariance C = YᵀY / (n − 1) and the scores are T = Y V. The smaller of the two symmetric
@@ -7,7 +7,7 @@
 //! - g ≤ n: C = (XᵀX − n m mᵀ) / (n − 1), `[g, g]`, and T = X V − 1 (mᵀV);
 //! - g > n: K = Y Yᵀ = U Λ Uᵀ, `[n, n]`, and T = U Λ^½, V = Yᵀ U Λ^−½.
 //!
-//! Y itself is never formed. The signs of eigenvectors are arbitrary: here the entry of V of largest size in each
+//! Y itself is never formed (of a dense matrix, some rows at a time). The signs of eigenvectors are arbitrary: here the entry of V of largest size in each
 //! component is positive (the first such entry, if several), which does not depend on the order of the cells.
 //!
 //! Cost: time ~ nnz²/n or nnz²/g for the symmetric matrix plus 4/3 d³ and more for its eigenvectors, d = min(n, g);
@@ -15,12 +15,15 @@
 //!
 //! Source: Jolliffe 2002, Principal Component Analysis, §2 and §3.5 (duality of the two matrices).
 
+use std::ops::Range;
+
 use faer::Par;
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{Mat, Spec};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, require};
@@ -29,6 +32,10 @@ use crate::stats::count;
 
 /// Eigenvalues below this share of the largest are rounding errors: their components are set to zero.
 const RANK_TOLERANCE: f64 = 1e-12;
+/// Cells of a dense matrix that are centred together.
+const BLOCK: usize = 512;
+/// Rows of a product that one thread forms.
+const TILE: usize = 64;
 
 /// Leading principal components, strongest first.
 #[derive(Clone, Debug)]
@@ -48,18 +55,8 @@ pub struct Pca {
 /// # Errors
 /// [`Error::Setting`] unless `1 <= n_components <= min(n − 1, g)`; [`Error::Data`] if a value is not finite.
 pub fn pca(x: &Csr<f32>, n_components: usize) -> Result<Pca> {
-    let most = x.n_rows.saturating_sub(1).min(x.n_cols);
-    let wanted = format!("must be between 1 and {most} for {} cells and {} genes", x.n_rows, x.n_cols);
-    require((1..=most).contains(&n_components), "preprocess.n_pcs", n_components, &wanted)?;
-
     let n = count(x.n_rows);
-    let mean: Vec<f64> = x.column_sums().0.into_iter().map(|sum| sum / n).collect();
-    if mean.iter().any(|value| !value.is_finite()) {
-        return Err(Error::Data {
-            problem: "principal components: the matrix holds values that are not finite".to_owned(),
-            hint: String::new(),
-        });
-    }
+    let mean = mean(x.column_sums().0, [x.n_rows, x.n_cols], n_components)?;
     let mut components = if x.n_cols <= x.n_rows {
         components_by_covariance(x, &mean, n_components)?
     } else {
@@ -71,6 +68,82 @@ pub fn pca(x: &Csr<f32>, n_components: usize) -> Result<Pca> {
     let variance = scores.axis_iter(Axis(1)).map(|score| score.dot(&score) / (n - 1.0)).collect();
     let scores = scores.mapv(|value| value as f32);
     Ok(Pca { scores, components, variance, mean })
+}
+
+/// [`pca`] of a dense matrix `x`, `[n, g]`.
+///
+/// # Errors
+/// As [`pca`].
+pub fn pca_dense(x: ArrayView2<'_, f32>, n_components: usize) -> Result<Pca> {
+    let (n_rows, n_cols) = x.dim();
+    let mut sums = vec![0.0; n_cols];
+    for row in x.rows() {
+        sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    let mean = Array1::from(mean(sums, [n_rows, n_cols], n_components)?);
+    let centred = |rows: Range<usize>| x.slice(s![rows, ..]).mapv(f64::from) - &mean;
+    let mut components = if n_cols <= n_rows {
+        let mut covariance = Array2::zeros((n_cols, n_cols));
+        for start in (0..n_rows).step_by(BLOCK) {
+            let y = centred(start..n_rows.min(start + BLOCK));
+            add_products(&mut covariance, y.t(), y.view());
+        }
+        covariance /= count(n_rows) - 1.0;
+        let (values, vectors) = leading_eigenvectors(&lower(&covariance), n_components)?;
+        let floor = values[0] * RANK_TOLERANCE;
+        let entry = |(g, c): (usize, usize)| if values[c] > floor { vectors[(g, c)] } else { 0.0 };
+        Array2::from_shape_fn((n_cols, n_components), entry)
+    } else {
+        // Fewer cells than genes: the centred matrix is no larger than the eigenvectors of the other.
+        let y = centred(0..n_rows);
+        let mut gram = Array2::zeros((n_rows, n_rows));
+        add_products(&mut gram, y.view(), y.t());
+        let (values, vectors) = leading_eigenvectors(&lower(&gram), n_components)?;
+        y.t().dot(&by_root(&values, &vectors, n_rows))
+    };
+    fix_signs(&mut components);
+
+    let mut scores = Array2::zeros((n_rows, n_components));
+    for (start, mut target) in (0..n_rows).step_by(BLOCK).zip(scores.axis_chunks_iter_mut(Axis(0), BLOCK)) {
+        target.assign(&centred(start..n_rows.min(start + BLOCK)).dot(&components));
+    }
+    let variance = scores.axis_iter(Axis(1)).map(|score| score.dot(&score) / (count(n_rows) - 1.0)).collect();
+    Ok(Pca { scores: scores.mapv(|value| value as f32), components, variance, mean: mean.to_vec() })
+}
+
+/// The mean of each column from its sum; fails as [`pca`] does.
+fn mean(sums: Vec<f64>, [n_rows, n_cols]: [usize; 2], n_components: usize) -> Result<Vec<f64>> {
+    let most = n_rows.saturating_sub(1).min(n_cols);
+    let wanted = format!("must be between 1 and {most} for {n_rows} cells and {n_cols} genes");
+    require((1..=most).contains(&n_components), "preprocess.n_pcs", n_components, &wanted)?;
+    if sums.iter().any(|value| !value.is_finite()) {
+        return Err(Error::Data {
+            problem: "principal components: the matrix holds values that are not finite".to_owned(),
+            hint: String::new(),
+        });
+    }
+    Ok(sums.into_iter().map(|sum| sum / count(n_rows)).collect())
+}
+
+/// Adds the product of `a` and `b` to `sums`, some rows per thread: the order of the sums does not depend on how many.
+fn add_products(sums: &mut Array2<f64>, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+    let rows: Vec<_> = sums.axis_chunks_iter_mut(Axis(0), TILE).collect();
+    rows.into_par_iter().enumerate().for_each(|(tile, mut sums)| {
+        let start = tile * TILE;
+        general_mat_mul(1.0, &a.slice(s![start..start + sums.nrows(), ..]), &b, 1.0, &mut sums);
+    });
+}
+
+/// Rows of a symmetric matrix up to the diagonal.
+fn lower(matrix: &Array2<f64>) -> Vec<Vec<f64>> {
+    matrix.rows().into_iter().enumerate().map(|(i, row)| row.iter().take(i + 1).copied().collect()).collect()
+}
+
+/// Eigenvectors `[n, n_vectors]`, each divided by the root of its value; zero where the rank is exhausted.
+fn by_root(values: &[f64], vectors: &Mat<f64>, n: usize) -> Array2<f64> {
+    let floor = values[0] * RANK_TOLERANCE;
+    let scaled = |(i, c): (usize, usize)| if values[c] > floor { vectors[(i, c)] / values[c].sqrt() } else { 0.0 };
+    Array2::from_shape_fn((n, values.len()), scaled)
 }
 
 fn components_by_covariance(x: &Csr<f32>, mean: &[f64], n_components: usize) -> Result<Array2<f64>> {
@@ -118,11 +191,7 @@ fn components_by_gram(x: &Csr<f32>, mean: &[f64], n_components: usize) -> Result
         })
         .collect();
     let (values, vectors) = leading_eigenvectors(&rows, n_components)?;
-    let floor = values[0] * RANK_TOLERANCE;
-    let scaled = |(i, c): (usize, usize)| {
-        if values[c] > floor { vectors[(i, c)] / values[c].sqrt() } else { 0.0 }
-    };
-    let scaled = Array2::from_shape_fn((x.n_rows, n_components), scaled);
+    let scaled = by_root(&values, &vectors, x.n_rows);
     let mut components = x.transpose().dot(scaled.view())?;
     let sums = scaled.sum_axis(Axis(0));
     for (mut row, m) in components.rows_mut().into_iter().zip(mean) {

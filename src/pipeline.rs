@@ -62,15 +62,19 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
         return train_streaming(config, model, job, reporter, stop);
     }
     let counts = io::read(&job.input, &config.input)?;
-    let (data, report) = preprocess::run(&counts, &config.preprocess)?;
+    let (mut data, report) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);
     report.steps.iter().for_each(|step| reporter.say(&step.to_string()));
     report.warnings.iter().for_each(|warning| reporter.warn(warning));
+    let model = config.model.as_model();
+    if model.in_counts() && data.scaling.is_some() {
+        reporter.say("this model explains counts: of the recipe it takes the genes, and Mu and Ms stay in counts");
+        data = data.in_counts();
+    }
 
     open_folder(config, job, reporter.as_mut())?;
     let mut run =
         Run::new(&job.run, config.seed, fingerprint(config, &data), reporter).resuming(job.resume).stopped_by(stop);
-    let model = config.model.as_model();
     let fit = model.fit(&data, &mut run)?;
     io::write(&job.output, &job.input, &config.output, &data, &fit, &params(config))?;
     Ok(Summary {

@@ -1,8 +1,8 @@
 //! What models see.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
-use super::{Frame, Neighbors};
+use super::{Frame, MomentScaling, Neighbors};
 use crate::sparse::Csr;
 
 /// Kept genes, their counts and moments. Axis 0 is cells (`n_obs`), axis 1 kept genes (`n_vars`), as in AnnData.
@@ -31,6 +31,8 @@ pub struct Dataset {
     pub mu: Array2<f32>,
     /// First moments of spliced counts over neighbours.
     pub ms: Array2<f32>,
+    /// How `mu` and `ms` were scaled, if they were: by the recipe `velovi`.
+    pub scaling: Option<MomentScaling>,
     /// Neighbour graph.
     pub neighbors: Neighbors,
     /// Whether `neighbors` was read from the file rather than computed.
@@ -50,5 +52,30 @@ impl Dataset {
     #[must_use]
     pub fn n_vars(&self) -> usize {
         self.ms.ncols()
+    }
+
+    /// The data with the kept genes at `positions`, rising. Neighbours and principal components stay.
+    #[must_use]
+    pub fn select_genes(self, positions: &[usize]) -> Self {
+        Self {
+            var: self.var.select(positions),
+            genes: positions.iter().map(|&at| self.genes[at]).collect(),
+            spliced: self.spliced.select_columns(positions),
+            unspliced: self.unspliced.select_columns(positions),
+            mu: self.mu.select(Axis(1), positions),
+            ms: self.ms.select(Axis(1), positions),
+            scaling: self.scaling.map(|scaling| scaling.select(positions)),
+            ..self
+        }
+    }
+
+    /// The data with moments in counts: unscaled, if they were scaled.
+    #[must_use]
+    pub fn in_counts(mut self) -> Self {
+        if let Some(MomentScaling { mu, ms }) = self.scaling.take() {
+            mu.restore(&mut self.mu);
+            ms.restore(&mut self.ms);
+        }
+        self
     }
 }

@@ -2,6 +2,8 @@
 
 use ndarray::{Array1, Array2};
 
+use super::Uncertainty;
+
 /// Result of a model in plain arrays over the cells and kept genes of a [`Dataset`](super::Dataset).
 /// `None` where a model has no such quantity.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,9 @@ pub struct Fit {
     pub fit_tau: Option<Array2<f32>>,
     /// The same on the repression branch, since the switch, `[n_obs, n_vars]`.
     pub fit_tau_off: Option<Array2<f32>>,
+    /// Probability of each kinetic state of a gene in a cell, `[n_obs, n_vars]` each: induction, its steady state, repression, its
+    /// steady state.
+    pub states: Option<[Array2<f32>; 4]>,
     /// One time per cell, `[n_obs]`.
     pub latent_time: Option<Array1<f64>>,
     /// Posterior s.d. of `latent_time`, `[n_obs]`.
@@ -46,6 +51,8 @@ pub struct Fit {
     pub latent_std: Option<Array2<f32>>,
     /// Coefficient of variation of the reconstruction, mean over genes, `[n_obs]`.
     pub cell_cv: Option<Array1<f64>>,
+    /// How much the direction of the velocity varies between samples of it.
+    pub uncertainty: Option<Uncertainty>,
     /// The part of the data each cell was in: 0 train, 1 validation, 2 test; `[n_obs]`.
     pub split: Option<Vec<u8>>,
     /// Column of `obs` whose groups were tested for kinetics of their own.
@@ -61,6 +68,10 @@ pub struct Fit {
 pub struct GeneParams {
     /// Transcription rate.
     pub alpha: Option<Array1<f64>>,
+    /// Transcription rate that induction approaches, where it varies.
+    pub alpha_last: Option<Array1<f64>>,
+    /// Rate of that approach.
+    pub alpha_approach: Option<Array1<f64>>,
     /// Splicing rate.
     pub beta: Option<Array1<f64>>,
     /// Degradation rate.
@@ -129,6 +140,8 @@ pub struct GeneParams {
     pub pval_dynamics: Option<Array1<f64>>,
     /// What the gene says for the chosen direction of time over the next best; nats.
     pub direction: Option<Array1<f64>>,
+    /// How strongly the gene follows each dimension of the cell state, `[n_vars, n_latent]`.
+    pub loadings: Option<Array2<f32>>,
     /// Genes whose velocity should be used.
     pub velocity_genes: Vec<bool>,
 }

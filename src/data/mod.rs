@@ -5,7 +5,9 @@ mod dataset;
 mod fit;
 mod frame;
 mod run;
+mod scaling;
 mod source;
+mod uncertainty;
 
 pub use crate::neighbors::Neighbors;
 pub use counts::Counts;
@@ -13,4 +15,6 @@ pub use dataset::Dataset;
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
 pub use run::{Reporter, Run, Silent, stream};
+pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
+pub use uncertainty::{Directional, Uncertainty};

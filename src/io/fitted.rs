@@ -5,11 +5,13 @@ use std::path::Path;
 use ndarray::{Array1, Array2};
 
 use super::{keys, read_layer, read_obs, read_params, read_var};
-use crate::data::{Column, Frame};
+use crate::data::{Column, Frame, MinMax, MomentScaling};
 use crate::error::{Error, Result};
 use crate::metrics::Evidence;
 
 /// The fit and, where the file holds it, the truth. Matrices are `[n_obs, n_vars]`; genes that were not fitted are NaN.
+///
+/// Abundances, velocities and ratios are in counts: what was fitted to scaled moments is brought back when it is read.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     moments: Option<[Array2<f32>; 2]>,
@@ -41,7 +43,9 @@ pub fn read_fitted(path: &Path) -> Result<Fitted> {
     let pair = |first: &str, second: &str| -> Option<[Array2<f32>; 2]> {
         Some([read_layer(path, first).ok()?, read_layer(path, second).ok()?])
     };
-    Ok(Fitted {
+    let params = read_params(path)?.unwrap_or_default();
+    let capture_column = params.get(keys::CAPTURE_TIME).and_then(|value| value.as_str());
+    let mut fitted = Fitted {
         velocity,
         moments: pair(keys::MU, keys::MS),
         reconstruction: pair(keys::FIT_U, keys::FIT_S),
@@ -52,13 +56,50 @@ pub fn read_fitted(path: &Path) -> Result<Fitted> {
         true_velocity: read_layer(path, keys::TRUE_VELOCITY).ok(),
         time: numbers(&obs, keys::LATENT_TIME),
         true_time: numbers(&obs, keys::TRUE_T),
-        capture_time: capture_column(path)?.and_then(|column| numbers(&obs, &column)),
+        capture_time: capture_column.and_then(|column| numbers(&obs, column)),
         ratio: ratio(&var, keys::FIT_GAMMA, keys::FIT_BETA).or_else(|| numbers(&var, keys::VELOCITY_GAMMA)),
         true_ratio: ratio(&var, keys::TRUE_GAMMA, keys::TRUE_BETA),
-    })
+    };
+    // The columns alone prove nothing: an earlier fit may have left them.
+    if params.get(keys::MOMENTS_SCALED).and_then(serde_json::Value::as_bool) == Some(true) {
+        let scaling = scaling(&var).ok_or_else(|| {
+            let columns = [keys::MU_MIN, keys::MU_SPAN, keys::MS_MIN, keys::MS_SPAN].join(", ");
+            let problem = format!("the fit is of scaled moments, and of the columns {columns} one is missing");
+            Error::input(path, "var", problem, "train again, or keep these columns when the file is changed")
+        })?;
+        fitted.restore(&scaling)?;
+    }
+    Ok(fitted)
 }
 
 impl Fitted {
+    /// From units of scaled moments to counts. With `u' = (u − min_u) / span_u` and s' likewise,
+    /// `ds/dt = span_s ds'/dt`, and `ds'/dt = β' u' − γ' s'` has `γ/β = γ'/β' · span_u / span_s` in counts.
+    fn restore(&mut self, scaling: &MomentScaling) -> Result<()> {
+        let MomentScaling { mu, ms } = scaling;
+        for layer in
+            std::iter::once(&self.velocity).chain([&self.moments, &self.reconstruction].into_iter().flatten().flatten())
+        {
+            if layer.ncols() != ms.span.len() {
+                let (wanted, found) = (vec![layer.nrows(), ms.span.len()], layer.shape().to_vec());
+                return Err(Error::Shape { what: "layers of the fit".to_owned(), wanted, found });
+            }
+        }
+        ms.restore_differences(&mut self.velocity);
+        for [u, s] in [&mut self.moments, &mut self.reconstruction].into_iter().flatten() {
+            mu.restore(u);
+            ms.restore(s);
+        }
+        if let Some([std_u, std_s]) = &mut self.residual_std {
+            *std_u *= &mu.span;
+            *std_s *= &ms.span;
+        }
+        for (gene, ratio) in self.ratio.iter_mut().flatten().enumerate() {
+            *ratio *= mu.span[gene] / ms.span[gene];
+        }
+        Ok(())
+    }
+
     /// The same, as the metrics take it.
     #[must_use]
     pub fn evidence(&self) -> Evidence<'_> {
@@ -93,8 +134,9 @@ fn parts(column: &Column) -> Vec<u8> {
     column.to_labels().iter().map(part).collect()
 }
 
-/// The column of capture times that the fit was told of.
-fn capture_column(path: &Path) -> Result<Option<String>> {
-    let params = read_params(path)?.unwrap_or_default();
-    Ok(params.get(keys::CAPTURE_TIME).and_then(|value| value.as_str()).map(str::to_owned))
+/// How the moments were scaled, NaN for genes that were not fitted.
+fn scaling(var: &Frame) -> Option<MomentScaling> {
+    let column = |name: &str| numbers(var, name).map(Array1::from);
+    let min_max = |min: &str, span: &str| Some(MinMax { min: column(min)?, span: column(span)? });
+    Some(MomentScaling { mu: min_max(keys::MU_MIN, keys::MU_SPAN)?, ms: min_max(keys::MS_MIN, keys::MS_SPAN)? })
 }

@@ -26,10 +26,24 @@ pub const N_NEIGHBORS: &str = "n_neighbors";
 
 // --- what preprocessing adds ----------------------------------------------------------------------------------
 
-/// layers, `[n_obs, n_vars]`: first moments of spliced counts.
+/// layers, `[n_obs, n_vars]`: first moments of spliced counts; from 0 to 1 if [`MOMENTS_SCALED`].
 pub const MS: &str = "Ms";
-/// layers, `[n_obs, n_vars]`: first moments of unspliced counts.
+/// layers, `[n_obs, n_vars]`: first moments of unspliced counts; from 0 to 1 if [`MOMENTS_SCALED`].
 pub const MU: &str = "Mu";
+/// layers, `[n_obs, n_vars]`: the moments behind scaled [`MS`], in counts. Ours.
+pub const MS_RAW: &str = "Ms_raw";
+/// layers, `[n_obs, n_vars]`: the moments behind scaled [`MU`], in counts. Ours.
+pub const MU_RAW: &str = "Mu_raw";
+/// var: least value of [`MS_RAW`] over cells, in counts. Ours.
+pub const MS_MIN: &str = "Ms_min";
+/// var: largest less least value of [`MS_RAW`] over cells, 1 if they are the same: `Ms_raw = Ms_min + Ms_span · Ms`. Ours.
+pub const MS_SPAN: &str = "Ms_span";
+/// var: least value of [`MU_RAW`] over cells, in counts. Ours.
+pub const MU_MIN: &str = "Mu_min";
+/// var: largest less least value of [`MU_RAW`] over cells, 1 if they are the same: `Mu_raw = Mu_min + Mu_span · Mu`. Ours.
+pub const MU_SPAN: &str = "Mu_span";
+/// `uns["velocity_params"]`: true if the moments of this fit were scaled, so that all its abundances are in these units. Ours.
+pub const MOMENTS_SCALED: &str = "moments_scaled";
 /// obsm, `[n_obs, n_pcs]`: principal components.
 pub const X_PCA: &str = "X_pca";
 
@@ -53,6 +67,9 @@ pub const FIT_T: &str = "fit_t";
 pub const FIT_TAU: &str = "fit_tau";
 /// layers, `[n_obs, n_vars]`: time on the repression branch. The odd name is scVelo's.
 pub const FIT_TAU_OFF: &str = "fit_tau_";
+/// layers, `[n_obs, n_vars]`: probabilities of the kinetic states of a gene in a cell. Ours; the words are veloVI's.
+pub const STATES: [&str; 4] =
+    ["state_induction", "state_induction_steady", "state_repression", "state_repression_steady"];
 
 /// obs: one time per cell.
 pub const LATENT_TIME: &str = "latent_time";
@@ -72,6 +89,26 @@ pub const LINEAGE_PROBABILITIES: &str = "lineage_probabilities";
 pub const CELL_SIZE: &str = "cell_size";
 /// obs and var: coefficient of variation of the reconstruction, mean over the other axis. Ours.
 pub const FIT_CV: &str = "fit_cv";
+/// obs: variance of the angles between samples of the velocity and their mean, in squared radians. veloVI's name.
+pub const DIRECTIONAL_VARIANCE: &str = "directional_variance";
+/// obs: 95th percentile less 5th of these angles, in radians. veloVI's name.
+pub const DIRECTIONAL_DIFFERENCE: &str = "directional_difference";
+/// obs: variance of the similarities of samples of the velocity with their mean. veloVI's name.
+pub const DIRECTIONAL_COSINE_SIM_VARIANCE: &str = "directional_cosine_sim_variance";
+/// obs: 95th percentile less 5th of these similarities. veloVI's name.
+pub const DIRECTIONAL_COSINE_SIM_DIFFERENCE: &str = "directional_cosine_sim_difference";
+/// obs: mean of these similarities. veloVI's name.
+pub const DIRECTIONAL_COSINE_SIM_MEAN: &str = "directional_cosine_sim_mean";
+/// obs: as [`DIRECTIONAL_VARIANCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_VARIANCE_EXTRINSIC: &str = "directional_variance_extrinsic";
+/// obs: as [`DIRECTIONAL_DIFFERENCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_DIFFERENCE_EXTRINSIC: &str = "directional_difference_extrinsic";
+/// obs: as [`DIRECTIONAL_COSINE_SIM_VARIANCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_COSINE_SIM_VARIANCE_EXTRINSIC: &str = "directional_cosine_sim_variance_extrinsic";
+/// obs: as [`DIRECTIONAL_COSINE_SIM_DIFFERENCE`], of the states that the samples lead to.
+pub const DIRECTIONAL_COSINE_SIM_DIFFERENCE_EXTRINSIC: &str = "directional_cosine_sim_difference_extrinsic";
+/// obs: as [`DIRECTIONAL_COSINE_SIM_MEAN`], of the states that the samples lead to.
+pub const DIRECTIONAL_COSINE_SIM_MEAN_EXTRINSIC: &str = "directional_cosine_sim_mean_extrinsic";
 /// obs: the part of the data that a cell was in, `train`, `validation` or `test`. Ours.
 pub const VELOCITY_SPLIT: &str = "velocity_split";
 /// The categories of [`VELOCITY_SPLIT`], by code.
@@ -79,6 +116,10 @@ pub const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
 /// var: transcription rate.
 pub const FIT_ALPHA: &str = "fit_alpha";
+/// var: transcription rate that induction approaches. Ours; veloVI's `alpha_1`.
+pub const FIT_ALPHA_LAST: &str = "fit_alpha_last";
+/// var: rate of that approach. Ours; veloVI's `lambda_alpha`.
+pub const FIT_ALPHA_APPROACH: &str = "fit_alpha_approach";
 /// var: splicing rate.
 pub const FIT_BETA: &str = "fit_beta";
 /// var: degradation rate.
@@ -160,6 +201,12 @@ pub const FUTURE_TIME: &str = "future_time";
 
 /// `uns["velocity_params"]`: the column of obs with capture times that the model was told of.
 pub const CAPTURE_TIME: &str = "capture_time";
+
+/// var: how strongly the gene follows dimension `index` of the cell state. Ours.
+#[must_use]
+pub fn loading(index: usize) -> String {
+    format!("fit_loading_{index}")
+}
 
 /// obsm, `[n_obs, n_latent]`: cell states of a model, `X_velovae` for all of VeloVAE's variants.
 #[must_use]

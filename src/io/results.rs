@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::uns::Uns;
-use crate::data::{Column, Dataset, Fit, GeneParams};
+use crate::data::{Column, Dataset, Directional, Fit, GeneParams, MinMax, MomentScaling};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
@@ -14,6 +14,8 @@ use crate::sparse::Csr;
 pub enum Layer<'a> {
     /// All values. In a file with all genes, those that were not kept get NaN.
     Dense(ArrayView2<'a, f32>),
+    /// These values in their units before they were scaled. In a file with all genes, those that were not kept get NaN.
+    Restored(ArrayView2<'a, f32>, &'a MinMax),
     /// Nonzero values. In a file with all genes, those that were not kept have none.
     Sparse(&'a Csr<f32>),
 }
@@ -67,6 +69,9 @@ impl<'a> Results<'a> {
                 results.layers.push((key.to_owned(), Layer::Dense(matrix.view())));
             }
         }
+        for (key, matrix) in keys::STATES.into_iter().zip(fit.states.iter().flatten()) {
+            results.layers.push((key.to_owned(), Layer::Dense(matrix.view())));
+        }
         let coordinates =
             [(keys::latent(&fit.model), fit.latent.as_ref()), (keys::latent_std(&fit.model), fit.latent_std.as_ref())];
         for (key, matrix) in coordinates {
@@ -76,6 +81,9 @@ impl<'a> Results<'a> {
         }
         if fit.fit_tau.is_some() || fit.diff_kinetics_groups.is_some() {
             results.uns.push((keys::RECOVER_DYNAMICS.to_owned(), recover_dynamics(fit)));
+        }
+        if let Some(scaling) = &data.scaling {
+            results.add_scaling(data, scaling);
         }
         if !data.neighbors_from_file {
             results.add_graph(data);
@@ -100,6 +108,24 @@ impl<'a> Results<'a> {
             results.uns.push((fit.model.clone(), details));
         }
         results
+    }
+
+    /// The moments before they were scaled, and how they were.
+    fn add_scaling(&mut self, data: &'a Dataset, scaling: &'a MomentScaling) {
+        let MomentScaling { mu, ms } = scaling;
+        self.layers.push((keys::MS_RAW.to_owned(), Layer::Restored(data.ms.view(), ms)));
+        self.layers.push((keys::MU_RAW.to_owned(), Layer::Restored(data.mu.view(), mu)));
+        self.var.extend(float_columns(&[
+            (keys::MS_MIN, Some(&ms.min)),
+            (keys::MS_SPAN, Some(&ms.span)),
+            (keys::MU_MIN, Some(&mu.min)),
+            (keys::MU_SPAN, Some(&mu.span)),
+        ]));
+        for (key, value) in &mut self.uns {
+            if let (keys::VELOCITY_PARAMS, Uns::Dict(members)) = (key.as_str(), value) {
+                members.push((keys::MOMENTS_SCALED.to_owned(), Uns::Bool(true)));
+            }
+        }
     }
 
     fn add_graph(&mut self, data: &'a Dataset) {
@@ -135,7 +161,7 @@ impl<'a> Results<'a> {
         };
         for (key, layer) in &self.layers {
             let found = match layer {
-                Layer::Dense(matrix) => [matrix.nrows(), matrix.ncols()],
+                Layer::Dense(matrix) | Layer::Restored(matrix, _) => [matrix.nrows(), matrix.ncols()],
                 Layer::Sparse(matrix) => [matrix.n_rows, matrix.n_cols],
             };
             shape(format!("layers[{key:?}]"), &[n_obs, n_vars], &found)?;
@@ -164,6 +190,10 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
         (keys::FIT_CV, fit.cell_cv.as_ref()),
     ];
     let mut columns = float_columns(&numbers);
+    if let Some(uncertainty) = &fit.uncertainty {
+        columns.extend(directions(&uncertainty.intrinsic, INTRINSIC));
+        columns.extend(uncertainty.extrinsic.iter().flat_map(|of| directions(of, EXTRINSIC)));
+    }
     if let Some(lineages) = &fit.lineages {
         columns.push((keys::LATENT_LINEAGE.to_owned(), likeliest(lineages.view())));
     }
@@ -177,6 +207,30 @@ fn cells(fit: &Fit) -> Vec<(String, Column)> {
         columns.push((keys::VELOCITY_SPLIT.to_owned(), column));
     }
     columns
+}
+
+/// Keys of a [`Directional`], in the order of its fields.
+const INTRINSIC: [&str; 5] = [
+    keys::DIRECTIONAL_VARIANCE,
+    keys::DIRECTIONAL_DIFFERENCE,
+    keys::DIRECTIONAL_COSINE_SIM_VARIANCE,
+    keys::DIRECTIONAL_COSINE_SIM_DIFFERENCE,
+    keys::DIRECTIONAL_COSINE_SIM_MEAN,
+];
+/// The same of what the velocities lead to.
+const EXTRINSIC: [&str; 5] = [
+    keys::DIRECTIONAL_VARIANCE_EXTRINSIC,
+    keys::DIRECTIONAL_DIFFERENCE_EXTRINSIC,
+    keys::DIRECTIONAL_COSINE_SIM_VARIANCE_EXTRINSIC,
+    keys::DIRECTIONAL_COSINE_SIM_DIFFERENCE_EXTRINSIC,
+    keys::DIRECTIONAL_COSINE_SIM_MEAN_EXTRINSIC,
+];
+
+fn directions(of: &Directional, keys: [&str; 5]) -> Vec<(String, Column)> {
+    let Directional { variance, difference, cos_variance, cos_difference, cos_mean } = of;
+    let columns = [variance, difference, cos_variance, cos_difference, cos_mean];
+    let named: Vec<_> = keys.into_iter().zip(columns.map(Some)).collect();
+    float_columns(&named)
 }
 
 /// The likeliest lineage of each cell, or the trunk.
@@ -202,6 +256,8 @@ fn likeliest(lineages: ArrayView2<'_, f32>) -> Column {
 fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
     let mut columns = float_columns(&[
         (keys::FIT_ALPHA, genes.alpha.as_ref()),
+        (keys::FIT_ALPHA_LAST, genes.alpha_last.as_ref()),
+        (keys::FIT_ALPHA_APPROACH, genes.alpha_approach.as_ref()),
         (keys::FIT_BETA, genes.beta.as_ref()),
         (keys::FIT_GAMMA, genes.gamma.as_ref()),
         (keys::FIT_T_ON, genes.t_on.as_ref()),
@@ -235,6 +291,11 @@ fn genes(genes: &GeneParams) -> Vec<(String, Column)> {
         (keys::FIT_PVAL_DYNAMICS, genes.pval_dynamics.as_ref()),
         (keys::FIT_DIRECTION, genes.direction.as_ref()),
     ]);
+    if let Some(loadings) = &genes.loadings {
+        let column = |loading: ndarray::ArrayView1<'_, f32>| loading.iter().map(|&value| f64::from(value)).collect();
+        let named = loadings.columns().into_iter().enumerate();
+        columns.extend(named.map(|(index, loading)| (keys::loading(index), Column::Float(column(loading)))));
+    }
     if let Some(status) = &genes.status {
         columns.push((keys::FIT_STATUS.to_owned(), Column::Text(status.clone())));
     }

@@ -236,6 +236,11 @@ impl Additions<'_> {
                 }
                 self.sink.csr(layers, key, &wide)
             }
+            (Layer::Restored(scaled, scaling), _) => {
+                let mut values = scaled.to_owned();
+                scaling.restore(&mut values);
+                self.layer(layers, key, &Layer::Dense(values.view()))
+            }
             (Layer::Dense(matrix), Genes::Same) => self.sink.dense(layers, key, *matrix),
             (Layer::Dense(matrix), Genes::At { genes, n_vars }) if genes.len() == n_vars => {
                 self.sink.dense(layers, key, *matrix)

@@ -7,13 +7,17 @@ pub mod dynamical;
 pub mod soft_grid;
 pub mod steady_state;
 #[cfg(feature = "neural")]
+mod quality;
+#[cfg(feature = "neural")]
 pub mod velovae;
+#[cfg(feature = "neural")]
+pub mod velovi;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::{CellSource, Dataset, Fit, Run};
 use crate::error::Result;
-use crate::preprocess::PreprocessConfig;
+use crate::preprocess::{PreprocessConfig, Recipe};
 
 /// A way from moments to velocities: steady state, EM or a network.
 pub trait VelocityModel {
@@ -32,6 +36,16 @@ pub trait VelocityModel {
     /// The column of `obs` with capture times that the model uses, if any.
     fn capture_time(&self) -> Option<&str> {
         None
+    }
+
+    /// Whether the model explains counts, so that its abundances and rates are in counts however the moments are scaled.
+    fn in_counts(&self) -> bool {
+        false
+    }
+
+    /// The preprocessing that the model is meant for: the default of `preprocess.recipe` with this model.
+    fn recipe(&self) -> Recipe {
+        Recipe::default()
     }
 
     /// The model as one that reads cells block after block, if its settings ask for that.
@@ -69,6 +83,9 @@ pub enum ModelConfig {
     /// VeloVAE, basic or full.
     #[cfg(feature = "neural")]
     Velovae(velovae::Velovae),
+    /// veloVI.
+    #[cfg(feature = "neural")]
+    Velovi(velovi::Velovi),
     /// The steady-state model, deterministic or stochastic.
     SteadyState(steady_state::SteadyState),
     /// The dynamical model: scVelo's EM.
@@ -85,6 +102,8 @@ impl ModelConfig {
     pub const KINDS: &'static [&'static str] = &[
         #[cfg(feature = "neural")]
         "velovae",
+        #[cfg(feature = "neural")]
+        "velovi",
         "steady_state",
         "dynamical",
         "soft_grid",
@@ -98,6 +117,8 @@ impl ModelConfig {
             "dynamical" => Some(Self::Dynamical(dynamical::Dynamical::default())),
             #[cfg(feature = "neural")]
             "velovae" => Some(Self::Velovae(velovae::Velovae::default())),
+            #[cfg(feature = "neural")]
+            "velovi" => Some(Self::Velovi(velovi::Velovi::default())),
             "steady_state" => Some(Self::SteadyState(steady_state::SteadyState::default())),
             _ => None,
         }
@@ -111,6 +132,8 @@ impl ModelConfig {
             Self::SoftGrid(ref model) => model,
             #[cfg(feature = "neural")]
             Self::Velovae(ref model) => model,
+            #[cfg(feature = "neural")]
+            Self::Velovi(ref model) => model,
             Self::SteadyState(ref model) => model,
         }
     }

@@ -42,6 +42,10 @@ pub enum Recipe {
     #[default]
     #[serde(rename = "scvelo-0.3")]
     Scvelo03,
+    /// That of veloVI's tutorial: the steps of scVelo 0.3, then `Mu` and `Ms` scaled to \[0, 1\] per gene, then the genes that a
+    /// steady-state line explains ([`velovi`](super::velovi)).
+    #[serde(rename = "velovi")]
+    Velovi,
 }
 
 /// What the layers hold.
@@ -127,6 +131,19 @@ impl PreprocessConfig {
             "preprocess.n_top_genes",
             self.n_top_genes,
             "must be at least 2, or 0 for all genes",
+        )
+    }
+
+    /// Checks that cells can be read some at a time.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] for a recipe that changes the moments of all cells.
+    pub fn validate_streaming(&self) -> Result<()> {
+        require(
+            self.recipe != Recipe::Velovi,
+            "preprocess.recipe",
+            "\"velovi\"",
+            "scales moments over all cells, of which a model that streams has none: must be \"scvelo-0.3\" where model.stream = true",
         )
     }
 }

@@ -33,9 +33,11 @@ enum Status {
     SharedCells,
     NotVariable,
     NotListed,
+    NoLine,
 }
 
-const STATUS: [&str; 6] = ["kept", "retained", "shared_counts", "shared_cells", "not_variable", "not_listed"];
+const STATUS: [&str; 7] =
+    ["kept", "retained", "shared_counts", "shared_cells", "not_variable", "not_listed", "no_line"];
 
 /// Counts of each gene in the cells that have both forms, and the number of these cells; each `[n_vars]`.
 ///
@@ -175,6 +177,25 @@ pub(super) fn choose_genes(
         },
     );
     Ok(kept(&status))
+}
+
+/// Positions among `genes` of those to keep: they have a line that `explains` them, or are retained by name. `genes` are
+/// positions in the file. The others get their status in the table of genes of `report`.
+pub(super) fn keep_explained(
+    genes: &[usize],
+    explains: &[bool],
+    config: &PreprocessConfig,
+    report: &mut Report,
+) -> Result<Vec<usize>> {
+    let retained = find(&report.genes.index, &config.retain_genes, "preprocess.retain_genes")?;
+    let table = report.genes.columns.iter_mut().find(|(name, _)| name == "status");
+    if let Some((_, Column::Categorical { codes, .. })) = table {
+        for (&gene, _) in genes.iter().zip(explains).filter(|(_, explains)| !**explains) {
+            let status = if retained[gene] { Status::Retained } else { Status::NoLine };
+            codes[gene] = Some(status as u32);
+        }
+    }
+    Ok((0..genes.len()).filter(|&at| explains[at] || retained[genes[at]]).collect())
 }
 
 /// Scores the genes still in, and drops those that are not variable enough.

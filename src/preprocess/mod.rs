@@ -11,6 +11,8 @@
 //! 6. neighbours among the components (among the genes, if there are at most 50) and their weights ([`crate::neighbors`]);
 //! 7. means of the normalised layers over each neighbourhood ([`moments`]).
 //!
+//! The recipe `velovi` goes on from there: moments from 0 to 1, and genes with a steady-state line ([`velovi`]).
+//!
 //! Departures from scVelo, each because it fails silently there:
 //!
 //! - whether the layers hold counts is decided over all values, not five rows; the answer is reported, and the
@@ -22,9 +24,12 @@
 mod checks;
 mod config;
 pub mod filter;
+pub mod lines;
 pub mod moments;
 pub mod normalize;
 mod report;
+pub mod selection;
+pub mod velovi;
 
 pub use config::{CountsKind, GraphSource, HvgFlavor, MomentsSource, PreprocessConfig, Recipe};
 pub use report::{Report, Step};
@@ -87,9 +92,14 @@ pub fn run(counts: &Counts, config: &PreprocessConfig) -> Result<(Dataset, Repor
         raw_counts,
         mu,
         ms,
+        scaling: None,
         neighbors: graph.neighbors,
         neighbors_from_file: graph.from_file,
         pca: graph.pca,
+    };
+    let dataset = match config.recipe {
+        Recipe::Scvelo03 => dataset,
+        Recipe::Velovi => velovi::prepare(dataset, config, &mut report)?,
     };
     Ok((dataset, report))
 }

@@ -14,7 +14,7 @@ pub struct Report {
     /// One row per gene of the file, with the columns
     ///
     /// - `status`: `kept`, `retained` (kept by `retain_genes` against a filter), or the filter that removed it:
-    ///   `shared_counts`, `shared_cells`, `not_variable`, `not_listed`;
+    ///   `shared_counts`, `shared_cells`, `not_variable`, `not_listed`, `no_line` (recipe `velovi`);
     /// - `shared_counts`, `shared_cells`: what these filters looked at;
     /// - `means`, `dispersions`, `dispersions_norm`: the score of variability, NaN where a gene was not scored.
     pub genes: Frame,

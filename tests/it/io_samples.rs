@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use nascent::data::{Column, Dataset, Fit, Frame, GeneParams, Neighbors};
+use nascent::data::{Column, Dataset, Directional, Fit, Frame, GeneParams, Neighbors, Uncertainty};
 use nascent::io::{NewFile, Uns};
 use nascent::sparse::Csr;
 use ndarray::{Array1, Array2};
@@ -124,8 +124,20 @@ pub(crate) fn dataset(n_obs: usize, genes: &[usize], n_vars: usize, with_graph: 
         neighbors_from_file: !with_graph,
         mu: counting(n_obs, n) * 0.5,
         ms: counting(n_obs, n),
+        scaling: None,
         neighbors: Neighbors { connectivities: ring(1.0), distances: ring(0.5), n_neighbors: 2 },
         pca: if with_graph { counting(n_obs, 2) } else { Array2::zeros((0, 0)) },
+    }
+}
+
+fn directional(n_obs: usize, start: f64) -> Directional {
+    let column = |k: f64| Array1::from_elem(n_obs, start + k);
+    Directional {
+        variance: column(0.0),
+        difference: column(1.0),
+        cos_variance: column(2.0),
+        cos_difference: column(3.0),
+        cos_mean: column(4.0),
     }
 }
 
@@ -149,6 +161,7 @@ pub(crate) fn full_fit(n_obs: usize, n_vars: usize) -> Fit {
         latent: Some(counting(n_obs, 5)),
         latent_std: Some(counting(n_obs, 5) * 0.1),
         cell_cv: numbers(n_obs, 1.5),
+        uncertainty: Some(Uncertainty { intrinsic: directional(n_obs, 2.5), extrinsic: Some(directional(n_obs, 7.5)) }),
         split: Some((0..n_obs).map(|cell| u8::try_from(cell % 3).expect("below 3")).collect()),
         diff_kinetics_groups: Some("clusters".to_owned()),
         genes: GeneParams {

@@ -21,6 +21,9 @@ mod dynamical_golden;
 mod four_states;
 #[cfg(feature = "h5ad")]
 mod golden;
+mod graph;
+#[cfg(feature = "h5ad")]
+mod graph_golden;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
@@ -58,5 +61,9 @@ mod steady_state;
 #[cfg(feature = "h5ad")]
 mod steady_state_golden;
 mod tidy;
+mod uncertainty;
 #[cfg(feature = "flex")]
 mod velovae;
+mod velovi_recipe;
+#[cfg(feature = "h5ad")]
+mod velovi_recipe_files;

@@ -91,6 +91,10 @@ impl VelocityModel for SoftGrid {
         (!self.capture_time.is_empty()).then_some(self.capture_time.as_str())
     }
 
+    fn in_counts(&self) -> bool {
+        self.of_counts()
+    }
+
     fn streaming(&self) -> Option<&dyn StreamingModel> {
         self.stream.then_some(self)
     }

@@ -28,6 +28,7 @@ use crate::sparse::Csr;
 
 impl StreamingModel for SoftGrid {
     fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
+        config.validate_streaming()?;
         let all_groups = Groups::read(source.obs(), &self.capture_time)?;
         let drawn = fit::sample(source.n_obs(), self.choice_cells, run);
         let counts = read_sample(source, &drawn, self.block_cells, run)?;

@@ -9,12 +9,15 @@
 //! ```
 //!
 //! - **deterministic**: least squares over the extreme cells, those at the top of `w = s / max s + u / max u`
-//!   (`lines.rs`).
+//!   ([`lines`](crate::preprocess::lines)).
 //! - **stochastic** (default): the second moments `Mss`, `Mus` give a second equation for the same slope,
 //!   `y₂ ≈ γ x₂` with `x₂ = 2 Mss − Ms`, `y₂ = 2 Mus + Mu`, over all cells. Both are solved as one least-squares problem,
 //!   each divided by the s.d. of its residual. Only velocity genes are fitted again; all others keep the slope of the
 //!   deterministic fit. The model also says how the residual of the second equation varies,
 //!   `variance_velocity = (y₂ − 2 s u) − γ (x₂ − 2 s²)`, plus `2 o s` with an offset.
+//!
+//! Moments scaled to \[0, 1\] (recipe `velovi`) are fitted as they are; second moments are brought to their units
+//! (`stochastic.rs`).
 //!
 //! A gene is a velocity gene if its line explains its unspliced abundance: see [`velocity_genes`].
 //!
@@ -29,20 +32,20 @@
 //! Source: La Manno et al. 2018, Methods; Bergen et al. 2020, Methods (eqs. of the stochastic model); behaviour: scVelo 0.3.4
 //! `tl.velocity`. What differs from it stands in `models/steady_state/README.md`.
 
-mod lines;
-mod selection;
+mod stochastic;
 
-pub use lines::{Extremes, GeneLines, Line, fit_lines};
-pub use selection::{Selection, velocity_genes};
+pub use crate::preprocess::lines::{Extremes, GeneLines, Line, fit_lines};
+pub use crate::preprocess::selection::{Selection, velocity_genes};
 
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use self::lines::{Moments, Second};
+use self::stochastic::{Second, stochastic_line};
 use super::VelocityModel;
 use crate::data::{Dataset, Fit, GeneParams, Run};
 use crate::error::{Result, require};
+use crate::preprocess::lines::Moments;
 use crate::preprocess::moments::second_moments;
 
 /// `[model]` with `kind = "steady_state"`.
@@ -95,7 +98,7 @@ impl VelocityModel for SteadyState {
         let mut variance = None;
         if self.mode == Mode::Stochastic {
             let (mus, mss) = second_moments(data)?;
-            let second = Second { us: &mus, ss: &mss };
+            let second = Second { us: &mus, ss: &mss, scaling: data.scaling.as_ref() };
             let refitted = refitted(&velocity_genes);
             lines = refit(data, second, &lines, &refitted, extremes);
             variance = Some(variance_velocity(data, second, &lines, &refitted));
@@ -149,7 +152,7 @@ fn refitted(velocity_genes: &[bool]) -> Vec<bool> {
 /// The lines of the stochastic model; genes that are not `refitted` keep theirs. `[n_vars]`
 fn refit(data: &Dataset, second: Second<'_>, lines: &[Line], refitted: &[bool], extremes: Extremes) -> Vec<Line> {
     let refit = |(gene, &line): (usize, &Line)| {
-        if refitted[gene] { Moments::of(data, gene).stochastic_line(second, gene, line, extremes) } else { line }
+        if refitted[gene] { stochastic_line(&Moments::of(data, gene), second, gene, line, extremes) } else { line }
     };
     lines.par_iter().enumerate().map(refit).collect()
 }
@@ -160,10 +163,8 @@ fn variance_velocity(data: &Dataset, second: Second<'_>, lines: &[Line], refitte
         if !refitted[g] {
             return 0.0;
         }
-        let (u, s) = (f64::from(data.mu[[i, g]]), f64::from(data.ms[[i, g]]));
-        let (x2, y2) = second.equation(i, g, u, s);
-        let Line { slope: gamma, offset } = lines[g];
-        (y2 - 2.0 * s * u) - gamma * (x2 - 2.0 * s * s) + 2.0 * offset * s
+        let moments = [&data.mu, &data.ms].map(|moments| f64::from(moments[[i, g]]));
+        second.centred_residual(i, g, lines[g], moments)
     })
 }
 

@@ -29,6 +29,7 @@ use super::VelocityModel;
 use crate::data::{Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
+use crate::preprocess::Recipe;
 use crate::train::{Split, Stage, Trainer, TrainingData};
 
 impl VelocityModel for Velovi {
@@ -46,6 +47,10 @@ impl VelocityModel for Velovi {
 
     fn validate(&self) -> Result<()> {
         self.check()
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe::Velovi
     }
 
     fn citations(&self) -> &'static [&'static str] {

@@ -269,7 +269,7 @@ impl Objective for VeloviModule {
     fn monitored(&self, batch: &Batch) -> Vec<Monitored> {
         let rates = self.natural_rates();
         let states = self.decode(self.encode(batch, &mut Draws::Mean).mean, &mut Draws::Mean);
-        let [share, ..] = dirichlet::mean(&states.concentration).split(1, 1).try_into().expect("four states");
+        let induction = dirichlet::mean(&states.concentration).narrow(1, 0, 1).mean_dim(2);
         let per_gene =
             |name, values: Tensor<2>| Monitored { name, per_gene: true, values: arrays::values(values.inner()) };
         vec![
@@ -279,7 +279,7 @@ impl Objective for VeloviModule {
             per_gene("t_switch", rates.t_switch),
             per_gene("std_u", rates.std_u),
             per_gene("std_s", rates.std_s),
-            Monitored { name: "induction", per_gene: false, values: cell_means(share) },
+            Monitored { name: "induction", per_gene: false, values: arrays::values(induction.inner()) },
             Monitored { name: "rho", per_gene: false, values: arrays::values(states.rho.mean_dim(1).inner()) },
         ]
     }
@@ -290,11 +290,6 @@ impl Objective for VeloviModule {
         let (nll, kl) = four_states::per_gene(&states, u, s, &self.terms.mixture, Weights::Bounded);
         (nll + kl).mean_dim(0)
     }
-}
-
-/// Mean over genes of `[batch, 1, n_vars]`.
-fn cell_means(values: Tensor<3>) -> Vec<f32> {
-    arrays::values(values.mean_dim(2).inner())
 }
 
 impl Posterior {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::UncertaintyConfig;
 use crate::error::{Result, require};
 use crate::train::{OptimizerKind, StopOn, TrainConfig};
+use crate::uncertainty::UncertaintyConfig;
 
 /// `[model]` with `kind = "velovi"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

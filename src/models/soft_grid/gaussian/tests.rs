@@ -57,6 +57,7 @@ fn drawn() -> (Dataset, Vec<f64>) {
         raw_counts: true,
         mu,
         ms,
+        scaling: None,
         neighbors: Neighbors {
             connectivities: Csr::empty(CELLS, CELLS),
             distances: Csr::empty(CELLS, CELLS),

@@ -28,7 +28,7 @@ impl Default for Selection {
 ///
 /// If these are fewer than 2, those genes with any abundance whose R² is above the 80th percentile, with a warning.
 ///
-/// - `r2`, `ratio`: R² and slope of each gene's line, `[n_vars]` (which R²: see the [module](super))
+/// - `r2`, `ratio`: R² and slope of each gene's line, `[n_vars]` (which R²: see [`steady_state`](crate::models::steady_state))
 ///
 /// Source: scVelo 0.3.4 `tl.velocity`.
 pub fn velocity_genes(
@@ -59,7 +59,10 @@ pub fn velocity_genes(
         return (0..data.n_vars()).map(|gene| r2[gene] > threshold && expressed(gene)).collect();
     }
     if n_chosen < FEW {
-        reporter.warn(&format!("only {n_chosen} velocity genes; a lower model.min_r2 gives more"));
+        reporter.warn(&format!(
+            "only {n_chosen} velocity genes: those with an R2 above {} and a slope above {}",
+            selection.min_r2, selection.min_ratio
+        ));
     }
     chosen
 }

@@ -1,0 +1,121 @@
+//! From similarities to probabilities of moving.
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::sparse::Csr;
+use crate::stats;
+
+/// The percentile of the confidences from which a cell has no self-transition.
+const CONFIDENT: f64 = 98.0;
+
+/// How similarities become weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kernel {
+    /// λ, the steepness.
+    pub scale: f64,
+    /// Whether cells that the velocity points away from get negative weights; else small positive ones.
+    pub negative: bool,
+}
+
+impl Default for Kernel {
+    /// λ = 10, no negative weights.
+    fn default() -> Self {
+        Self { scale: 10.0, negative: false }
+    }
+}
+
+impl Kernel {
+    /// Turns similarities of one cell into transitions: weights, divided by the sum of their sizes. Zeros stay zeros.
+    pub(crate) fn apply(self, similarities: &mut [f32]) {
+        let mut sum = 0.0;
+        for value in &mut *similarities {
+            let weight = self.weight(f64::from(*value));
+            sum += weight.abs();
+            *value = weight as f32;
+        }
+        if sum > 0.0 {
+            for value in similarities {
+                *value = (f64::from(*value) / sum) as f32;
+            }
+        }
+    }
+
+    fn weight(self, similarity: f64) -> f64 {
+        if similarity == 0.0 {
+            0.0
+        } else if self.negative {
+            (self.scale * similarity.abs()).exp_m1().copysign(similarity)
+        } else {
+            (self.scale * similarity).exp()
+        }
+    }
+}
+
+/// The positive part of a graph of both signs and the negative part: `velocity_graph`, `velocity_graph_neg`.
+#[must_use]
+pub fn split(graph: &Csr<f32>) -> (Csr<f32>, Csr<f32>) {
+    let part = |keep: fn(f32) -> bool| {
+        let of_row = |i: usize| {
+            let (cells, values) = graph.row(i);
+            cells.iter().copied().zip(values.iter().copied()).filter(|entry| keep(entry.1)).collect()
+        };
+        Csr::from_rows(graph.n_cols, &(0..graph.n_rows).map(of_row).collect::<Vec<_>>())
+    };
+    (part(|value| value > 0.0), part(|value| value < 0.0))
+}
+
+/// c of one cell: the largest of its similarities, at least 0.
+#[must_use]
+pub fn confidence(similarities: &[f32]) -> f32 {
+    similarities.iter().copied().fold(0.0, f32::max)
+}
+
+/// P98 of the confidences of all cells; 0 if there are none.
+pub(crate) fn confidence_bound(confidences: &[f32]) -> f64 {
+    let confidences: Vec<f64> = confidences.iter().map(|&c| f64::from(c)).collect();
+    if confidences.is_empty() { 0.0 } else { stats::percentile(&confidences, CONFIDENT) }
+}
+
+/// s of a cell, from its confidence and the bound of all.
+pub(crate) fn self_transition(bound: f64, confidence: f32) -> f32 {
+    (bound - f64::from(confidence)).clamp(0.0, 1.0) as f32
+}
+
+/// s of every cell from the [`confidence`] of every cell, both `[n_obs]`: `velocity_self_transition`.
+#[must_use]
+pub fn self_transitions(confidences: &[f32]) -> Vec<f32> {
+    let bound = confidence_bound(confidences);
+    confidences.iter().map(|&confidence| self_transition(bound, confidence)).collect()
+}
+
+/// The transition matrix of a graph of both signs, `[n_obs, n_obs]`.
+///
+/// - `self_transitions`: s of each cell, `[n_obs]`; without, the diagonal is as in `graph`
+///
+/// # Errors
+/// [`Error::Shape`] if `graph` is not square or there is not one self-transition per cell.
+pub fn transition_matrix(graph: &Csr<f32>, self_transitions: Option<&[f32]>, kernel: Kernel) -> Result<Csr<f32>> {
+    let n_obs = graph.n_rows;
+    if graph.n_cols != n_obs || self_transitions.is_some_and(|own| own.len() != n_obs) {
+        let found = self_transitions.map_or(graph.n_cols, <[f32]>::len);
+        let what = "velocity graph and its self-transitions".to_owned();
+        return Err(Error::Shape { what, wanted: vec![n_obs, n_obs], found: vec![n_obs, found] });
+    }
+    let of_row = |i: usize| {
+        let (cells, values) = graph.row(i);
+        let mut row: Vec<(u32, f32)> = cells.iter().copied().zip(values.iter().copied()).collect();
+        if let Some(own) = self_transitions {
+            match row.binary_search_by_key(&(i as u32), |entry| entry.0) {
+                Ok(at) => row[at].1 = own[i],
+                Err(at) => row.insert(at, (i as u32, own[i])),
+            }
+        }
+        row.retain(|entry| entry.1 != 0.0);
+        let mut weights: Vec<f32> = row.iter().map(|entry| entry.1).collect();
+        kernel.apply(&mut weights);
+        row.iter().zip(weights).map(|(entry, weight)| (entry.0, weight)).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = (0..n_obs).into_par_iter().map(of_row).collect();
+    Ok(Csr::from_rows(n_obs, &rows))
+}
