@@ -17,8 +17,9 @@ use crate::sparse::Csr;
 /// Reads what velocity needs from an `.h5ad` file of anndata 0.6 to 0.12.
 ///
 /// Counts are made sparse; columns of `obs` and `var` whose types are unknown are left out; `obsm` gives its
-/// two-dimensional numeric arrays. `moments` is set if the file has both `Mu` and `Ms`; a file written by this
-/// program has NaN there for genes that were not kept.
+/// two-dimensional numeric arrays. `moments` is set if the file has both `Mu` and `Ms`, and is in counts: where this
+/// program scaled them, they are read from `Mu_raw` and `Ms_raw`. A file written by this program has NaN there for genes that were
+/// not kept.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) naming the place and the remedy, if the file is no AnnData file, is damaged, lacks a layer, or
@@ -105,7 +106,11 @@ fn moments(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Op
     let Some(Node::Group(layers)) = Node::open(file, "layers") else {
         return Ok(None);
     };
-    if !layers.link_exists(keys::MU) || !layers.link_exists(keys::MS) {
+    // A record that cannot be read is another program's, which scales nothing.
+    let params = params(file, place).ok().flatten().unwrap_or_default();
+    let scaled = params.get(keys::MOMENTS_SCALED).and_then(serde_json::Value::as_bool) == Some(true);
+    let [mu, ms] = if scaled { [keys::MU_RAW, keys::MS_RAW] } else { [keys::MU, keys::MS] };
+    if !layers.link_exists(mu) || !layers.link_exists(ms) {
         return Ok(None);
     }
     let dense = |name: &str| {
@@ -113,7 +118,7 @@ fn moments(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Op
         stored.require_shape(n_obs, n_vars)?;
         stored.to_dense()
     };
-    Ok(Some((dense(keys::MU)?, dense(keys::MS)?)))
+    Ok(Some((dense(mu)?, dense(ms)?)))
 }
 
 /// The two-dimensional numeric arrays of `obsm`.
@@ -185,9 +190,12 @@ pub fn read_var(path: &Path) -> Result<Frame> {
 /// # Errors
 /// As [`read_layer`].
 pub fn read_params(path: &Path) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
-    let file = h5::open(path)?;
-    let place = Place::root(path).child("uns").child(keys::VELOCITY_PARAMS);
-    let Some(Node::Group(uns)) = Node::open(&file, "uns") else {
+    params(&h5::open(path)?, &Place::root(path))
+}
+
+fn params(file: &File, root: &Place) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    let place = root.child("uns").child(keys::VELOCITY_PARAMS);
+    let Some(Node::Group(uns)) = Node::open(file, "uns") else {
         return Ok(None);
     };
     match Node::open(&uns, keys::VELOCITY_PARAMS) {

@@ -103,7 +103,8 @@ fn every_key_that_preprocessing_and_a_fit_add_is_in_the_readme() {
         text.split("// ---").next().expect("text")
     };
     let added = [section("--- what preprocessing adds"), section("--- what a model adds")];
-    let names = added.into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1));
+    let names =
+        added.into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1));
     let missing: Vec<&str> = names.filter(|name| !readme.contains(&format!("`{name}`"))).collect();
     // The categories of the split and the entries of velocity_params are values and members, not keys.
     let members = ["mode", "future_time", "capture_time", "moments_scaled", "train"];

@@ -99,6 +99,19 @@ fn the_file_has_the_moments_before_and_after() {
     }
 }
 
+#[test]
+fn scaled_moments_are_read_again_in_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = simulated(folder.path());
+    let [scaled, plain] = ["scaled.h5ad", "plain.h5ad"].map(|name| folder.path().join(name));
+    let steady_state = ["model.kind=steady_state", "output.genes=fitted"];
+    train(&input, &scaled, &[&steady_state[..], &["preprocess.recipe=velovi"]].concat()).unwrap();
+    train(&scaled, &plain, &[&steady_state[..], &["preprocess.moments=file", "preprocess.n_top_genes=0"]].concat())
+        .unwrap();
+    let [wanted, found] = [(&scaled, "Ms_raw"), (&plain, "Ms")].map(|(path, key)| io::read_layer(path, key).unwrap());
+    assert_eq!(found, wanted);
+}
+
 /// Every score, from a fit in units of the scaled moments and from the same fit in counts.
 #[test]
 fn scores_of_scaled_moments_are_those_in_counts() {
