@@ -69,7 +69,7 @@ fn graphs_self_transitions_and_transition_matrices_agree_with_scvelo() {
                 let found = transition_matrix(&graph, with_both.then_some(&own[..]), kernel).unwrap();
                 worst.push(difference(&found, &csr(&path, &format!("obsp/{matrix}"), n)));
             }
-            println!("{name} {key}: graph, negative, self, transitions {worst:.1e?}");
+            println!("{name} {key}: graph, negative, self, transitions {worst:?}");
             assert!(worst.iter().all(|worst| *worst < TOLERANCE));
         }
     }
