@@ -147,9 +147,9 @@ fn a_small_case_agrees_with_numpy() {
 }
 
 const CORRELATION: [f64; 5] =
-    [0.488249281652626, 1.5120940745784441, 0.2804814772648872, 1.0721342198250334, 0.6588706981214407];
+    [0.488_249_281_652_6, 1.512_094_074_578_4, 0.280_481_477_264_9, 1.072_134_219_825_0, 0.658_870_698_121_4];
 const COSINE_SAMPLE: [f64; 5] =
-    [0.12023019586354701, 0.6846970777652529, 0.027920455738812553, 0.3041154904047427, 0.8917225164367019];
+    [0.120_230_195_863_5, 0.684_697_077_765_3, 0.027_920_455_738_8, 0.304_115_490_404_7, 0.891_722_516_436_7];
 
 #[test]
 fn identical_samples_agree_wholly() {
@@ -206,7 +206,7 @@ fn cells_that_do_not_move_have_similarity_zero_and_never_nan() {
                 assert!(fields(of).iter().all(|(_, values)| values.iter().all(|value| value.is_finite())));
                 assert!(of.variance[7] < 1e-14 && of.difference[7] < 1e-7, "{of:?}");
             }
-            assert_eq!(found.intrinsic.cos_mean[7], 0.0);
+            assert!(found.intrinsic.cos_mean[7].abs() < 1e-15);
             // It stays where it is: always the same state, and no displacement.
             let wanted = if extrapolation == Extrapolation::State { 1.0 } else { 0.0 };
             assert!((extrinsic.cos_mean[7] - wanted).abs() < 1e-12);
