@@ -30,9 +30,8 @@ impl Kernel {
     pub(crate) fn apply(self, similarities: &mut [f32]) {
         let mut sum = 0.0;
         for value in &mut *similarities {
-            let weight = self.weight(f64::from(*value));
-            sum += weight.abs();
-            *value = weight as f32;
+            *value = self.weight(f64::from(*value)) as f32;
+            sum += f64::from(value.abs());
         }
         if sum > 0.0 {
             for value in similarities {

@@ -17,12 +17,15 @@
 //! displacement:   y_l = Σ_j T_l,ij (x_j − x_i)
 //! ```
 //!
-//! States share most of what they are (the cell's own expression), so that their similarities are all close to 1;
-//! displacements do not. Rows of T need not sum to 1 here: the differences are weighted, not `T x − x` formed, which would
-//! hold `−(1 − Σ_j T_ij) x_i`.
+//! Negative similarities make rows of T sum to anything between −1 and 1 (in scVelo's runs on pancreas and dentate gyrus, to less than 0
+//! in 19% and 50% of the cells). A state is then the sum times what all states have in common, plus the rest, and two samples
+//! whose sums differ in sign lead to opposite "states", however alike they are otherwise. Displacements weight differences and
+//! are free of it; `T x − x` would not be, for it holds `−(1 − Σ_j T_ij) x_i`. The default is veloVI's, to compare with it;
+//! `displacement` measures what the name promises.
 //!
 //! The graph lives in the space of the first 30 principal components of Ms where there are more than 100 genes, else in that of
-//! the genes. In the components, velocities are taken less their mean over cells, as the states are.
+//! the genes. In the components, velocities are taken less their mean over cells, as the states are. (Correlations over
+//! components depend on the components' signs: they are fixed as in [`pca`](crate::pca), which is scikit-learn's rule since 1.5.)
 //!
 //! # What is kept in memory
 //!

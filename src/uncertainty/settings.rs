@@ -25,9 +25,9 @@ pub struct UncertaintyConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extrapolation {
-    /// The expected abundances. Their similarities are close to 1 (veloVI's choice).
+    /// The weighted sum of the abundances around (veloVI's choice); weights can sum to less than 0, and then it points away.
     State,
-    /// The expected change of the abundances.
+    /// The weighted sum of the differences from the cell's own abundances.
     Displacement,
 }
 

@@ -126,7 +126,7 @@ fn rows_of_transitions_have_size_one_and_a_cell_without_velocity_stays() {
     v.row_mut(3).fill(0.0);
     let graph = whole(&x, &v, &candidates);
     let confidences: Vec<f32> = (0..40).map(|i| confidence(graph.row(i).1)).collect();
-    assert_eq!(confidences[3], 0.0);
+    assert!(graph.row(3).0.is_empty() && confidences[3].abs() < f32::EPSILON);
     let own = self_transitions(&confidences);
     assert!(own.iter().all(|s| (0.0..=1.0).contains(s)));
     for negative in [false, true] {

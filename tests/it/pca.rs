@@ -1,7 +1,7 @@
 //! Principal components against their definition.
 
 use nascent::Error;
-use nascent::pca::{Pca, pca};
+use nascent::pca::{Pca, pca, pca_dense};
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis, array, concatenate};
 use rand::{Rng, SeedableRng};
@@ -54,6 +54,19 @@ fn more_genes_than_cells_give_the_same_as_fewer() {
     let (narrow, wide) = (of(&x, 8), of(&wide, 8));
     assert!(close(&narrow.scores.mapv(f64::from), &wide.scores.mapv(f64::from), 1e-5));
     assert!(close(&narrow.components, &wide.components.slice(ndarray::s![..12, ..]).to_owned(), 1e-8));
+}
+
+#[test]
+fn a_dense_matrix_has_the_components_of_the_same_sparse_one() {
+    for (n, g, k) in [(700, 12, 8), (12, 70, 11), (40, 7, 7)] {
+        let x = random(n, g, 6);
+        let (sparse, dense) = (of(&x, k), pca_dense(x.view(), k).unwrap());
+        assert!(close(&dense.components, &sparse.components, 1e-9), "{n} x {g}");
+        assert!(close(&dense.scores.mapv(f64::from), &sparse.scores.mapv(f64::from), 1e-5), "{n} x {g}");
+        assert!(dense.mean.iter().zip(&sparse.mean).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert!(dense.variance.iter().zip(&sparse.variance).all(|(a, b)| (a - b).abs() < 1e-9));
+    }
+    assert!(matches!(pca_dense(random(4, 9, 5).view(), 4), Err(Error::Setting { .. })));
 }
 
 #[test]

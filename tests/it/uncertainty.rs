@@ -1,5 +1,7 @@
 //! Directional uncertainty against scvi-tools and scVelo, and its laws.
 
+use std::ops::Range;
+
 use nascent::Error;
 use nascent::data::{Directional, Neighbors, Uncertainty};
 use nascent::graph::{Candidates, Kernel, States, confidence, rows, self_transitions, transition_matrix};
@@ -8,7 +10,7 @@ use nascent::pca::pca_dense;
 use nascent::uncertainty::{
     Extrapolation, Similarity, Spread, UncertaintyConfig, directional, uncertainty, uncertainty_by_blocks,
 };
-use ndarray::{Array2, Axis, array, s};
+use ndarray::{Array1, Array2, Axis, array, s};
 use serde_json::Value;
 
 const N_OBS: usize = 60;
@@ -41,7 +43,7 @@ fn settings(n_samples: usize) -> UncertaintyConfig {
 /// Uncertainties of `n_vars` genes with the velocities of the formula, after `change`.
 fn found(n_vars: usize, settings: &UncertaintyConfig, change: impl Fn(&mut Array2<f32>)) -> Uncertainty {
     let ms = abundances(n_vars);
-    let mut sample = |cells: std::ops::Range<usize>, l| {
+    let mut sample = |cells: Range<usize>, l| {
         let mut v = velocities(n_vars, l);
         change(&mut v);
         Ok(v.slice(s![cells, ..]).to_owned())
@@ -92,13 +94,14 @@ fn both_uncertainties_agree_with_scvi_tools_and_scvelo() {
         let intrinsic = worst(&state.intrinsic, &golden["intrinsic"]);
         let state = worst(&state.extrinsic.unwrap(), &golden["state"]);
         let change = worst(&change.extrinsic.unwrap(), &golden["displacement"]);
-        println!("{n_vars} genes: intrinsic {intrinsic:.0e?}, state {state:.0e?}, displacement {change:.0e?}");
+        println!("{n_vars} genes: intrinsic {intrinsic:?}, state {state:?}, displacement {change:?}");
         assert!(intrinsic.iter().all(|worst| *worst < 1e-12));
         assert!(state.iter().chain(&change).all(|worst| *worst < 1e-4));
     }
 }
 
-/// Golden: the same file. With more than 100 genes, scVelo's graph is that of 30 principal components.
+/// Golden: the same file. With more than 100 genes, scVelo's graph is that of 30 principal components, which it finds in single
+/// precision: its self-transitions are 7e-6 away from those in double precision.
 #[test]
 fn the_graph_of_components_and_its_transitions_agree_with_scvelo() {
     let golden = golden();
@@ -117,7 +120,7 @@ fn the_graph_of_components_and_its_transitions_agree_with_scvelo() {
         let confidences: Vec<f32> = (0..N_OBS).map(|i| confidence(graph.row(i).1)).collect();
         let own = self_transitions(&confidences);
         for (found, wanted) in own.iter().zip(numbers(&golden["self_transition"][0])) {
-            assert!((f64::from(*found) - wanted).abs() < 2e-6, "{found} {wanted}");
+            assert!((f64::from(*found) - wanted).abs() < 1e-5, "{found} {wanted}");
         }
         let t = transition_matrix(&graph, Some(&own), Kernel { negative: true, ..Kernel::default() }).unwrap();
         for row in golden["transitions"].as_array().unwrap() {
@@ -144,9 +147,9 @@ fn a_small_case_agrees_with_numpy() {
 }
 
 const CORRELATION: [f64; 5] =
-    [0.488249281652626, 1.5120940745784441, 0.2804814772648872, 1.0721342198250334, 0.6588706981214407];
+    [0.488_249_281_652_6, 1.512_094_074_578_4, 0.280_481_477_264_9, 1.072_134_219_825_0, 0.658_870_698_121_4];
 const COSINE_SAMPLE: [f64; 5] =
-    [0.12023019586354701, 0.6846970777652529, 0.027920455738812553, 0.3041154904047427, 0.8917225164367019];
+    [0.120_230_195_863_5, 0.684_697_077_765_3, 0.027_920_455_738_8, 0.304_115_490_404_7, 0.891_722_516_436_7];
 
 #[test]
 fn identical_samples_agree_wholly() {
@@ -169,7 +172,7 @@ fn uncertainties_do_not_depend_on_blocks_or_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let mut calls = 0;
-            let mut sample = |cells: std::ops::Range<usize>, l| {
+            let mut sample = |cells: Range<usize>, l| {
                 calls += 1;
                 Ok(velocities(120, l).slice(s![cells, ..]).to_owned())
             };
@@ -203,7 +206,7 @@ fn cells_that_do_not_move_have_similarity_zero_and_never_nan() {
                 assert!(fields(of).iter().all(|(_, values)| values.iter().all(|value| value.is_finite())));
                 assert!(of.variance[7] < 1e-14 && of.difference[7] < 1e-7, "{of:?}");
             }
-            assert_eq!(found.intrinsic.cos_mean[7], 0.0);
+            assert!(found.intrinsic.cos_mean[7].abs() < 1e-15);
             // It stays where it is: always the same state, and no displacement.
             let wanted = if extrapolation == Extrapolation::State { 1.0 } else { 0.0 };
             assert!((extrinsic.cos_mean[7] - wanted).abs() < 1e-12);
@@ -212,10 +215,22 @@ fn cells_that_do_not_move_have_similarity_zero_and_never_nan() {
 }
 
 #[test]
-fn displacements_are_further_apart_than_states() {
-    let of = |extrapolation| found(120, &UncertaintyConfig { extrapolation, ..settings(5) }, |_| ()).extrinsic.unwrap();
-    let (states, displacements) = (of(Extrapolation::State), of(Extrapolation::Displacement));
-    assert!(states.cos_mean.iter().zip(&displacements.cos_mean).all(|(state, change)| state > change));
+fn displacements_do_not_depend_on_what_all_cells_share_and_states_do() {
+    let ms = abundances(40);
+    let neighbors = graph(&ms);
+    let shared = Array1::from_shape_fn(40, |g| 0.25 * (g % 7) as f32);
+    let of = |ms: &Array2<f32>, extrapolation| {
+        let settings = UncertaintyConfig { extrapolation, ..settings(5) };
+        let mut sample = |cells: Range<usize>, l| Ok(velocities(40, l).slice(s![cells, ..]).to_owned());
+        let found = uncertainty(ms.view(), &neighbors, &settings, &mut sample).unwrap();
+        found.and_then(|found| found.extrinsic).unwrap().cos_mean
+    };
+    let change = |extrapolation| {
+        let difference = of(&ms, extrapolation) - of(&(&ms + &shared), extrapolation);
+        difference.iter().fold(0.0_f64, |most, next| most.max(next.abs()))
+    };
+    assert!(change(Extrapolation::Displacement) < 1e-5);
+    assert!(change(Extrapolation::State) > 0.01);
 }
 
 #[test]
