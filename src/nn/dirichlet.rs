@@ -47,6 +47,9 @@ pub fn mean_log(concentration: &Tensor<3>) -> Tensor<3> {
 /// ln z = ln d + 3 ln(1 + c e) + Σ_{i<4} ln U_i / (a + i),    d = a + 4 − ⅓,  c = 1/√(9d)
 /// ```
 ///
+/// Weights below 1.2e-7 count as that, without gradient: otherwise a few draws with `ln π` of minus some hundred would be all
+/// that a likelihood sees. (In veloVI, `PyTorch`'s `Categorical` does so.)
+///
 /// The gradient holds `e` and U fixed. That leaves out how the acceptance of `e` depends on a; at shapes above 4, where
 /// nearly all are accepted, this biases the gradient of `E[ln z]` by some 0.1 %.
 ///
@@ -59,7 +62,7 @@ pub fn sample_log(concentration: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
     let z = ln_gamma_draw(concentration, noise);
     let largest = z.clone().max_dim(1).detach();
     let total = (z.clone() - largest.clone()).exp().sum_dim(1).log() + largest;
-    z - total
+    (z - total).clamp_min(LEAST_LN_WEIGHT)
 }
 
 /// `ln z` of [`sample_log`].
@@ -84,6 +87,8 @@ fn ln_gamma_draw(shape: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
     ln_z
 }
 
+/// Logarithm of the smallest weight that is told from others: that of the precision of f32.
+pub(crate) const LEAST_LN_WEIGHT: f32 = -15.942_385;
 /// Steps by which the shape is raised before a draw.
 pub(crate) const BOOST: usize = 4;
 /// `1 + c e` is not below this: a normal draw would have to be below −5.7.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::gamma::{GammaFunctions, gamma_functions};
 use super::{LEAST_LN_DENSITY, Mixture, STATES, Weights};
-use crate::nn::dirichlet::{BOOST, GammaNoise, SMALLEST_ROOT};
+use crate::nn::dirichlet::{BOOST, GammaNoise, LEAST_LN_WEIGHT, SMALLEST_ROOT};
 use crate::nn::fused::advance::{Advanced, Rates, advance, per_gap};
 use crate::simd::{Vectorized, exp_and_m1, ln, mul_add, vectorize};
 
@@ -558,7 +558,7 @@ fn draw<const FMA: bool>(
     soft_max::<FMA>(&mut scratch, &mut ln_total);
     for ln_pi in &mut weights.ln_pi {
         for j in 0..TILE {
-            ln_pi[j] -= ln_total[j];
+            ln_pi[j] = (ln_pi[j] - ln_total[j]).max(LEAST_LN_WEIGHT);
         }
     }
 }
@@ -655,24 +655,28 @@ fn weight_gradient<const FMA: bool>(tile: &mut Tile, constants: &KlConstants, dr
     let [of_u, of_s] = &tile.species;
     let share = if joint { 0.5 } else { 1.0 };
     let weights = &tile.weights;
-    let total_weight = if joint { 1.0 } else { 2.0 };
-    let mut total = ZERO;
-    for a in &tile.concentration {
+    let (mut total, mut total_weight) = (ZERO, ZERO);
+    let mut weight = [ZERO; STATES];
+    for k in 0..STATES {
         for j in 0..TILE {
-            total[j] += a[j];
+            let told_apart = !drawn || weights.ln_pi[k][j] > LEAST_LN_WEIGHT;
+            let responsibility = share * (of_u.responsibility[k][j] + of_s.responsibility[k][j]);
+            weight[k][j] = if told_apart { responsibility } else { 0.0 };
+            total_weight[j] += weight[k][j];
+            total[j] += tile.concentration[k][j];
         }
     }
     let states = STATES as f32;
     for k in 0..STATES {
         for j in 0..TILE {
-            let weight = share * (of_u.responsibility[k][j] + of_s.responsibility[k][j]);
+            let weight = weight[k][j];
             let a = tile.concentration[k][j];
             let (trigamma, trigamma_total) = (weights.trigamma[k][j], weights.trigamma_total[j]);
             let of_likelihood = if drawn {
                 let (pi, _) = exp_and_m1::<FMA>(weights.ln_pi[k][j]);
-                (pi * total_weight - weight) * weights.slope[k][j]
+                (pi * total_weight[j] - weight) * weights.slope[k][j]
             } else {
-                total_weight * trigamma_total - weight * trigamma
+                total_weight[j] * trigamma_total - weight * trigamma
             };
             let of_kl = (a - constants.prior) * trigamma - (total[j] - states * constants.prior) * trigamma_total;
             tile.d_concentration[k][j] = of_likelihood + constants.weight * of_kl;
