@@ -269,3 +269,19 @@ fn settings_are_strict_and_complete() {
     let message = bad.validate().unwrap_err().to_string();
     assert_eq!(message, "output.compression = 10: must be a gzip level, 0 to 9");
 }
+
+#[test]
+fn directional_uncertainties_are_columns_with_the_names_of_velovi() {
+    let (data, fit) = (dataset(4, &[0, 2], 3, true), full_fit(4, 2));
+    let results = io::Results::new(&data, &fit, &json!({})).unwrap();
+    let names = ["variance", "difference", "cosine_sim_variance", "cosine_sim_difference", "cosine_sim_mean"];
+    let mut value = 2.5;
+    for suffix in ["", "_extrinsic"] {
+        for name in names {
+            let name = format!("directional_{name}{suffix}");
+            let found = results.obs.iter().find(|(key, _)| *key == name).map(|(_, column)| column);
+            assert_eq!(found, Some(&Column::Float(vec![value; 4])), "{name}");
+            value += 1.0;
+        }
+    }
+}
