@@ -4,10 +4,10 @@
 //! [`VelocityModel`]. How to add one is described in `src/README.md`.
 
 pub mod dynamical;
-pub mod soft_grid;
-pub mod steady_state;
 #[cfg(feature = "neural")]
 mod quality;
+pub mod soft_grid;
+pub mod steady_state;
 #[cfg(feature = "neural")]
 pub mod velovae;
 #[cfg(feature = "neural")]

@@ -64,9 +64,8 @@ fn chi(t: &Tensor<2>, a: &Tensor<2>, b: &Tensor<2>, c: &Tensor<2>) -> Tensor<2> 
     let mean = (a.clone() + b.clone() + c.clone()) / 3.0;
     let width = (high.clone() - low.clone()) * t.clone();
     let near = width.clone().lower_elem(SERIES_BELOW);
-    let distance = |rate: &Tensor<2>| {
-        ((rate.clone() - mean.clone()) * t.clone()).mask_fill(near.clone().bool_not(), 0.0)
-    };
+    let distance =
+        |rate: &Tensor<2>| ((rate.clone() - mean.clone()) * t.clone()).mask_fill(near.clone().bool_not(), 0.0);
     let [x, y, z] = [a, b, c].map(distance);
     let h_2 = (x.clone().square() + y.clone().square() + z.clone().square()) * 0.5;
     let h_3 = x * y * z;

@@ -9,9 +9,9 @@ use burn::tensor::Tensor;
 use cpu_time::ProcessTime;
 
 use super::adam::{Adam, AdamConstants};
-use super::clip::clip;
 use super::batches::{deal, even_chunks};
 use super::checkpoint::{Checkpoint, Position, snapshot};
+use super::clip::clip;
 use super::log::Log;
 use super::stopping::Stopper;
 use super::{Loss, Objective, Split, StopOn, TrainConfig, TrainingData};

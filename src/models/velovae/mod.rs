@@ -131,7 +131,8 @@ impl Velovae {
         };
         let rates = undecayed("rates", self.rate_learning_rate);
         let clip_norm = train.clip_norm;
-        let stage = |index, name: &str, epochs, groups| Stage { index, name: name.to_owned(), epochs, groups, clip_norm };
+        let stage =
+            |index, name: &str, epochs, groups| Stage { index, name: name.to_owned(), epochs, groups, clip_norm };
         let joint = if self.is_full() { "times and states" } else { "times and rates" };
         let mut stages = vec![
             stage(0, "start times", self.start_epochs, vec![undecayed("encoder", START_RATE)]),

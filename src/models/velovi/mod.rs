@@ -21,7 +21,7 @@ mod outputs;
 mod settings;
 mod start;
 
-pub use settings::{Init, PenaltySchedule, RepressedTime, StatePosterior, Velovi, VelocityStatistic, Warmup};
+pub use settings::{Init, PenaltySchedule, RepressedTime, StatePosterior, VelocityStatistic, Velovi, Warmup};
 
 use self::network::VeloviModule;
 use self::start::Start;
@@ -54,8 +54,10 @@ impl VelocityModel for Velovi {
     }
 
     fn citations(&self) -> &'static [&'static str] {
-        &["Gayoso, Weiler, Lotfollahi, Klein, Hong, Streets, Theis & Yosef: Deep generative modeling of transcriptional \
-           dynamics for RNA velocity analysis in single cells. Nature Methods 2024"]
+        &[
+            "Gayoso, Weiler, Lotfollahi, Klein, Hong, Streets, Theis & Yosef: Deep generative modeling of transcriptional \
+           dynamics for RNA velocity analysis in single cells. Nature Methods 2024",
+        ]
     }
 }
 

@@ -385,8 +385,11 @@ impl LinearCourse {
 impl GeneRates {
     fn new(settings: &Velovi, start: &Start, device: &Device) -> Self {
         let learned = |values: &[f64]| Param::from_tensor(arrays::row(values, device));
-        let varying =
-            || settings.time_dependent_transcription.then(|| Param::from_tensor(Tensor::zeros([1, start.top_u.len()], device)));
+        let varying = || {
+            settings
+                .time_dependent_transcription
+                .then(|| Param::from_tensor(Tensor::zeros([1, start.top_u.len()], device)))
+        };
         Self {
             alpha: learned(&start.alpha_raw),
             beta: learned(&start.beta_raw),

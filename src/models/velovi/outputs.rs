@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2, Axis};
 use rand::RngCore;
 
 use super::network::{NaturalRates, VeloviModule};
-use super::settings::{RepressedTime, Velovi, VelocityStatistic};
+use super::settings::{RepressedTime, VelocityStatistic, Velovi};
 use crate::data::{Dataset, Fit, GeneParams, Run};
 use crate::error::Result;
 use crate::models::quality::Quality;

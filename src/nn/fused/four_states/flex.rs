@@ -51,8 +51,7 @@ pub(super) fn states_loss(
     let matrices = [&states.rho, &states.tau].into_iter().chain(rows(states)).cloned();
     let concentration = states.concentration.clone();
     if !concentration.is_tracked() && !matrices.clone().any(|input| input.is_tracked()) {
-        let inputs: Vec<FlexTensor> =
-            std::iter::once(constant(concentration)).chain(matrices.map(constant)).collect();
+        let inputs: Vec<FlexTensor> = std::iter::once(constant(concentration)).chain(matrices.map(constant)).collect();
         let [total, nll, kl] = data.results(kernel::evaluate(&data.problem(&inputs)));
         return StatesLoss {
             total: Tensor::from_primitive::<Flex>(total),

@@ -33,8 +33,7 @@ pub(super) fn gamma_functions<const FMA: bool>(x: f32) -> GammaFunctions {
     let digamma = ln_w + series - even * (per_q + per_q2);
 
     let tail = mul_add::<FMA>(mul_add::<FMA>(r2, 1.0 / 42.0, -1.0 / 30.0), r2, 1.0 / 6.0) * r2 * r;
-    let steps =
-        mul_add::<FMA>(2.0, q, 9.0) * per_q * per_q + mul_add::<FMA>(2.0, q, 5.0) * per_q2 * per_q2;
+    let steps = mul_add::<FMA>(2.0, q, 9.0) * per_q * per_q + mul_add::<FMA>(2.0, q, 5.0) * per_q2 * per_q2;
     let trigamma = r + 0.5 * r2 + tail + steps;
     GammaFunctions { ln_gamma, digamma, trigamma }
 }

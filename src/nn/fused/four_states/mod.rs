@@ -31,6 +31,7 @@
 mod flex;
 mod gamma;
 mod kernel;
+mod tile;
 
 use burn::tensor::Tensor;
 
@@ -134,7 +135,11 @@ pub fn composed_loss(
     let n_cells = u.dims()[0] as f64;
     let (nll, kl) = per_gene(states, u, s, mixture, weights);
     let [nll, kl] = [nll, kl].map(|part| part.sum() / n_cells);
-    StatesLoss { total: nll.clone() + kl.clone() * mixture.kl_weight, nll: nll.without_autodiff(), kl: kl.without_autodiff() }
+    StatesLoss {
+        total: nll.clone() + kl.clone() * mixture.kl_weight,
+        nll: nll.without_autodiff(),
+        kl: kl.without_autodiff(),
+    }
 }
 
 /// NLL and KL of every gene in every cell, `[n_cells, n_genes]` each.
