@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod models;
 #[cfg(feature = "neural")]
 pub mod nn;
+pub mod permutation;
 pub mod preprocess;
 pub mod simulate;
 #[cfg(feature = "neural")]

@@ -12,7 +12,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::io::{self, InputConfig, OutputConfig};
-use crate::pipeline::{self, Job};
+use crate::permutation::Choice;
+use crate::pipeline::{self, Job, PermuteJob};
 use crate::progress::{Terminal, emphasised};
 use crate::simulate::SimulateConfig;
 
@@ -42,6 +43,8 @@ enum Command {
     Simulate(Simulate),
     /// Measure how well a fitted file explains its data, and its truth where it holds one
     Evaluate(Evaluate),
+    /// Score each gene of a trained run against shuffled data: is there anything for velocity to see?
+    Permute(Permute),
     /// Say what a file holds and whether it is ready for velocity
     Inspect(Inspect),
     /// List the devices that this build can compute on
@@ -133,6 +136,30 @@ struct Evaluate {
     json: bool,
 }
 
+/// Within each group of cells, the abundances of every gene are shuffled; the trained model reconstructs both data sets. The
+/// score compares its errors. It is added to the genes of the fitted file as `permutation_score`, with that of a null.
+#[derive(Args, Debug)]
+struct Permute {
+    /// The .h5ad file that the run was trained on
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// The .h5ad file that the run has written; the scores are added to it
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// The run's folder [default: the output's name with .run instead of .h5ad]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Column of obs with groups of cells, such as cell types
+    #[arg(long, value_name = "COLUMN")]
+    groups: String,
+    /// Compare the first 200 cells of a group, as veloVI does, rather than 200 at random
+    #[arg(long)]
+    first: bool,
+    /// Write the scores of all genes in all groups as a table separated by tabs
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+}
+
 #[derive(Args, Debug)]
 struct Inspect {
     /// Any .h5ad file
@@ -171,6 +198,7 @@ impl Cli {
             Command::Train(options) => options.run(),
             Command::Simulate(options) => options.run(),
             Command::Evaluate(options) => options.run(),
+            Command::Permute(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),
@@ -221,6 +249,23 @@ impl Evaluate {
     fn run(self) -> Result<()> {
         let evaluation = pipeline::evaluate(&self.file)?;
         if self.json { print_json(&evaluation) } else { print(&tables::scores(&evaluation)) }
+    }
+}
+
+impl Permute {
+    fn run(self) -> Result<()> {
+        let job = PermuteJob {
+            run: self.run.unwrap_or_else(|| self.output.with_extension("run")),
+            input: self.input,
+            output: self.output,
+            groups: self.groups,
+            choice: if self.first { Choice::First } else { Choice::Random },
+        };
+        let found = pipeline::permute(&job, Box::<Terminal>::default())?;
+        if let Some(path) = &self.table {
+            std::fs::write(path, found.table()).map_err(|reason| Error::file(path, "write", reason))?;
+        }
+        print(&found.to_string())
     }
 }
 

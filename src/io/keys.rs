@@ -186,6 +186,12 @@ pub const FIT_R2: &str = "fit_r2";
 pub const FIT_DIFF_KINETICS: &str = "fit_diff_kinetics";
 /// var: the largest p-value of these groups.
 pub const FIT_PVAL_KINETICS: &str = "fit_pval_kinetics";
+/// var: permutation score, the largest of all groups of cells. Ours; veloVI keeps it in a table.
+pub const PERMUTATION_SCORE: &str = "permutation_score";
+/// var: the same between two permuted data sets. Ours.
+pub const PERMUTATION_NULL: &str = "permutation_score_null";
+/// var: the group of cells in which the score is largest. Ours.
+pub const PERMUTATION_GROUP: &str = "permutation_score_group";
 /// var: genes whose velocity should be used.
 pub const VELOCITY_GENES: &str = "velocity_genes";
 

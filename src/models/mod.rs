@@ -7,12 +7,15 @@ pub mod dynamical;
 #[cfg(feature = "neural")]
 mod quality;
 pub mod soft_grid;
+#[cfg(feature = "neural")]
+mod spread;
 pub mod steady_state;
 #[cfg(feature = "neural")]
 pub mod velovae;
 #[cfg(feature = "neural")]
 pub mod velovi;
 
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{CellSource, Dataset, Fit, Run};
@@ -48,6 +51,11 @@ pub trait VelocityModel {
         Recipe::default()
     }
 
+    /// The model as one that a run has trained, if it can reconstruct abundances that it was not trained on.
+    fn trained(&self) -> Option<&dyn Trained> {
+        None
+    }
+
     /// The model as one that reads cells block after block, if its settings ask for that.
     fn streaming(&self) -> Option<&dyn StreamingModel> {
         None
@@ -55,6 +63,17 @@ pub trait VelocityModel {
 
     /// The papers to cite for these settings.
     fn citations(&self) -> &'static [&'static str];
+}
+
+/// A model whose runs leave what is needed to look at other abundances.
+pub trait Trained {
+    /// Reconstructions `[û, ŝ]` of each `[Mu, Ms]`, all `[n_obs, n_vars]` over the cells and genes of `data`, by the model that
+    /// `run` has trained on `data`: means over the posterior.
+    ///
+    /// # Errors
+    /// If the run has no checkpoint of a finished training on these data.
+    fn reconstruct(&self, data: &Dataset, run: &mut Run, moments: &[[Array2<f32>; 2]])
+    -> Result<Vec<[Array2<f32>; 2]>>;
 }
 
 /// A model that need not hold all cells in memory.

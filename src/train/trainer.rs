@@ -102,6 +102,21 @@ impl<'a> Trainer<'a> {
         self.resumed.is_some() && self.first_stage() == index
     }
 
+    /// Fails unless the run is resumed from a checkpoint at the end of a stage, that is, of all stages that were needed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the run's folder.
+    pub fn require_finished(&self) -> Result<()> {
+        if self.resumed.as_ref().is_some_and(|checkpoint| checkpoint.position.finished) {
+            return Ok(());
+        }
+        Err(Error::Config {
+            place: self.run.dir().display().to_string(),
+            problem: "has no checkpoint of a finished training".to_owned(),
+            hint: "finish it first: nascent train with the same words and --resume".to_owned(),
+        })
+    }
+
     /// `module` with the parameters of the checkpoint; as it is if there is none.
     ///
     /// # Errors

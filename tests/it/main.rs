@@ -64,6 +64,8 @@ mod tidy;
 mod uncertainty;
 #[cfg(feature = "flex")]
 mod velovae;
+#[cfg(feature = "flex")]
+mod velovi;
 mod velovi_recipe;
 #[cfg(feature = "h5ad")]
 mod velovi_recipe_files;

@@ -39,6 +39,34 @@ fn a_run_killed_three_times_and_resumed_gives_the_bytes_of_one_that_was_not() {
     assert_eq!(lines("parts.run"), lines("whole.run"), "each epoch is logged once");
 }
 
+/// Both ways of dealing with the states, with the schedule of their weights: the number of the epoch matters.
+#[test]
+fn velovi_killed_and_resumed_gives_the_bytes_of_a_run_that_was_not() {
+    let program = program();
+    fs::write(program.path("velovi.toml"), "[model]\nkind = \"velovi\"\n").expect("written");
+    for posterior in ["sampled", "analytic"] {
+        let words = format!(
+            "train velovi.toml --input counts.h5ad --threads 1 --set model.train.epochs=60 --set model.warmup_epochs=40 \
+             --set model.train.checkpoint_seconds=0 --set model.train.patience=0 --set model.n_samples=3 \
+             --set model.uncertainty.n_samples=3 --set model.state_posterior={posterior}"
+        );
+        program.succeed(&format!("{words} --output whole.h5ad"));
+        let whole = fs::read(program.path("whole.h5ad")).expect("the output is there");
+        for (epochs, resume) in [(9, ""), (31, "--resume")] {
+            let mut child = program.start(&format!("{words} --output parts.h5ad {resume}"));
+            sleep(Duration::from_millis(300));
+            wait_for_lines(&program, epochs);
+            child.kill().expect("the run can be killed");
+            child.wait().expect("the run is over");
+            assert!(!program.path("parts.h5ad").exists(), "the run was over before it was killed");
+        }
+        program.succeed(&format!("{words} --output parts.h5ad --resume"));
+        assert!(whole == fs::read(program.path("parts.h5ad")).expect("the output is there"), "{posterior}");
+        fs::remove_file(program.path("parts.h5ad")).expect("removed");
+        fs::remove_dir_all(program.path("parts.run")).expect("removed");
+    }
+}
+
 fn wait_for_lines(program: &Program, count: usize) {
     let log = program.path("parts.run").join("metrics.jsonl");
     let begun = Instant::now();

@@ -38,6 +38,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("nn", 2, &[]),
     ("uncertainty", 2, &["graph"]),
     ("graph", 2, &[]),
+    ("permutation", 2, &[]),
     ("metrics", 2, &[]),
     ("simulate", 2, &[]),
     ("data", 1, &[]),

@@ -15,14 +15,15 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// The groups in column `name` of obs: categories in their order, other labels in alphabetical order.
+    /// The groups in column `name` of obs: categories in their order, other labels in alphabetical order. `named_by` is the
+    /// setting or flag that says so, for messages.
     ///
     /// # Errors
     /// [`Error::Data`] if there is no such column, it holds numbers, or a name could not be told from two in a list.
-    pub fn read(data: &Dataset, name: &str) -> Result<Self> {
+    pub fn read(data: &Dataset, name: &str, named_by: &str) -> Result<Self> {
         let unusable = |problem: String| Error::Data {
-            problem: format!("obs[{name:?}], named by model.groups, {problem}"),
-            hint: "name a column of labels without commas; or set model.groups to \"\"".to_owned(),
+            problem: format!("obs[{name:?}], named by {named_by}, {problem}"),
+            hint: "name a column of labels without commas".to_owned(),
         };
         let column = data.obs.get(name).ok_or_else(|| {
             let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
@@ -45,6 +46,18 @@ impl Groups {
         let names: Vec<String> = names.into_iter().cloned().collect();
         let position = |label| names.binary_search(label).ok().map(|at| at as u32);
         Self { of: labels.iter().map(position).collect(), names }
+    }
+
+    /// The cells of each group, rising.
+    #[must_use]
+    pub fn cells(&self) -> Vec<Vec<usize>> {
+        let mut cells = vec![Vec::new(); self.names.len()];
+        for (cell, group) in self.of.iter().enumerate() {
+            if let Some(group) = group {
+                cells[*group as usize].push(cell);
+            }
+        }
+        cells
     }
 
     /// Those of `cells` in `group`.

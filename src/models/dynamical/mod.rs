@@ -60,7 +60,7 @@ use crate::stats;
 impl VelocityModel for Dynamical {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         // Read first: a column that cannot be used should not be found out after the fit.
-        let groups = (!self.groups.is_empty()).then(|| Groups::read(data, &self.groups)).transpose()?;
+        let groups = (!self.groups.is_empty()).then(|| Groups::read(data, &self.groups, "model.groups")).transpose()?;
         let lines = steady_state::fit_lines(data, steady_state::Extremes::default());
         let r2: Vec<f64> = lines.iter().map(|line| line.full_r2).collect();
         let chosen = self.chosen(data, &lines, &r2, run);

@@ -33,11 +33,12 @@ pub use bench::bench;
 pub use settings::{Init, Initial, Space, Variant, Velovae};
 
 use burn::tensor::Device;
+use ndarray::Array2;
 
 use self::ancestors::InitialConditions;
 use self::network::{Phase, VelovaeModule};
 use self::start::Start;
-use super::VelocityModel;
+use super::{Trained, VelocityModel};
 use crate::data::{Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
@@ -51,7 +52,11 @@ impl VelocityModel for Velovae {
         let start = Start::new(self, data, &split, run)?;
         let on_device = TrainingData::new(data, &device);
         let module = self.learn(data, &split, &start, &on_device, &device, run)?;
-        Ok(outputs::predict(self, &module, data, &split, &on_device, run))
+        outputs::predict(self, &module, data, &split, &on_device, run)
+    }
+
+    fn trained(&self) -> Option<&dyn Trained> {
+        Some(self)
     }
 
     fn validate(&self) -> Result<()> {
@@ -64,6 +69,28 @@ impl VelocityModel for Velovae {
 
     fn citations(&self) -> &'static [&'static str] {
         &["Gu, Blaauw & Welch: Bayesian Inference of RNA Velocity from Multi-Lineage Single-Cell Data. ICML 2022"]
+    }
+}
+
+impl Trained for Velovae {
+    fn reconstruct(
+        &self,
+        data: &Dataset,
+        run: &mut Run,
+        moments: &[[Array2<f32>; 2]],
+    ) -> Result<Vec<[Array2<f32>; 2]>> {
+        let device = nn::device::open(&self.train.device)?;
+        let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
+        let start = Start::new(self, data, &split, run)?;
+        let on_device = TrainingData::new(data, &device);
+        Trainer::new(&self.train, &on_device, &split, run)?.require_finished()?;
+        // Of a finished run, all stages are over as soon as they begin.
+        let module = self.learn(data, &split, &start, &on_device, &device, run)?;
+        let reconstruct = |[mu, ms]: &[Array2<f32>; 2]| {
+            let seen = TrainingData::from_moments(mu.view(), ms.view(), data.var.index.clone(), &device);
+            outputs::reconstruct(&module, &seen)
+        };
+        Ok(moments.iter().map(reconstruct).collect())
     }
 }
 

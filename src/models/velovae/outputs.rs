@@ -1,16 +1,21 @@
 //! From a trained module to a [`Fit`]: posterior means and their spread for every cell, trained on or not.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
-use ndarray::{Array1, Array2, Axis, Zip};
+use ndarray::{Array1, Array2, Axis};
 
 use super::network::{Decoded, VelovaeModule};
 use super::settings::Velovae;
-use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::data::{Dataset, Fit, GeneParams, Run, Uncertainty};
+use crate::error::Result;
 use crate::models::quality::Quality;
+use crate::models::spread::Moments;
 use crate::nn::draws::Draws;
 use crate::nn::{arrays, kinetics};
 use crate::train::{Split, TrainingData};
+use crate::uncertainty::uncertainty;
 
 /// Cells in pieces that fit the device.
 pub(super) struct Chunks {
@@ -49,25 +54,7 @@ impl Reconstruction {
     /// Posterior means with [`Draws::Mean`], a posterior sample otherwise.
     pub(super) fn of(module: &VelovaeModule, data: &TrainingData, chunks: &Chunks, draws: &mut Draws<'_>) -> Self {
         let module = module.valid();
-        let parts: Vec<Self> = chunks
-            .rows()
-            .map(|rows| {
-                let batch = data.batch(&rows);
-                // Dropout stays off: only time and state are uncertain, not the network.
-                let posterior = module.encode(&batch, &mut Draws::Mean);
-                let (t, c) = posterior.draw(draws);
-                let Decoded { u, s, alpha } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
-                Self {
-                    time: arrays::to_array1(t),
-                    time_std: arrays::to_array1(posterior.time_std),
-                    state: c.map(arrays::to_array),
-                    state_std: posterior.state.map(|(_, std)| arrays::to_array(std)),
-                    u: arrays::to_array(u),
-                    s: arrays::to_array(s),
-                    alpha: arrays::to_array(alpha),
-                }
-            })
-            .collect();
+        let parts: Vec<Self> = chunks.rows().map(|rows| Self::of_rows(&module, data, &rows, draws)).collect();
         Self {
             time: parts.iter().flat_map(|part| part.time.to_vec()).collect(),
             time_std: parts.iter().flat_map(|part| part.time_std.to_vec()).collect(),
@@ -76,6 +63,24 @@ impl Reconstruction {
             u: stack(&parts, |part| &part.u),
             s: stack(&parts, |part| &part.s),
             alpha: stack(&parts, |part| &part.alpha),
+        }
+    }
+
+    /// The same of some cells; `module` is out of training.
+    fn of_rows(module: &VelovaeModule, data: &TrainingData, rows: &[usize], draws: &mut Draws<'_>) -> Self {
+        let batch = data.batch(rows);
+        // Dropout stays off: only time and state are uncertain, not the network.
+        let posterior = module.encode(&batch, &mut Draws::Mean);
+        let (t, c) = posterior.draw(draws);
+        let Decoded { u, s, alpha } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
+        Self {
+            time: arrays::to_array1(t),
+            time_std: arrays::to_array1(posterior.time_std),
+            state: c.map(arrays::to_array),
+            state_std: posterior.state.map(|(_, std)| arrays::to_array(std)),
+            u: arrays::to_array(u),
+            s: arrays::to_array(s),
+            alpha: arrays::to_array(alpha),
         }
     }
 }
@@ -90,6 +95,13 @@ fn stack_some(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> Option
     views.map(|views| ndarray::concatenate(Axis(0), &views).expect("all parts have the same columns"))
 }
 
+/// Posterior means of `û` and `ŝ` of the cells of `seen`, in units of `Mu` and `Ms`.
+pub(super) fn reconstruct(module: &VelovaeModule, seen: &TrainingData) -> [Array2<f32>; 2] {
+    let fitted = Reconstruction::of(module, seen, &Chunks::all(seen.mu.dims()[0]), &mut Draws::Mean);
+    let [scaling, ..] = module.scaling_and_sigma().map(|row| arrays::to_array1(row.inner()));
+    [fitted.u * &scaling.mapv(|value| value as f32), fitted.s]
+}
+
 /// Everything that the trained module knows.
 pub(super) fn predict(
     settings: &Velovae,
@@ -98,7 +110,7 @@ pub(super) fn predict(
     split: &Split,
     on_device: &TrainingData,
     run: &Run,
-) -> Fit {
+) -> Result<Fit> {
     let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
     let rates = module.natural_rates();
     let host = |row: Tensor<2>| arrays::to_array1(row.inner());
@@ -114,7 +126,10 @@ pub(super) fn predict(
     let fit_u = &fitted.u * &scaling32;
     let (cell_cv, gene_cv) = variation(settings, module, data, on_device, run);
     let quality = Quality::new(data, &fit_u, &fitted.s);
-    Fit {
+    let (uncertainty, velocity_std) = spread(settings, module, data, on_device, [&beta32, &gamma32], run)?;
+    Ok(Fit {
+        velocity_std,
+        uncertainty,
         model: "velovae".to_owned(),
         velocity,
         velocity_u: Some(velocity_u),
@@ -145,7 +160,32 @@ pub(super) fn predict(
             ..GeneParams::default()
         },
         ..Fit::default()
-    }
+    })
+}
+
+/// Directional uncertainty and s.d. of the velocity over posterior draws of time and state.
+fn spread(
+    settings: &Velovae,
+    module: &VelovaeModule,
+    data: &Dataset,
+    on_device: &TrainingData,
+    [beta, gamma]: [&Array1<f32>; 2],
+    run: &Run,
+) -> Result<(Option<Uncertainty>, Option<Array2<f32>>)> {
+    let settings = &settings.uncertainty;
+    let module = module.valid();
+    let mut moments = Moments::new(data.ms.dim());
+    let mut sample = |cells: Range<usize>, number: usize| {
+        let rows: Vec<usize> = cells.clone().collect();
+        let mut rng = run.rng(&format!("spread/{number}"), cells.start as u64);
+        let drawn = Reconstruction::of_rows(&module, on_device, &rows, &mut Draws::Sampled(&mut rng));
+        let velocity = &drawn.u * beta - &drawn.s * gamma;
+        moments.add(cells.start, number, &velocity);
+        Ok(velocity)
+    };
+    let uncertainty = uncertainty(data.ms.view(), &data.neighbors, settings, &mut sample)?;
+    let std = uncertainty.is_some().then(|| moments.std(settings.n_samples));
+    Ok((uncertainty, std))
 }
 
 /// Spliced abundance after a further time `ahead` under each cell's present transcription rates.
@@ -185,46 +225,13 @@ fn variation(
     }
     let mut rng = run.rng("posterior", 0);
     let mut moments = [Moments::new(data.ms.dim()), Moments::new(data.ms.dim())];
-    for _ in 0..settings.n_samples {
+    for number in 0..settings.n_samples {
         let sample = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Sampled(&mut rng));
-        moments[0].add(&sample.u);
-        moments[1].add(&sample.s);
+        moments[0].add(0, number, &sample.u);
+        moments[1].add(0, number, &sample.s);
     }
-    let [u, s] = moments.map(Moments::variation);
+    let [u, s] = moments.map(|moments| moments.variation(settings.n_samples));
     let both = (u + s) / 2.0;
     let average = |axis| both.mean_axis(Axis(axis)).map(|means| means.mapv(f64::from));
     (average(1), average(0))
-}
-
-/// Running mean and squared deviations (Welford), so that draws need not be kept.
-struct Moments {
-    count: f32,
-    mean: Array2<f32>,
-    deviation: Array2<f32>,
-}
-
-impl Moments {
-    fn new(shape: (usize, usize)) -> Self {
-        Self { count: 0.0, mean: Array2::zeros(shape), deviation: Array2::zeros(shape) }
-    }
-
-    fn add(&mut self, sample: &Array2<f32>) {
-        self.count += 1.0;
-        let count = self.count;
-        Zip::from(&mut self.mean).and(&mut self.deviation).and(sample).for_each(|mean, deviation, &value| {
-            let before = value - *mean;
-            *mean += before / count;
-            *deviation += before * (value - *mean);
-        });
-    }
-
-    fn variation(self) -> Array2<f32> {
-        let count = self.count;
-        let mut result = self.deviation;
-        // Where a gene is silent its mean is 0 and it does not vary.
-        result.zip_mut_with(&self.mean, |value, &mean| {
-            *value = if mean > 1e-6 { (*value / (count - 1.0)).sqrt() / mean } else { 0.0 };
-        });
-        result
-    }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require};
 use crate::train::{OptimizerKind, StopOn, TrainConfig};
+use crate::uncertainty::UncertaintyConfig;
 
 /// `[model]` with `kind = "velovae"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,8 @@ pub struct Velovae {
     pub n_samples: usize,
     /// Step size of Adam for the rates of the kinetics; they know no weight decay.
     pub rate_learning_rate: f64,
+    /// Directional uncertainty of the velocity.
+    pub uncertainty: UncertaintyConfig,
     /// Training.
     pub train: TrainConfig,
 }
@@ -124,6 +127,7 @@ impl Default for Velovae {
             future_time: 1.0,
             n_samples: 30,
             rate_learning_rate: 5e-4,
+            uncertainty: UncertaintyConfig::default(),
             train: TrainConfig {
                 device: "auto".to_owned(),
                 epochs: 1000,
@@ -167,6 +171,7 @@ impl Velovae {
         let window = format!("{:?}", self.window);
         require(0.0 <= to && to < from && from <= 1.0, "model.window", window, "must fall, within [0, 1]")?;
         require(self.refine_tolerance >= 0.0, "model.refine_tolerance", self.refine_tolerance, "must be 0 or more")?;
+        self.uncertainty.validate()?;
         self.train.validate()
     }
 }

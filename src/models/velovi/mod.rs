@@ -23,9 +23,12 @@ mod start;
 
 pub use settings::{Init, PenaltySchedule, RepressedTime, StatePosterior, VelocityStatistic, Velovi, Warmup};
 
+use burn::tensor::Device;
+use ndarray::Array2;
+
 use self::network::VeloviModule;
 use self::start::Start;
-use super::VelocityModel;
+use super::{Trained, VelocityModel};
 use crate::data::{Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
@@ -36,13 +39,16 @@ impl VelocityModel for Velovi {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         let device = nn::device::open(&self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
-        let start = Start::new(self, data, run.rng("start", 0));
         let on_device = TrainingData::new(data, &device);
-        let fresh = VeloviModule::new(self, &start, &run.rng("weights", 0), &device.autodiff());
+        let fresh = self.fresh(data, run, device);
         let mut trainer = Trainer::new(&self.train, &on_device, &split, run)?;
         let module = trainer.restore(fresh)?;
         let module = trainer.train(module, &self.stage())?;
         outputs::predict(self, &module, data, &split, &on_device, run)
+    }
+
+    fn trained(&self) -> Option<&dyn Trained> {
+        Some(self)
     }
 
     fn validate(&self) -> Result<()> {
@@ -61,7 +67,36 @@ impl VelocityModel for Velovi {
     }
 }
 
+impl Trained for Velovi {
+    fn reconstruct(
+        &self,
+        data: &Dataset,
+        run: &mut Run,
+        moments: &[[Array2<f32>; 2]],
+    ) -> Result<Vec<[Array2<f32>; 2]>> {
+        let device = nn::device::open(&self.train.device)?;
+        let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
+        let on_device = TrainingData::new(data, &device);
+        let fresh = self.fresh(data, run, device.clone());
+        let trainer = Trainer::new(&self.train, &on_device, &split, run)?;
+        trainer.require_finished()?;
+        let module = trainer.restore(fresh)?;
+        drop(trainer);
+        let reconstruct = |[mu, ms]: &[Array2<f32>; 2]| {
+            let seen = TrainingData::from_moments(mu.view(), ms.view(), data.var.index.clone(), &device);
+            outputs::reconstruct(self, &module, &seen, run)
+        };
+        Ok(moments.iter().map(reconstruct).collect())
+    }
+}
+
 impl Velovi {
+    /// The module before training.
+    fn fresh(&self, data: &Dataset, run: &Run, device: Device) -> VeloviModule {
+        let start = Start::new(self, data, run.rng("start", 0));
+        VeloviModule::new(self, &start, &run.rng("weights", 0), &device.autodiff())
+    }
+
     fn stage(&self) -> Stage {
         Stage {
             index: 0,

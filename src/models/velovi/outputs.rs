@@ -16,6 +16,7 @@ use super::settings::{RepressedTime, VelocityStatistic, Velovi};
 use crate::data::{Dataset, Fit, GeneParams, Run};
 use crate::error::Result;
 use crate::models::quality::Quality;
+use crate::models::spread::Moments;
 use crate::nn::draws::Draws;
 use crate::nn::fused::four_states::{FourStates, STATES, Weights};
 use crate::nn::{arrays, dirichlet};
@@ -75,6 +76,18 @@ pub(super) fn predict(
         genes,
         ..Fit::default()
     })
+}
+
+/// Posterior means of `û` and `ŝ` of the cells of `seen`.
+pub(super) fn reconstruct(
+    settings: &Velovi,
+    module: &VeloviModule,
+    seen: &TrainingData,
+    run: &Run,
+) -> [Array2<f32>; 2] {
+    let module = module.valid();
+    let means = Predictor { settings, module: &module, data: seen }.means(run);
+    [means.fit_u, means.fit_s]
 }
 
 /// A trained module and the cells that it is asked about.
@@ -217,10 +230,10 @@ impl Predictor<'_> {
             let weights = dirichlet::sample(&states.concentration, rng.next_u64());
             let reading = self.read(&states, &weights);
             let drawn = clock.slow(arrays::to_array(reading.velocity));
-            velocity.add(cells.start, &drawn);
+            velocity.add(cells.start, number, &drawn);
             let times = clock.stretch(arrays::to_array(reading.time));
             let mean = times.mean_axis(Axis(1)).expect("there are genes");
-            time.add(cells.start, &mean.insert_axis(Axis(1)));
+            time.add(cells.start, number, &mean.insert_axis(Axis(1)));
             Ok(drawn)
         };
         let uncertainty = uncertainty(data.ms.view(), &data.neighbors, settings, &mut sample)?;
@@ -313,32 +326,6 @@ impl Clock {
 
     fn slow(&self, rates: Array2<f32>) -> Array2<f32> {
         rates / &self.factor
-    }
-}
-
-/// Sums and sums of squares of draws, so that draws need not be kept.
-struct Moments {
-    sum: Array2<f64>,
-    squares: Array2<f64>,
-}
-
-impl Moments {
-    fn new(shape: (usize, usize)) -> Self {
-        Self { sum: Array2::zeros(shape), squares: Array2::zeros(shape) }
-    }
-
-    /// A draw of the rows from `first` on.
-    fn add(&mut self, first: usize, draw: &Array2<f32>) {
-        let rows = ndarray::s![first..first + draw.nrows(), ..];
-        self.sum.slice_mut(rows).zip_mut_with(draw, |sum, &value| *sum += f64::from(value));
-        self.squares.slice_mut(rows).zip_mut_with(draw, |sum, &value| *sum += f64::from(value).powi(2));
-    }
-
-    fn std(self, n_draws: usize) -> Array2<f32> {
-        let n = n_draws as f64;
-        let mut variance = self.squares;
-        variance.zip_mut_with(&self.sum, |square, &sum| *square = (*square - sum * sum / n).max(0.0) / (n - 1.0));
-        variance.mapv(|variance| variance.sqrt() as f32)
     }
 }
 

@@ -1,5 +1,9 @@
 //! What each command does, step by step.
 
+mod permute;
+
+pub use permute::{Permutation, PermuteJob, permute};
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
