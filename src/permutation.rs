@@ -118,7 +118,7 @@ fn statistic(first: &[f64], second: &[f64]) -> f64 {
         return f64::NAN;
     }
     let n = first.len() as f64;
-    let pooled = (variance(first, 1) + variance(second, 1)) / 2.0;
+    let pooled = f64::midpoint(variance(first, 1), variance(second, 1));
     let spread = (pooled * 2.0 / n).sqrt();
     if spread > 0.0 { (mean(first) - mean(second)) / spread } else { 0.0 }
 }

@@ -98,7 +98,7 @@ pub(crate) fn ln<const FMA: bool>(x: f32) -> f32 {
         -1.666_805_8e-1,
         2.000_071_5e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        0.333_333_3,
     ] {
         p = mul_add::<FMA>(p, m, coefficient);
     }

@@ -105,11 +105,11 @@ fn draws_of_weights_have_the_mean_and_variance_of_a_dirichlet() {
     let concentration = concentrations(&vec![a; draws], &Device::flex());
     let pi = values(dirichlet::sample(&concentration, 5));
     let total: f64 = a.iter().sum();
-    for k in 0..4 {
+    for (k, a) in a.into_iter().enumerate() {
         let of_state: Vec<f64> = pi.iter().skip(k).step_by(4).map(|&pi| f64::from(pi)).collect();
         let mean = of_state.iter().sum::<f64>() / draws as f64;
         let variance = of_state.iter().map(|pi| (pi - mean).powi(2)).sum::<f64>() / draws as f64;
-        let share = a[k] / total;
+        let share = a / total;
         let want = share * (1.0 - share) / (total + 1.0);
         assert!((mean - share).abs() < 4.0 * (want / draws as f64).sqrt(), "mean of {k}: {mean} {share}");
         assert!((variance / want - 1.0).abs() < 0.05, "variance of {k}: {variance} {want}");

@@ -157,12 +157,11 @@ impl VeloviModule {
         let NaturalRates { alpha, beta, gamma, t_switch, std_u, std_s, varying } = self.natural_rates();
         let induction = varying.as_ref().map(|varying| varying.solve(&(rho.clone() * t_switch.clone()), &beta, &gamma));
         let highest = varying.as_ref().map_or_else(|| alpha.clone(), |varying| varying.last.clone());
-        let switch = match &varying {
-            Some(varying) => varying.solve(&t_switch, &beta, &gamma),
-            None => {
-                let nothing = || Tensor::zeros([1, 1], &alpha.device());
-                kinetics::solve(&t_switch, nothing(), nothing(), alpha.clone(), &beta, &gamma)
-            }
+        let switch = if let Some(varying) = &varying {
+            varying.solve(&t_switch, &beta, &gamma)
+        } else {
+            let nothing = || Tensor::zeros([1, 1], &alpha.device());
+            kinetics::solve(&t_switch, nothing(), nothing(), alpha.clone(), &beta, &gamma)
         };
         FourStates {
             concentration: dirichlet::states(concentration, STATES),

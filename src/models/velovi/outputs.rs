@@ -168,7 +168,7 @@ impl Predictor<'_> {
             time: host(reading.time),
             fit_u: host(reading.fit_u),
             fit_s: host(reading.fit_s),
-            states: state_by_state(weights).map(host),
+            states: state_by_state(&weights).map(host),
             latent: arrays::to_array(posterior.mean),
             latent_std: arrays::to_array(posterior.std),
         }
@@ -189,7 +189,7 @@ impl Predictor<'_> {
         let (v_1, v_3) = (flow(&u_1, &s_1), flow(&u_3, &s_3));
         let (du_1, du_3) = (alpha - beta.clone() * u_1.clone(), -(beta.clone() * u_3.clone()));
 
-        let [p_1, p_2, p_3, p_4] = state_by_state(weights.clone());
+        let [p_1, p_2, p_3, p_4] = state_by_state(weights);
         let [w_1, w_3] = match self.settings.velocity_statistic {
             VelocityStatistic::Mean => [p_1.clone(), p_3.clone()],
             VelocityStatistic::Max => {
@@ -369,7 +369,7 @@ fn mean_over(values: &Array2<f32>, used: &[bool]) -> Array1<f64> {
 }
 
 /// `[batch, 4, n_vars]` as four `[batch, n_vars]`.
-fn state_by_state(weights: Tensor<3>) -> [Tensor<2>; STATES] {
+fn state_by_state(weights: &Tensor<3>) -> [Tensor<2>; STATES] {
     std::array::from_fn(|k| weights.clone().narrow(1, k, 1).squeeze_dim(1))
 }
 

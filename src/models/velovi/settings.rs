@@ -9,6 +9,7 @@ use crate::uncertainty::UncertaintyConfig;
 /// `[model]` with `kind = "velovi"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a setting that users turn on or off")]
 pub struct Velovi {
     /// Where the rates start.
     pub init: Init,

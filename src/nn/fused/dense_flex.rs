@@ -199,7 +199,8 @@ impl Vectorized for Forward<'_> {
                     let (exp, _) = exp_and_m1::<FMA>(-value.abs());
                     // ln(1 + e) as of the rounded sum, times what rounding took from e.
                     let sum = 1.0 + exp;
-                    let ln_1p = if sum == 1.0 { exp } else { ln::<FMA>(sum) * exp / (sum - 1.0) };
+                    let kept = sum - 1.0;
+                    let ln_1p = if kept > 0.0 { ln::<FMA>(sum) * exp / kept } else { exp };
                     *value = value.max(0.0) + ln_1p;
                 }
             }

@@ -278,17 +278,17 @@ impl Inputs<'_> {
         let n = self.problem.n_genes;
         std::array::from_fn(|row| {
             let first = (self.cell * ROWS + row) * n;
-            self.filled(&matrix[first + self.range.start..first + self.range.end], fill)
+            Self::filled(&matrix[first + self.range.start..first + self.range.end], fill)
         })
     }
 
     /// The noise of every state.
     fn noise(&self, of_cell: &[f32]) -> PerState {
         let n = self.problem.n_genes;
-        std::array::from_fn(|k| self.filled(&of_cell[k * n + self.range.start..k * n + self.range.end], 0.0))
+        std::array::from_fn(|k| Self::filled(&of_cell[k * n + self.range.start..k * n + self.range.end], 0.0))
     }
 
-    fn filled(&self, values: &[f32], fill: f32) -> Lanes {
+    fn filled(values: &[f32], fill: f32) -> Lanes {
         let mut lanes = [fill; TILE];
         lanes[..values.len()].copy_from_slice(values);
         lanes

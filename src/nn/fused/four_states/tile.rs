@@ -1,5 +1,7 @@
 //! The steps of the calculation for one tile of genes of one cell.
 
+#![allow(clippy::needless_range_loop, reason = "loops over lanes, each of several arrays at the same place")]
+
 use super::gamma::{GammaFunctions, gamma_functions};
 use super::kernel::{GeneTile, KlConstants, Lanes, PerState, ROWS, Spread, TILE, Values};
 use super::{LEAST_LN_DENSITY, STATES};
