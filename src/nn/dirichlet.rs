@@ -19,7 +19,7 @@ use crate::simd::{Vectorized, ln, vectorize};
 ///
 /// Never negative: what rounding leaves below 0 is 0.
 ///
-/// Source: the formula in the supplement of veloVI prints both pairs of ln Γ with the opposite sign; this one agrees with
+/// A form with both pairs of ln Γ of the opposite sign is about. It is 0 for equal arguments too; but it is this one that is
 /// the mean of `ln q − ln p` over draws.
 #[must_use]
 pub fn kl(concentration: &Tensor<3>, prior: f64) -> Tensor<2> {
