@@ -1,16 +1,14 @@
 //! [`super::kinetic_nll`] as one operation of the Flex backend, with its own backward pass.
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 
 use super::kernel::{self, Gradient, Likelihood, Problem};
+use super::known::{KnownGradients, shaped};
 use crate::nn::flex::{constant, is_plain, slice, tracked};
 
 use super::{KineticNll, Kinetics, Observed};
@@ -88,8 +86,8 @@ fn apply<const N: usize>(inputs: [Tensor<2>; N], data: &Data) -> KineticNll {
     let primitives = inputs.map(|input| input.into_primitive().to_contiguous());
     let (nll, gradient) = kernel::differentiate(&data.problem(&primitives));
     let [total, unspliced, spliced] = results(nll);
-    let total = match KineticBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(shaped(gradient, &primitives), total),
+    let total = match KnownGradients.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(shaped(inputs_of(gradient), &primitives), total),
         OpsKind::UnTracked(prep) => prep.finish(total),
     };
     KineticNll {
@@ -99,42 +97,15 @@ fn apply<const N: usize>(inputs: [Tensor<2>; N], data: &Data) -> KineticNll {
     }
 }
 
-/// The backward pass: the gradients are known since the forward pass.
-#[derive(Debug)]
-struct KineticBackward;
-
-impl<const N: usize> Backward<Flex, N> for KineticBackward {
-    /// The gradient of the likelihood by each input.
-    type State = [FlexTensor; N];
-
-    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let outer = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let outer = slice(&outer)[0];
-        #[allow(clippy::float_cmp, reason = "saves a pass over the gradients where the loss is not scaled")]
-        let is_one = outer == 1.0;
-        for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
-            if let Some(node) = parent {
-                let gradient = if is_one { gradient } else { Flex::float_mul_scalar(gradient, outer.into()) };
-                grads.register::<Flex>(node.id, gradient);
-            }
-        }
-    }
-}
-
-/// The gradients as tensors of the shapes of the `N` inputs.
-fn shaped<const N: usize>(gradient: Gradient, inputs: &[FlexTensor; N]) -> [FlexTensor; N] {
-    let Gradient { tau, alpha, beta, gamma, start } = gradient;
-    let start = start.into_iter().flat_map(|(u0, s0)| [u0, s0]);
-    let mut values = [tau, alpha, beta, gamma].into_iter().chain(start).zip(inputs);
-    std::array::from_fn(|_| {
-        let (values, input) = values.next().expect("a gradient for each input");
-        FlexTensor::from_data(TensorData::new(values, input.layout().shape().clone()))
-    })
-}
-
 /// Total, unspliced and spliced part.
 fn results(nll: Likelihood) -> [FlexTensor; 3] {
     let Likelihood { unspliced, spliced } = nll;
     [unspliced + spliced, unspliced, spliced]
         .map(|value| FlexTensor::from_data(TensorData::new(vec![value as f32], Shape::new([1]))))
+}
+
+/// In the order of the inputs.
+fn inputs_of(gradient: Gradient) -> impl Iterator<Item = Vec<f32>> {
+    let Gradient { tau, alpha, beta, gamma, start } = gradient;
+    [tau, alpha, beta, gamma].into_iter().chain(start.into_iter().flat_map(|(u0, s0)| [u0, s0]))
 }

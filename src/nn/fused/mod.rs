@@ -22,6 +22,7 @@ mod dense_flex;
 mod flex;
 pub mod four_states;
 mod kernel;
+mod known;
 
 /// What the kinetics are solved for. Gradients flow to every tensor that is tracked.
 #[derive(Clone, Debug)]

@@ -1,11 +1,8 @@
 //! [`super::states_loss`] on Flex: one operation with a backward pass of its own.
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, OpsKind};
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
@@ -13,6 +10,7 @@ use burn::tensor::{Shape, Tensor, TensorData};
 use super::kernel::{self, Gradient, Problem, ROWS, Values};
 use super::{FourStates, Mixture, StatesLoss, Weights};
 use crate::nn::flex::{constant, is_plain, slice, tracked};
+use crate::nn::fused::known::{KnownGradients, shaped};
 
 /// Concentrations, ρ, τ and the rows.
 const INPUTS: usize = 3 + ROWS;
@@ -67,8 +65,8 @@ pub(super) fn states_loss(
     let primitives = inputs.map(|input| input.into_primitive().to_contiguous());
     let (values, gradient) = kernel::differentiate(&data.problem(&primitives));
     let [total, nll, kl] = data.results(values);
-    let total = match StatesBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => prep.finish(shaped(gradient, &primitives), total),
+    let total = match KnownGradients.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(shaped(inputs_of(gradient), &primitives), total),
         OpsKind::UnTracked(prep) => prep.finish(total),
     };
     StatesLoss {
@@ -113,34 +111,8 @@ impl Data {
     }
 }
 
-/// The backward pass: the gradients are known since the forward pass.
-#[derive(Debug)]
-struct StatesBackward;
-
-impl Backward<Flex, INPUTS> for StatesBackward {
-    /// The gradient of the loss by each input.
-    type State = [FlexTensor; INPUTS];
-
-    fn backward(self, ops: Ops<Self::State, INPUTS>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let outer = grads.consume::<Flex>(&ops.node).to_contiguous();
-        let outer = slice(&outer)[0];
-        #[allow(clippy::float_cmp, reason = "saves a pass over the gradients where the loss is not scaled")]
-        let is_one = outer == 1.0;
-        for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
-            if let Some(node) = parent {
-                let gradient = if is_one { gradient } else { Flex::float_mul_scalar(gradient, outer.into()) };
-                grads.register::<Flex>(node.id, gradient);
-            }
-        }
-    }
-}
-
-/// The gradients as tensors of the shapes of the inputs.
-fn shaped(gradient: Gradient, inputs: &[FlexTensor; INPUTS]) -> [FlexTensor; INPUTS] {
+/// In the order of the inputs.
+fn inputs_of(gradient: Gradient) -> impl Iterator<Item = Vec<f32>> {
     let Gradient { concentration, rho, tau, rows } = gradient;
-    let mut values = [concentration, rho, tau].into_iter().chain(rows).zip(inputs);
-    std::array::from_fn(|_| {
-        let (values, input) = values.next().expect("a gradient for each input");
-        FlexTensor::from_data(TensorData::new(values, input.layout().shape().clone()))
-    })
+    [concentration, rho, tau].into_iter().chain(rows)
 }
