@@ -8,6 +8,7 @@ use nascent::Error;
 use nascent::config::Config;
 use nascent::models::ModelConfig;
 use nascent::models::velovae::{Variant, Velovae};
+use nascent::models::velovi::Warmup;
 
 fn load(text: &str, overrides: &[&str]) -> Result<Config, Error> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -83,6 +84,11 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
             && path.ends_with("velovae_basic.toml")
         {
             model.variant = Variant::Basic;
+        }
+        if let ModelConfig::Velovi(model) = &mut wanted.model
+            && path.ends_with("velovi_joint.toml")
+        {
+            (model.joint_state, model.warmup) = (true, Warmup::All);
         }
         assert_eq!(config, wanted, "{}", path.display());
 
