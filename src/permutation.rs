@@ -79,8 +79,8 @@ pub fn compared(groups: &[Vec<usize>], choice: Choice, rng: &mut ChaCha8Rng) -> 
 
 /// `|u − û| + |s − ŝ|`, `[n_obs, n_vars]`, of moments `[Mu, Ms]` and their reconstruction.
 #[must_use]
-pub fn errors(observed: [&Array2<f32>; 2], fitted: [&Array2<f32>; 2]) -> Array2<f32> {
-    (observed[0] - fitted[0]).mapv(f32::abs) + (observed[1] - fitted[1]).mapv(f32::abs)
+pub fn errors(observed: &[Array2<f32>; 2], fitted: &[Array2<f32>; 2]) -> Array2<f32> {
+    (&observed[0] - &fitted[0]).mapv(f32::abs) + (&observed[1] - &fitted[1]).mapv(f32::abs)
 }
 
 /// Scores from the errors on shuffled and on real data, `[n_obs, n_vars]`, over the cells of each group.

@@ -3,7 +3,7 @@
 //!
 //! Concentrations are `[n_cells, n_states, n_genes]`; `A = Σ_k a_k`.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -11,25 +11,32 @@ use rand_distr::StandardNormal;
 use super::special::{digamma, ln_gamma};
 use crate::simd::{Vectorized, ln, vectorize};
 
-/// Kullback–Leibler divergence from `Dirichlet(c, …, c)` with the same `c` for all states, `[n_cells, n_genes]`, in nats:
+/// Kullback–Leibler divergence of `Dirichlet(a)` from `Dirichlet(c)`, `[n_cells, n_genes]`, in nats; `C = Σ_k c_k`:
 ///
 /// ```text
-/// KL(a ‖ c) = ln Γ(A) − ln Γ(C) + Σ_k [ln Γ(c) − ln Γ(a_k)] + Σ_k (a_k − c) (ψ(a_k) − ψ(A)),   C = n_states · c
+/// KL(a ‖ c) = ln Γ(A) − ln Γ(C) + Σ_k [ln Γ(c_k) − ln Γ(a_k)] + Σ_k (a_k − c_k) (ψ(a_k) − ψ(A))
 /// ```
 ///
 /// Never negative: what rounding leaves below 0 is 0.
 ///
+/// - `concentration`: a; `prior`: c, of the same shape or of length 1 where it does not vary
+///
 /// A form with both pairs of ln Γ of the opposite sign is about. It is 0 for equal arguments too; but it is this one that is
 /// the mean of `ln q − ln p` over draws.
 #[must_use]
-pub fn kl(concentration: &Tensor<3>, prior: f64) -> Tensor<2> {
-    let [n_cells, n_states, n_genes] = concentration.dims();
+pub fn kl(concentration: &Tensor<3>, prior: &Tensor<3>) -> Tensor<2> {
+    let [n_cells, _, n_genes] = concentration.dims();
     let total = concentration.clone().sum_dim(1);
-    let at = |x: f64| ln_gamma(Tensor::<1>::full([1], x, &concentration.device())).unsqueeze::<3>();
-    let constant = at(prior) * n_states as f64 - at(prior * n_states as f64);
+    let of_prior = ln_gamma(prior.clone()).sum_dim(1) - ln_gamma(prior.clone().sum_dim(1));
     let means = digamma(concentration.clone()) - digamma(total.clone());
-    let parts = (concentration.clone() - prior) * means - ln_gamma(concentration.clone());
-    (ln_gamma(total) + parts.sum_dim(1) + constant).clamp_min(0.0).reshape([n_cells, n_genes])
+    let parts = (concentration.clone() - prior.clone()) * means - ln_gamma(concentration.clone());
+    (ln_gamma(total) + parts.sum_dim(1) + of_prior).clamp_min(0.0).reshape([n_cells, n_genes])
+}
+
+/// The same concentration `c` for all states, `[1, n_states, 1]`.
+#[must_use]
+pub fn even(c: f64, n_states: usize, device: &Device) -> Tensor<3> {
+    Tensor::full([1, n_states, 1], c, device)
 }
 
 /// `E[ln π_k] = ψ(a_k) − ψ(A)`, of the shape of `concentration`.
@@ -172,8 +179,6 @@ pub fn states(flat: Tensor<2>, n_states: usize) -> Tensor<3> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     /// E[ln z] = ψ(a), and its derivative by a is ψ′(a): over 200,000 draws at each shape.

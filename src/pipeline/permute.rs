@@ -102,6 +102,12 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
         .stopped_by(Arc::new(AtomicBool::new(false)));
 
     let cells = groups.cells();
+    if cells.iter().all(|cells| cells.len() < 2) {
+        return Err(Error::Data {
+            problem: format!("obs[{:?}], named by --groups, has no group of two cells or more", job.groups),
+            hint: "name a column of cell types or clusters".to_owned(),
+        });
+    }
     let real = [data.mu.clone(), data.ms.clone()];
     let [first, second] = [0, 1].map(|copy| {
         let mut rng = run.rng("permutation", copy);
@@ -109,11 +115,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     });
     let seen = [real, first, second];
     let fitted = model.reconstruct(&data, &mut run, &seen)?;
-    let [real, first, second]: [_; 3] = std::array::from_fn(|k| {
-        let pair = |of: &[ndarray::Array2<f32>; 2]| [of[0].clone(), of[1].clone()];
-        let (observed, fitted) = (pair(&seen[k]), pair(&fitted[k]));
-        permutation::errors([&observed[0], &observed[1]], [&fitted[0], &fitted[1]])
-    });
+    let [real, first, second] = [0, 1, 2].map(|k| permutation::errors(&seen[k], &fitted[k]));
     let compared = permutation::compared(&cells, job.choice, &mut run.rng("permutation cells", 0));
     let result = Permutation {
         genes: data.var.index.clone(),

@@ -7,14 +7,20 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// `shared/reference/unit_fixtures.json`: closed forms evaluated in 50 digits.
-pub(crate) fn fixture(table: &str) -> Option<Vec<Vec<f64>>> {
+pub(crate) fn fixture_of<T: serde::de::DeserializeOwned>(table: &str) -> Option<T> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference/unit_fixtures.json");
     let Ok(text) = std::fs::read_to_string(path) else {
         eprintln!("skipped: {path} is not here");
         return None;
     };
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    Some(serde_json::from_value(json[table]["rows"].clone()).unwrap())
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    Some(serde_json::from_value(json[table].take()).unwrap())
+}
+
+/// The rows of a table of numbers in it.
+pub(crate) fn fixture(table: &str) -> Option<Vec<Vec<f64>>> {
+    let mut table: serde_json::Value = fixture_of(table)?;
+    Some(serde_json::from_value(table["rows"].take()).unwrap())
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 2], device: &Device) -> Tensor<2> {

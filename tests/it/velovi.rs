@@ -127,9 +127,11 @@ fn dynamics_are_told_from_shuffled_data() {
         let copy = [&data.mu, &data.ms].map(|m| permutation::shuffled(m, &groups, &mut run.rng("shuffle", 0)));
         let real = [data.mu.clone(), data.ms.clone()];
         let fitted = settings.reconstruct(data, &mut run, &[real.clone(), copy.clone()]).expect("a finished run");
-        let errors =
-            |of: &[Array2<f32>; 2], fit: &[Array2<f32>; 2]| permutation::errors([&of[0], &of[1]], [&fit[0], &fit[1]]);
-        let scores = permutation::scores(&errors(&copy, &fitted[1]), &errors(&real, &fitted[0]), &groups);
+        let scores = permutation::scores(
+            &permutation::errors(&copy, &fitted[1]),
+            &permutation::errors(&real, &fitted[0]),
+            &groups,
+        );
         median(scores.largest.as_slice().expect("one row"))
     };
     let mut shuffled = data.clone();

@@ -166,7 +166,8 @@ pub fn per_gene(
         true => ln_sum_exp(ln_weights + ln_u + ln_s),
         false => ln_sum_exp(ln_weights.clone() + ln_u) + ln_sum_exp(ln_weights + ln_s),
     };
-    (-ln_likelihood, dirichlet::kl(&states.concentration, mixture.prior))
+    let prior = dirichlet::even(mixture.prior, n_states, &states.concentration.device());
+    (-ln_likelihood, dirichlet::kl(&states.concentration, &prior))
 }
 
 impl FourStates {
