@@ -11,7 +11,7 @@ const SHORT: &str = "--set model.train.epochs=12 --set model.refine_epochs=6 --s
 #[test]
 fn help_names_every_command() {
     let help = Program::new().succeed("--help");
-    for command in ["train", "simulate", "evaluate", "inspect", "devices", "bench"] {
+    for command in ["train", "simulate", "evaluate", "permute", "inspect", "devices", "bench"] {
         assert!(help.contains(&format!("  {command} ")), "{command} is missing from:\n{help}");
     }
 }
@@ -49,6 +49,33 @@ fn from_simulated_counts_to_scores() {
     let description: Value = serde_json::from_str(&program.succeed("inspect fit.h5ad --json")).expect("JSON");
     assert!(description.to_string().contains("velocity"), "{description}");
     assert!(program.succeed("inspect counts.h5ad").contains("unspliced"));
+}
+
+/// The simulation's `clusters` are its lineages.
+#[test]
+fn permutation_scores_are_added_to_the_genes_of_the_fitted_file() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 200, 30, 2);
+    program.succeed(&format!("train --input counts.h5ad --output fit.h5ad {SHORT}"));
+    let words = "permute --input counts.h5ad --output fit.h5ad --groups clusters";
+    let said = program.succeed(&format!("{words} --table scores.tsv"));
+    assert!(said.contains("permutation score, median over 29 genes"), "one gene has too few counts: {said}");
+    let var = nascent::io::read_var(&program.path("fit.h5ad")).expect("the file is whole");
+    let scores = var.get("permutation_score").and_then(nascent::data::Column::to_numbers).expect("the scores");
+    assert_eq!(scores.iter().filter(|score| score.is_finite()).count(), 29);
+    let table = std::fs::read_to_string(program.path("scores.tsv")).expect("the table");
+    assert!(table.starts_with("gene\tscore\tgroup\tnull\t") && table.lines().count() == 30, "{table}");
+    assert!(program.succeed("inspect fit.h5ad").contains("velocity"), "what was in the file is still there");
+
+    let complaint = program.fail("permute --input counts.h5ad --output fit.h5ad --groups nothing", 2);
+    assert!(complaint.contains("--groups") && complaint.contains("clusters"), "{complaint}");
+    std::fs::write(program.path("line.toml"), "[model]\nkind = \"steady_state\"\n").expect("written");
+    program.succeed("train line.toml --input counts.h5ad --output line.h5ad");
+    let complaint = program.fail("permute --input counts.h5ad --output line.h5ad --groups clusters", 2);
+    assert!(complaint.contains("permutation score") && complaint.contains("velovi"), "{complaint}");
+    std::fs::remove_file(program.path("fit.run/checkpoints/last.ckpt")).expect("removed");
+    let complaint = program.fail(words, 2);
+    assert!(complaint.contains("fit.run") && complaint.contains("--resume"), "{complaint}");
 }
 
 #[test]
