@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rand::RngCore;
 
 use super::network::{NaturalRates, VeloviModule};
@@ -39,9 +39,9 @@ pub(super) fn predict(
     let predictor = Predictor { settings, module: &module, data: on_device };
     let means = predictor.means(run);
     let clock = Clock::new(settings, &means.time);
-    let spread = predictor.spread(&clock, data, run)?;
-    let held_out = predictor.held_out(split, run);
     let quality = Quality::new(data, &means.fit_u, &means.fit_s);
+    let spread = predictor.spread(&clock, &quality.velocity_genes, data, run)?;
+    let held_out = predictor.held_out(split, run);
     let rates = module.natural_rates();
     let genes = GeneParams {
         scaling: Some(Array1::ones(data.n_vars())),
@@ -54,12 +54,9 @@ pub(super) fn predict(
     let details = details(settings, held_out.as_ref());
     let fit_t = clock.stretch(means.time);
     let latent_time = mean_over(&fit_t, &genes.velocity_genes);
-    // Below -s nothing is left to lose.
-    let mut velocity = clock.slow(means.velocity);
-    velocity.zip_mut_with(&data.ms, |velocity, &s| *velocity = velocity.max(-s));
     Ok(Fit {
         model: "velovi".to_owned(),
-        velocity,
+        velocity: clock.slow(clipped(means.velocity, data.ms.view())),
         velocity_u: Some(clock.slow(means.velocity_u)),
         velocity_std: spread.velocity_std,
         fit_s: Some(means.fit_s),
@@ -212,8 +209,8 @@ impl Predictor<'_> {
         }
     }
 
-    /// How much velocities and times vary over draws of z and π.
-    fn spread(&self, clock: &Clock, data: &Dataset, run: &mut Run) -> Result<Spread> {
+    /// How much velocities, and times over the genes `used`, vary over draws of z and π.
+    fn spread(&self, clock: &Clock, used: &[bool], data: &Dataset, run: &mut Run) -> Result<Spread> {
         let settings = &self.settings.uncertainty;
         if settings.n_samples == 0 {
             return Ok(Spread::default());
@@ -229,10 +226,11 @@ impl Predictor<'_> {
             let states = self.module.decode(z, &mut Draws::Mean);
             let weights = dirichlet::sample(&states.concentration, rng.next_u64());
             let reading = self.read(&states, &weights);
-            let drawn = clock.slow(arrays::to_array(reading.velocity));
+            let ms = data.ms.slice(s![cells.clone(), ..]);
+            let drawn = clock.slow(clipped(arrays::to_array(reading.velocity), ms));
             velocity.add(cells.start, number, &drawn);
             let times = clock.stretch(arrays::to_array(reading.time));
-            let mean = times.mean_axis(Axis(1)).expect("there are genes");
+            let mean = mean_over(&times, used).mapv(|mean| mean as f32);
             time.add(cells.start, number, &mean.insert_axis(Axis(1)));
             Ok(drawn)
         };
@@ -357,6 +355,12 @@ fn details(settings: &Velovi, held_out: Option<&HeldOut>) -> serde_json::Value {
         details["elbo_held_out_analytic"] = (*bounded).into();
     }
     details
+}
+
+/// No gene loses more than it has in a unit of its own time, as veloVI has it.
+fn clipped(mut velocity: Array2<f32>, ms: ArrayView2<'_, f32>) -> Array2<f32> {
+    velocity.zip_mut_with(&ms, |velocity, &s| *velocity = velocity.max(-s));
+    velocity
 }
 
 /// Mean over the genes that `used` marks, `[n_obs]`.
