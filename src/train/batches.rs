@@ -1,7 +1,7 @@
 //! Which cells are trained on, in which order, and their values on the device.
 
 use burn::tensor::{Device, Int, Tensor};
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -115,6 +115,12 @@ impl TrainingData {
     pub fn from_moments(mu: ArrayView2<'_, f32>, ms: ArrayView2<'_, f32>, genes: Vec<String>, device: &Device) -> Self {
         let device = device.clone().inner();
         Self { mu: arrays::matrix(mu, &device), ms: arrays::matrix(ms, &device), genes, device }
+    }
+
+    /// The same cells and genes with other moments `[Mu, Ms]`, on the same device.
+    #[must_use]
+    pub fn with_moments(&self, [mu, ms]: &[Array2<f32>; 2]) -> Self {
+        Self::from_moments(mu.view(), ms.view(), self.genes.clone(), &self.device)
     }
 
     /// Number of genes.

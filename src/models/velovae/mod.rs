@@ -86,11 +86,7 @@ impl Trained for Velovae {
         Trainer::new(&self.train, &on_device, &split, run)?.require_finished()?;
         // Of a finished run, all stages are over as soon as they begin.
         let module = self.learn(data, &split, &start, &on_device, &device, run)?;
-        let reconstruct = |[mu, ms]: &[Array2<f32>; 2]| {
-            let seen = TrainingData::from_moments(mu.view(), ms.view(), data.var.index.clone(), &device);
-            outputs::reconstruct(&module, &seen)
-        };
-        Ok(moments.iter().map(reconstruct).collect())
+        Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &on_device.with_moments(moments))).collect())
     }
 }
 

@@ -77,16 +77,15 @@ impl Trained for Velovi {
         let device = nn::device::open(&self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let on_device = TrainingData::new(data, &device);
-        let fresh = self.fresh(data, run, device.clone());
+        let fresh = self.fresh(data, run, device);
         let trainer = Trainer::new(&self.train, &on_device, &split, run)?;
         trainer.require_finished()?;
         let module = trainer.restore(fresh)?;
         drop(trainer);
-        let reconstruct = |[mu, ms]: &[Array2<f32>; 2]| {
-            let seen = TrainingData::from_moments(mu.view(), ms.view(), data.var.index.clone(), &device);
-            outputs::reconstruct(self, &module, &seen, run)
-        };
-        Ok(moments.iter().map(reconstruct).collect())
+        Ok(moments
+            .iter()
+            .map(|moments| outputs::reconstruct(self, &module, &on_device.with_moments(moments), run))
+            .collect())
     }
 }
 

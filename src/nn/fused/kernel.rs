@@ -6,9 +6,8 @@
 //! Cells are cut into fixed blocks; each block adds up its cells in order, and the blocks are added
 //! in order: the result does not depend on the number of threads.
 
-use rayon::prelude::*;
-
 use super::advance::{Rates, advance, per_gap};
+use super::blocks::in_order;
 use crate::simd::{Vectorized, vectorize};
 
 /// Cells per block: few enough to share eight threads a batch of 128.
@@ -66,7 +65,7 @@ pub(super) fn evaluate(problem: &Problem) -> Likelihood {
         u0: &mut [],
         s0: &mut [],
     });
-    let sums = run(blocks.collect(), |block| match (problem.start.is_some(), problem.tau_per_gene()) {
+    let sums = in_order(blocks.collect(), |block: Block<'_>| match (problem.start.is_some(), problem.tau_per_gene()) {
         (false, false) => block.run::<false, false, false>(problem, &genes),
         (false, true) => block.run::<false, false, true>(problem, &genes),
         (true, false) => block.run::<false, true, false>(problem, &genes),
@@ -84,7 +83,7 @@ pub(super) fn differentiate(problem: &Problem) -> (Likelihood, Gradient) {
     let (mut u0, mut s0) = (vec![0.0; n_start], vec![0.0; n_start]);
 
     let blocks = problem.blocks(&mut tau, &mut alpha, &mut u0, &mut s0);
-    let sums = run(blocks, |block| match (problem.start.is_some(), problem.tau_per_gene()) {
+    let sums = in_order(blocks, |block: Block<'_>| match (problem.start.is_some(), problem.tau_per_gene()) {
         (false, false) => block.run::<true, false, false>(problem, &genes),
         (false, true) => block.run::<true, false, true>(problem, &genes),
         (true, false) => block.run::<true, true, false>(problem, &genes),
@@ -98,15 +97,6 @@ pub(super) fn differentiate(problem: &Problem) -> (Likelihood, Gradient) {
     }
     let start = problem.start.is_some().then_some((u0, s0));
     (problem.likelihood(&sums), Gradient { tau, alpha, beta, gamma, start })
-}
-
-/// Runs the blocks, on the thread pool if it has more than one thread; results in order.
-fn run<'a>(blocks: Vec<Block<'a>>, block: impl Fn(Block<'a>) -> Sums + Send + Sync) -> Vec<Sums> {
-    if rayon::current_num_threads() == 1 {
-        blocks.into_iter().map(block).collect()
-    } else {
-        blocks.into_par_iter().map(block).collect()
-    }
 }
 
 fn add(total: &mut [f32], part: &[f32]) {

@@ -17,6 +17,7 @@ use burn::tensor::Tensor;
 use crate::nn::kinetics;
 
 mod advance;
+mod blocks;
 pub mod dense;
 mod dense_flex;
 mod flex;

@@ -2,6 +2,9 @@
 
 use crate::simd::{ln, mul_add};
 
+/// ½ ln 2π.
+pub(super) const HALF_LN_TAU: f32 = 0.918_938_5;
+
 /// `ln Γ(x)`, `ψ(x)` and `ψ′(x)`.
 #[derive(Clone, Copy)]
 pub(super) struct GammaFunctions {
@@ -15,8 +18,6 @@ pub(super) struct GammaFunctions {
 #[allow(clippy::inline_always, reason = "see simd::Vectorized")]
 #[inline(always)]
 pub(super) fn gamma_functions<const FMA: bool>(x: f32) -> GammaFunctions {
-    /// ½ ln 2π.
-    const HALF_LN_TAU: f32 = 0.918_938_5;
     let w = x + 4.0;
     let ln_w = ln::<FMA>(w);
     let r = w.recip();

@@ -5,9 +5,7 @@
 //! vectorises every loop. Cells are cut into fixed blocks, whose sums are added in order: the result does not depend on the
 //! number of threads.
 
-use rayon::prelude::*;
-
-use super::gamma::gamma_functions;
+use super::gamma::{HALF_LN_TAU, gamma_functions};
 use super::tile::{
     Tile, ZERO, chain, densities, divergence, draw, joint_likelihood, kinetics, likelihood, residual_gradient,
     weight_gradient,
@@ -15,14 +13,13 @@ use super::tile::{
 use super::{Mixture, STATES, Weights};
 use crate::nn::dirichlet::{BOOST, GammaNoise};
 use crate::nn::fused::advance::per_gap;
+use crate::nn::fused::blocks::in_order;
 use crate::simd::{Vectorized, vectorize};
 
 /// Genes per tile: some 90 arrays of them fit into 32 KiB.
 pub(super) const TILE: usize = 64;
 /// Cells per block.
 const BLOCK: usize = 16;
-/// ½ ln 2π.
-const HALF_LN_TAU: f32 = 0.918_938_5;
 /// Number of inputs per gene.
 pub(super) const ROWS: usize = 10;
 
@@ -69,7 +66,7 @@ pub(super) fn evaluate(problem: &Problem) -> Values {
     let genes = Genes::new(problem);
     let empty = || Block { first: 0, concentration: &mut [], rho: &mut [], tau: &mut [] };
     let blocks = (0..problem.n_cells).step_by(BLOCK).map(|first| Block { first, ..empty() }).collect();
-    problem.mean(&run(blocks, |block| block.run(problem, &genes)))
+    problem.mean(&in_order(blocks, |block: Block<'_>| block.run(problem, &genes)))
 }
 
 /// The values and their gradient.
@@ -82,7 +79,7 @@ pub(super) fn differentiate(problem: &Problem) -> (Values, Gradient) {
         .enumerate()
         .map(|(block, ((concentration, rho), tau))| Block { first: block * BLOCK, concentration, rho, tau })
         .collect();
-    let sums = run(blocks, |block| block.run(problem, &genes));
+    let sums = in_order(blocks, |block: Block<'_>| block.run(problem, &genes));
     let rows = std::array::from_fn(|row| {
         let mut total = vec![0.0; problem.n_genes];
         for sum in &sums {
@@ -91,15 +88,6 @@ pub(super) fn differentiate(problem: &Problem) -> (Values, Gradient) {
         total
     });
     (problem.mean(&sums), Gradient { concentration, rho, tau, rows })
-}
-
-/// Runs the blocks, on the thread pool if it has more than one thread; results in order.
-fn run<'a>(blocks: Vec<Block<'a>>, block: impl Fn(Block<'a>) -> Sums + Send + Sync) -> Vec<Sums> {
-    if rayon::current_num_threads() == 1 {
-        blocks.into_iter().map(block).collect()
-    } else {
-        blocks.into_par_iter().map(block).collect()
-    }
 }
 
 impl Problem<'_> {

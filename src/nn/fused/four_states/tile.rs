@@ -28,7 +28,7 @@ pub(super) struct Branch {
 /// `ln π`, its derivative by the concentrations, and the divergence.
 pub(super) struct WeightsOf {
     pub(super) ln_pi: PerState,
-    /// `∂ ln π_k / ∂ a_k` without the normalisation.
+    /// `∂ ln π_k / ∂ a_k` without the normalisation, where π is drawn.
     pub(super) slope: PerState,
     pub(super) trigamma: PerState,
     pub(super) trigamma_total: Lanes,
@@ -175,7 +175,6 @@ pub(super) fn divergence<const FMA: bool>(concentration: &PerState, constants: &
             let GammaFunctions { ln_gamma, digamma, trigamma } = gamma_functions::<FMA>(a[j]);
             let mean_ln = digamma - digamma_total[j];
             weights.ln_pi[k][j] = mean_ln;
-            weights.slope[k][j] = trigamma;
             weights.trigamma[k][j] = trigamma;
             weights.kl[j] += (a[j] - constants.prior) * mean_ln - ln_gamma;
         }
