@@ -12,6 +12,7 @@ pub mod stats;
 
 pub mod data;
 
+pub mod embedding;
 pub mod graph;
 pub mod metrics;
 pub mod models;
@@ -19,13 +20,16 @@ pub mod models;
 pub mod nn;
 pub mod permutation;
 pub mod preprocess;
+pub mod scores;
 pub mod simulate;
+pub mod time;
 #[cfg(feature = "neural")]
 pub mod train;
 pub mod uncertainty;
 
 #[cfg(feature = "h5ad")]
 pub mod io;
+pub mod report;
 
 #[cfg(feature = "h5ad")]
 pub mod config;

@@ -39,5 +39,5 @@ mod transitions;
 pub use candidates::Candidates;
 pub(crate) use correlation::correlations;
 pub use correlation::{States, rows};
-pub use transitions::{Kernel, confidence, self_transitions, split, transition_matrix};
+pub use transitions::{Kernel, backward, confidence, self_transitions, split, transition_matrix};
 pub(crate) use transitions::{confidence_bound, self_transition};

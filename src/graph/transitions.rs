@@ -118,3 +118,17 @@ pub fn transition_matrix(graph: &Csr<f32>, self_transitions: Option<&[f32]>, ker
     let rows: Vec<_> = (0..n_obs).into_par_iter().map(of_row).collect();
     Ok(Csr::from_rows(n_obs, &rows))
 }
+
+/// The transitions of time run backward: the transpose, each row divided by its sum; rows without entries stay empty.
+#[must_use]
+pub fn backward(transitions: &Csr<f32>) -> Csr<f32> {
+    let mut reversed = transitions.transpose();
+    for i in 0..reversed.n_rows {
+        let values = &mut reversed.data[reversed.indptr[i]..reversed.indptr[i + 1]];
+        let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+        if sum != 0.0 {
+            values.iter_mut().for_each(|value| *value = (f64::from(*value) / sum) as f32);
+        }
+    }
+    reversed
+}

@@ -1,44 +1,21 @@
 //! The velocity graph against scVelo 0.3.4 `tl.velocity_graph`, `tl.transition_matrix`, from scVelo's own moments, velocities and
 //! neighbours.
 
-use std::path::Path;
-
 use nascent::data::Column;
 use nascent::graph::{Candidates, Kernel, States, confidence, rows, self_transitions, split, transition_matrix};
 use nascent::io;
 use nascent::sparse::Csr;
-use ndarray::{Array2, Axis};
 
-use crate::golden::{CASES, golden};
+use crate::golden::{CASES, csr, golden, used};
 
 /// scVelo correlates in f32; e^{10 π} multiplies the error by up to 10.
 const TOLERANCE: f64 = 1e-5;
-
-fn csr(path: &Path, group: &str, n: usize) -> Csr<f32> {
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
-    let read = |name: &str| file.dataset(&format!("{group}/{name}")).unwrap();
-    let indptr: Vec<usize> = read("indptr").read_raw::<i64>().unwrap().into_iter().map(|at| at as usize).collect();
-    let indices: Vec<i32> = read("indices").read_raw().unwrap();
-    let data: Vec<f32> = read("data").read_raw().unwrap();
-    let entries = |i: usize| (indptr[i]..indptr[i + 1]).map(move |at| (i, at));
-    let triplets: Vec<(usize, usize, f32)> =
-        (0..n).flat_map(entries).map(|(i, at)| (i, indices[at] as usize, data[at])).collect();
-    Csr::from_triplets(n, n, &triplets).unwrap()
-}
 
 /// Largest difference, over all pairs of cells.
 fn difference(found: &Csr<f32>, wanted: &Csr<f32>) -> f64 {
     let worst = (&found.to_dense() - &wanted.to_dense()).into_iter().fold(0.0, |most: f32, next| most.max(next.abs()));
     assert!(worst.is_finite());
     f64::from(worst)
-}
-
-/// The columns of velocity genes without missing velocities.
-fn used(x: &Array2<f32>, v: &Array2<f32>, genes: &Column) -> (Array2<f32>, Array2<f32>) {
-    let Column::Bool(genes) = genes else { panic!("not truth values: {genes:?}") };
-    let kept: Vec<usize> =
-        (0..x.ncols()).filter(|&g| genes[g] && v.column(g).iter().all(|value| !value.is_nan())).collect();
-    (x.select(Axis(1), &kept), v.select(Axis(1), &kept))
 }
 
 /// All of them have self-transitions, scVelo's default.

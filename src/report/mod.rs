@@ -1,0 +1,1 @@
+//! Pictures, and the page that holds them all.
