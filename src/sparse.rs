@@ -48,6 +48,19 @@ impl<T: Copy> Csr<T> {
         matrix
     }
 
+    /// Adds the rows of `other`, which has as many columns, below these.
+    ///
+    /// # Panics
+    /// If the numbers of columns differ.
+    pub fn append(&mut self, other: Self) {
+        assert_eq!(self.n_cols, other.n_cols, "rows over the same columns");
+        let before = self.nnz();
+        self.indices.extend(other.indices);
+        self.data.extend(other.data);
+        self.indptr.extend(other.indptr[1..].iter().map(|end| before + end));
+        self.n_rows += other.n_rows;
+    }
+
     /// Columns and values of row `i`.
     #[must_use]
     pub fn row(&self, i: usize) -> (&[u32], &[T]) {

@@ -3,17 +3,18 @@
 mod tables;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Analysis, Config};
+use crate::data::GenesUsed;
 use crate::error::{Error, Result};
 use crate::io::{self, InputConfig, OutputConfig};
 use crate::permutation::Choice;
-use crate::pipeline::{self, Job, PermuteJob};
+use crate::pipeline::{self, GraphJob, Job, PermuteJob};
 use crate::progress::{Terminal, emphasised};
 use crate::simulate::SimulateConfig;
 
@@ -45,6 +46,8 @@ enum Command {
     Evaluate(Evaluate),
     /// Score each gene of a trained run against shuffled data: is there anything for velocity to see?
     Permute(Permute),
+    /// Compute the velocity graph of a fitted file, ours or another program's, and what follows from it
+    Graph(Graph),
     /// Say what a file holds and whether it is ready for velocity
     Inspect(Inspect),
     /// List the devices that this build can compute on
@@ -160,6 +163,33 @@ struct Permute {
     table: Option<PathBuf>,
 }
 
+/// Settings come from the defaults, then `--config`, then `--set`; configs/graph.toml spells them out. What is computed is
+/// added to the file under scVelo's names.
+#[derive(Args, Debug)]
+struct Graph {
+    /// A file with velocities and moments, from nascent, scVelo or veloVI
+    file: PathBuf,
+    /// The .h5ad file to write [default: the same file]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Settings in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Genes whose velocity is used: all, a column of truth values in var, or a file with one name per line [default: the
+    /// column velocity_genes]
+    #[arg(long, value_name = "all|COLUMN|FILE")]
+    genes: Option<String>,
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Seed of all random draws [default: 0]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Change one setting, as graph.transitions.scale=5; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
 #[derive(Args, Debug)]
 struct Inspect {
     /// Any .h5ad file
@@ -199,6 +229,7 @@ impl Cli {
             Command::Simulate(options) => options.run(),
             Command::Evaluate(options) => options.run(),
             Command::Permute(options) => options.run(),
+            Command::Graph(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),
@@ -267,6 +298,35 @@ impl Permute {
         }
         print(&found.to_string())
     }
+}
+
+impl Graph {
+    fn run(self) -> Result<()> {
+        use_threads(self.threads)?;
+        let mut overrides = self.set;
+        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
+        let settings = Analysis::load(self.config.as_deref(), &overrides)?;
+        let job = GraphJob {
+            output: self.output.unwrap_or_else(|| self.file.clone()),
+            input: self.file,
+            genes: genes_used(self.genes.as_deref())?,
+        };
+        print(&pipeline::graph(&settings, &job, &mut Terminal::default())?.to_string())
+    }
+}
+
+/// What the words after `--genes` mean.
+fn genes_used(text: Option<&str>) -> Result<GenesUsed> {
+    Ok(match text {
+        None => GenesUsed::VelocityGenes,
+        Some("all") => GenesUsed::All,
+        Some(name) if Path::new(name).is_file() => {
+            let path = Path::new(name);
+            let names = std::fs::read_to_string(path).map_err(|reason| Error::file(path, "read", reason))?;
+            GenesUsed::Named(names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        }
+        Some(column) => GenesUsed::Column(column.to_owned()),
+    })
 }
 
 impl Inspect {

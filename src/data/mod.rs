@@ -8,6 +8,7 @@ mod run;
 mod scaling;
 mod source;
 mod uncertainty;
+mod velocities;
 
 pub use crate::neighbors::Neighbors;
 pub use counts::Counts;
@@ -18,3 +19,4 @@ pub use run::{Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
 pub use uncertainty::{Directional, Uncertainty};
+pub use velocities::{GenesUsed, Velocities};

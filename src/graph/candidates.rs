@@ -1,69 +1,133 @@
 //! The cells that a cell may move to.
 
-use ndarray::Array2;
+use rand::seq::index::sample;
 
+use crate::data::stream;
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
-/// The cells that each cell may move to: its nearest neighbours, theirs, and itself.
+/// The cells that each cell may move to.
 ///
-/// Only the neighbours are kept, `[n_obs, k]`; the second level, of up to k² cells, is looked up cell by cell. k is the
-/// least number of distances that a cell has stored; of a cell with more, the k nearest count (of equally near ones the
-/// first).
+/// Only direct neighbours are kept; a second level, of up to k² cells, is looked up cell by cell.
 ///
-/// Source: behaviour of scVelo 0.3.4 `tl.velocity_graph` with `n_recurse_neighbors=2`, no limit on the candidates.
+/// Source: behaviour of scVelo 0.3.4 `tl.velocity_graph` (`n_neighbors`, `n_recurse_neighbors`, `mode_neighbors`,
+/// `random_neighbors_at_max`).
 #[derive(Clone, Debug)]
 pub struct Candidates {
-    nearest: Array2<u32>,
+    /// Cell i's direct neighbours are `cells[starts[i]..starts[i + 1]]`.
+    starts: Vec<usize>,
+    cells: Vec<u32>,
+    two_levels: bool,
+    limit: Option<Limit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    most: usize,
+    seed: u64,
 }
 
 impl Candidates {
-    /// Candidates from the directed `distances` to the nearest neighbours, `[n_obs, n_obs]`.
+    /// The nearest neighbours of each cell by the directed `distances`, `[n_obs, n_obs]`, the neighbours of those, and the cell
+    /// itself.
+    ///
+    /// As many neighbours count as every cell has; of a cell with more, the nearest (of equally near ones the first).
     ///
     /// # Errors
     /// [`Error::Shape`] if `distances` is not square; [`Error::Data`] if a cell has no neighbour.
     pub fn new(distances: &Csr<f32>) -> Result<Self> {
-        let n_obs = distances.n_rows;
-        if distances.n_cols != n_obs {
-            return Err(Error::Shape {
-                what: "distances between cells".to_owned(),
-                wanted: vec![n_obs, n_obs],
-                found: vec![n_obs, distances.n_cols],
-            });
-        }
-        let k = (0..n_obs).map(|i| distances.row_nnz(i)).min().unwrap_or(0);
-        if k == 0 && n_obs > 0 {
+        Self::two_levels(distances, usize::MAX)
+    }
+
+    /// The same with at most `k` neighbours of each cell.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn two_levels(distances: &Csr<f32>, k: usize) -> Result<Self> {
+        Ok(Self { two_levels: true, ..Self::nearest(distances, k)? })
+    }
+
+    /// The nearest neighbours alone, at most `k` of each cell, and the cell itself.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn nearest(distances: &Csr<f32>, k: usize) -> Result<Self> {
+        let n_obs = square(distances, "distances between cells")?;
+        let least = (0..n_obs).map(|i| distances.row_nnz(i)).min().unwrap_or(0);
+        if least == 0 && n_obs > 0 {
             return Err(Error::Data {
                 problem: "velocity graph: a cell has no distance to any neighbour".to_owned(),
                 hint: "set preprocess.neighbors = \"compute\"".to_owned(),
             });
         }
-        let mut nearest = Array2::zeros((n_obs, k));
-        for (i, mut kept) in nearest.rows_mut().into_iter().enumerate() {
+        let k = least.min(k);
+        let mut found = Vec::with_capacity(n_obs * k);
+        for i in 0..n_obs {
             let (cells, lengths) = distances.row(i);
             let mut order: Vec<usize> = (0..cells.len()).collect();
             order.sort_by(|&a, &b| lengths[a].total_cmp(&lengths[b]));
-            for (to, &at) in kept.iter_mut().zip(&order) {
-                *to = cells[at];
-            }
+            found.extend(order[..k].iter().map(|&at| cells[at]));
         }
-        Ok(Self { nearest })
+        let starts = (0..=n_obs).map(|i| i * k).collect();
+        Ok(Self { starts, cells: found, two_levels: false, limit: None })
+    }
+
+    /// The cells that each is connected with by `connectivities`, `[n_obs, n_obs]`, and the cell itself.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `connectivities` is not square.
+    pub fn connected(connectivities: &Csr<f32>) -> Result<Self> {
+        square(connectivities, "connectivities of cells")?;
+        let (starts, cells) = (connectivities.indptr.clone(), connectivities.indices.clone());
+        Ok(Self { starts, cells, two_levels: false, limit: None })
+    }
+
+    /// At most `most` of these candidates for each cell, drawn at random.
+    #[must_use]
+    pub fn limited(self, most: usize, seed: u64) -> Self {
+        Self { limit: Some(Limit { most, seed }), ..self }
     }
 
     /// Number of cells.
     #[must_use]
     pub fn n_obs(&self) -> usize {
-        self.nearest.nrows()
+        self.starts.len() - 1
     }
 
-    /// The candidates of cell `i`, rising, `i` among them.
+    /// The direct neighbours of cell `i`, without the cell itself; of [`Self::new`] and [`Self::nearest`] the nearest first.
+    #[must_use]
+    pub fn direct(&self, i: usize) -> &[u32] {
+        &self.cells[self.starts[i]..self.starts[i + 1]]
+    }
+
+    /// The candidates of cell `i`, rising, `i` among them unless it was not drawn.
     #[must_use]
     pub fn of(&self, i: usize) -> Vec<u32> {
-        let first = self.nearest.row(i);
-        let second = first.iter().flat_map(|&j| self.nearest.row(j as usize).to_vec());
-        let mut cells: Vec<u32> = std::iter::once(i as u32).chain(first.iter().copied()).chain(second).collect();
+        let first = self.direct(i);
+        let mut cells = vec![i as u32];
+        cells.extend_from_slice(first);
+        if self.two_levels {
+            first.iter().for_each(|&j| cells.extend_from_slice(self.direct(j as usize)));
+        }
         cells.sort_unstable();
         cells.dedup();
-        cells
+        match self.limit {
+            Some(Limit { most, seed }) if cells.len() > most => {
+                let mut drawn =
+                    sample(&mut stream(seed, "candidates of a cell", i as u64), cells.len(), most).into_vec();
+                drawn.sort_unstable();
+                drawn.into_iter().map(|at| cells[at]).collect()
+            }
+            _ => cells,
+        }
     }
+}
+
+/// The number of cells between which `matrix` is.
+fn square(matrix: &Csr<f32>, what: &str) -> Result<usize> {
+    if matrix.n_cols == matrix.n_rows {
+        return Ok(matrix.n_rows);
+    }
+    let (wanted, found) = (vec![matrix.n_rows; 2], vec![matrix.n_rows, matrix.n_cols]);
+    Err(Error::Shape { what: what.to_owned(), wanted, found })
 }

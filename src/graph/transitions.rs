@@ -1,7 +1,9 @@
 //! From similarities to probabilities of moving.
 
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use super::Candidates;
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 use crate::stats;
@@ -131,4 +133,87 @@ pub fn backward(transitions: &Csr<f32>) -> Csr<f32> {
         }
     }
     reversed
+}
+
+/// CellRank's transition matrix of a graph of both signs: the softmax of λπ over all candidates but the cell itself, `[n_obs, n_obs]`.
+/// A cell without any similarity, which has no velocity, moves to each of them alike.
+///
+/// - `scale`: λ; by default one over the median of |π|
+///
+/// # Errors
+/// [`Error::Shape`] if `graph` and `candidates` do not belong together.
+///
+/// Source: behaviour of CellRank 2 `VelocityKernel` (`model="deterministic"`, with connectivities as candidates).
+pub fn softmax(graph: &Csr<f32>, candidates: &Candidates, scale: Option<f64>) -> Result<Csr<f32>> {
+    let n_obs = candidates.n_obs();
+    if (graph.n_rows, graph.n_cols) != (n_obs, n_obs) {
+        let (wanted, found) = (vec![n_obs, n_obs], vec![graph.n_rows, graph.n_cols]);
+        return Err(Error::Shape { what: "velocity graph".to_owned(), wanted, found });
+    }
+    let scale = scale.unwrap_or_else(|| {
+        let sizes: Vec<f64> = graph.data.iter().map(|&value| f64::from(value.abs())).collect();
+        if sizes.is_empty() { 1.0 } else { stats::median(&sizes).recip() }
+    });
+    let of_row = |i: usize| {
+        let (cells, values) = graph.row(i);
+        let mut near = candidates.of(i);
+        near.retain(|&j| j as usize != i);
+        let logit = |j: &u32| cells.binary_search(j).map_or(0.0, |at| scale * f64::from(values[at]));
+        let logits: Vec<f64> = near.iter().map(logit).collect();
+        let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = logits.iter().map(|logit| (logit - most).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        near.into_iter().zip(weights).map(|(j, weight)| (j, (weight / sum) as f32)).collect::<Vec<_>>()
+    };
+    Ok(Csr::from_rows(n_obs, &(0..n_obs).into_par_iter().map(of_row).collect::<Vec<_>>()))
+}
+
+/// Transitions along an embedding: each multiplied by `exp(−d²/2w²)` of the distance d that it covers there, with w the mean
+/// such distance times `scale`, mixed with movement in any direction, and rows divided by the sums of their sizes.
+///
+/// - `coordinates`: of the embedding, `[n_obs, n_dims]`
+/// - `weight`: of movement in any direction, `exp(−2d²/w²)`; 0 for none
+///
+/// # Errors
+/// [`Error::Shape`] if there is not one point per cell.
+///
+/// Source: behaviour of scVelo 0.3.4 `tl.transition_matrix(basis=…, scale_diffusion=…, weight_diffusion=…)`.
+pub fn along_embedding(
+    transitions: &Csr<f32>,
+    coordinates: ArrayView2<'_, f32>,
+    scale: f64,
+    weight: f64,
+) -> Result<Csr<f32>> {
+    let n_obs = transitions.n_rows;
+    if coordinates.nrows() != n_obs {
+        let (wanted, found) = (vec![n_obs], vec![coordinates.nrows()]);
+        return Err(Error::Shape { what: "cells of the embedding".to_owned(), wanted, found });
+    }
+    let squared = |i: usize, j: u32| -> f64 {
+        let pairs = coordinates.row(i).into_iter().zip(coordinates.row(j as usize));
+        pairs.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+    };
+    let moves = |i: usize| {
+        let (cells, values) = transitions.row(i);
+        let entries = cells.iter().zip(values).filter(|entry| *entry.1 > 0.0);
+        entries.map(move |(&j, &value)| (j, f64::from(value), squared(i, j)))
+    };
+    let sums: Vec<(f64, usize)> = (0..n_obs)
+        .into_par_iter()
+        .map(|i| moves(i).fold((0.0, 0), |(sum, n), entry| (sum + entry.2.sqrt(), n + 1)))
+        .collect();
+    let (sum, n) = sums.into_iter().fold((0.0, 0), |(sum, n), row| (sum + row.0, n + row.1));
+    let width = scale * sum / stats::count(n.max(1));
+    let of_row = |i: usize| {
+        let weighted = moves(i).map(|(j, value, squared)| {
+            let along = value * (-squared / (2.0 * width * width)).exp();
+            let anywhere = (-2.0 * squared / (width * width)).exp();
+            (j, if weight > 0.0 { (1.0 - weight) * along + weight * anywhere } else { along })
+        });
+        let weighted: Vec<(u32, f64)> = weighted.collect();
+        let sum: f64 = weighted.iter().map(|entry| entry.1).sum();
+        let sum = if sum > 0.0 { sum } else { 1.0 };
+        weighted.into_iter().map(|(j, weight)| (j, (weight / sum) as f32)).collect::<Vec<_>>()
+    };
+    Ok(Csr::from_rows(n_obs, &(0..n_obs).into_par_iter().map(of_row).collect::<Vec<_>>()))
 }

@@ -202,6 +202,8 @@ pub const RECOVER_DYNAMICS: &str = "recover_dynamics";
 pub const VELOCITY_PARAMS: &str = "velocity_params";
 /// `uns["velocity_params"]`: the model's name, scVelo's word where it has one.
 pub const MODE: &str = "mode";
+/// What [`MODE`] is where the stochastic model made the velocities.
+pub const STOCHASTIC: &str = "stochastic";
 /// `uns["velocity_params"]`: how far ahead [`FIT_S_FUTURE`] looks, in units of `latent_time`.
 pub const FUTURE_TIME: &str = "future_time";
 
@@ -240,6 +242,12 @@ pub const VELOCITY_GRAPH_NEG: &str = "velocity_graph_neg";
 pub const VELOCITY_LENGTH: &str = "velocity_length";
 /// obs: agreement of a cell's velocity with its neighbours'.
 pub const VELOCITY_CONFIDENCE: &str = "velocity_confidence";
+/// obs: agreement of a cell's velocity with where its transitions lead it on average.
+pub const VELOCITY_CONFIDENCE_TRANSITION: &str = "velocity_confidence_transition";
+/// obs: how much a cell stays where it is, for want of a cell that its velocity points to.
+pub const VELOCITY_SELF_TRANSITION: &str = "velocity_self_transition";
+/// obsp, `[n_obs, n_obs]`: probabilities of moving from one cell to another; CellRank's name.
+pub const T_FWD: &str = "T_fwd";
 /// obs: pseudotime along the velocity graph.
 pub const VELOCITY_PSEUDOTIME: &str = "velocity_pseudotime";
 

@@ -26,6 +26,7 @@ mod sparse;
 mod stream;
 mod subset;
 mod uns;
+mod velocities;
 mod write;
 
 use std::path::Path;
@@ -39,6 +40,7 @@ pub use read::{read, read_layer, read_obs, read_params, read_var};
 pub use results::{Layer, Results};
 pub use stream::CellStream;
 pub use uns::Uns;
+pub use velocities::read_velocities;
 pub use write::{Written, write, write_results};
 
 use crate::error::{Result, require};

@@ -122,7 +122,7 @@ fn moments(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Op
 }
 
 /// The two-dimensional numeric arrays of `obsm`.
-fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
+pub(super) fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
     let found = match Node::open(file, "obsm") {
         Some(Node::Group(group)) => embeddings_of(&group, place)?,
         Some(Node::Dataset(dataset)) if h5::kind(&dataset) == Kind::Record => record::read_arrays(&dataset, place)?,

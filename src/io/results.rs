@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::uns::Uns;
-use crate::data::{Column, Dataset, Directional, Fit, GeneParams, MinMax, MomentScaling};
+use crate::data::{Column, Dataset, Directional, Fit, GeneParams, MinMax, MomentScaling, Neighbors};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
@@ -129,10 +129,14 @@ impl<'a> Results<'a> {
     }
 
     fn add_graph(&mut self, data: &'a Dataset) {
-        let graph = &data.neighbors;
         if !data.pca.is_empty() {
             self.obsm.push((keys::X_PCA.to_owned(), data.pca.view()));
         }
+        self.add_neighbors(&data.neighbors);
+    }
+
+    /// A neighbour graph, as scanpy keeps one.
+    pub fn add_neighbors(&mut self, graph: &'a Neighbors) {
         self.obsp.push((keys::CONNECTIVITIES.to_owned(), &graph.connectivities));
         self.obsp.push((keys::DISTANCES.to_owned(), &graph.distances));
         let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));

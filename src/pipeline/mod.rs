@@ -1,7 +1,9 @@
 //! What each command does, step by step.
 
+mod graph;
 mod permute;
 
+pub use graph::{GraphJob, GraphSummary, graph};
 pub use permute::{Permutation, PermuteJob, permute};
 
 use std::fmt;

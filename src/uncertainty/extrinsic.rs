@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{Extrapolation, Spread, columns, directional};
 use crate::data::{Directional, Neighbors};
 use crate::error::{Error, Result};
-use crate::graph::{Candidates, Kernel, States, confidence, confidence_bound, correlations, self_transition};
+use crate::graph::{Candidates, Kernel, States, confidence, confidence_bound, self_transition, similarities};
 use crate::pca::pca_dense;
 use crate::stats::count;
 
@@ -97,7 +97,7 @@ pub(super) fn extrinsic(
     let of_cell = |i: usize| {
         let near = space.candidates.of(i);
         // Found a second time: of all cells and samples at once they would not fit in memory.
-        let mut weights = correlations(&space.states, i, &near, velocities.index_axis(Axis(0), i));
+        let mut weights = similarities(&space.states, i, &near, velocities.index_axis(Axis(0), i));
         let own = near.binary_search(&(i as u32)).expect("every cell is a candidate of itself");
         for (mut row, &bound) in weights.rows_mut().into_iter().zip(&bounds) {
             let row = row.as_slice_mut().expect("rows of an owned array are contiguous");
@@ -115,7 +115,7 @@ pub(super) fn extrinsic(
 /// What the confidences of each sample are compared with, `[n_samples]`.
 fn bounds(space: &Space, velocities: &Array3<f32>) -> Vec<f64> {
     let of_cell = |i: usize| {
-        let found = correlations(&space.states, i, &space.candidates.of(i), velocities.index_axis(Axis(0), i));
+        let found = similarities(&space.states, i, &space.candidates.of(i), velocities.index_axis(Axis(0), i));
         let of_sample =
             |row: ArrayView1<'_, f32>| confidence(row.to_slice().expect("rows of an owned array are contiguous"));
         found.rows().into_iter().map(of_sample).collect::<Vec<f32>>()

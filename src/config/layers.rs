@@ -1,107 +1,41 @@
-//! All settings in one struct: defaults, overlaid by a file, overlaid by flags.
+//! Settings in layers: defaults, then a file, then flags.
 
 use std::fs;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
-use crate::io::{InputConfig, OutputConfig};
-use crate::models::ModelConfig;
-use crate::preprocess::PreprocessConfig;
 
-/// The effective settings of a run. Each table belongs to the module that it sets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Seed of every random stream. The flag `--seed` sets it.
-    pub seed: u64,
-    /// `[input]`: where in the file the counts are.
-    pub input: InputConfig,
-    /// `[preprocess]`: from counts to moments.
-    pub preprocess: PreprocessConfig,
-    /// `[model]`: from moments to velocities.
-    pub model: ModelConfig,
-    /// `[output]`: what is written.
-    pub output: OutputConfig,
+/// What `file` and `overrides` of the form `dotted.key=value` say, each with the place where it stands, the last one counting most.
+pub(super) fn read(file: Option<&Path>, overrides: &[String]) -> Result<Vec<(String, Table)>> {
+    let mut layers = Vec::new();
+    if let Some(path) = file {
+        layers.push((path.display().to_string(), read_table(path)?));
+    }
+    for text in overrides {
+        layers.push((format!("--set {text}"), parse_override(text)?));
+    }
+    Ok(layers)
 }
 
-impl Config {
-    /// The defaults of the model called `kind`.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if there is no such model.
-    pub fn default_for(kind: &str) -> Result<Self> {
-        let model = ModelConfig::named(kind).ok_or_else(|| Error::Setting {
-            key: "model.kind".to_owned(),
-            value: format!("{kind:?}"),
-            wanted: format!("must be one of: {}", ModelConfig::KINDS.join(", ")),
-        })?;
-        Ok(Self {
-            seed: 0,
-            input: InputConfig::default(),
-            preprocess: PreprocessConfig { recipe: model.as_model().recipe(), ..PreprocessConfig::default() },
-            model,
-            output: OutputConfig::default(),
-        })
+/// The settings that remain when `layers` are laid over `defaults`.
+pub(super) fn settled<T: Serialize + DeserializeOwned>(
+    defaults: &T,
+    layers: Vec<(String, Table)>,
+    file: Option<&Path>,
+) -> Result<T> {
+    let mut effective = Table::try_from(defaults).expect("settings are numbers, words, lists and tables");
+    for (place, layer) in layers {
+        overlay(&mut effective, layer, &place, "")?;
     }
-
-    /// The defaults of the model that `file` names, overlaid by `file`, overlaid by `overrides` of the form
-    /// `dotted.key=value`; checked.
-    ///
-    /// # Errors
-    /// [`Error::Config`] or [`Error::Setting`] naming the file or flag, the key and what was wanted.
-    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        let mut layers = Vec::new();
-        if let Some(path) = file {
-            layers.push((path.display().to_string(), read_table(path)?));
-        }
-        for text in overrides {
-            layers.push((format!("--set {text}"), parse_override(text)?));
-        }
-        let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
-        let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| ModelConfig::DEFAULT_KIND.to_owned());
-        let mut effective = Self::default_for(&kind)?.to_table();
-        for (place, layer) in layers {
-            overlay(&mut effective, layer, &place, "")?;
-        }
-        let config: Self =
-            Value::Table(effective.clone()).try_into().map_err(|reason: toml::de::Error| Error::Config {
-                place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
-                problem: with_key(reason.message(), &effective),
-                hint: "configs/ has a complete example of each model".to_owned(),
-            })?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// Checks every value that can be checked before the data are read.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] naming the first that cannot be used.
-    pub fn validate(&self) -> Result<()> {
-        self.preprocess.validate()?;
-        self.output.validate()?;
-        let model = self.model.as_model();
-        if model.streaming().is_some() {
-            self.preprocess.validate_streaming()?;
-        }
-        model.validate()
-    }
-
-    /// The settings as TOML, every value spelled out.
-    ///
-    /// # Panics
-    /// Never: every setting has a form in TOML.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("settings are numbers, words, lists and tables")
-    }
-
-    fn to_table(&self) -> Table {
-        Table::try_from(self).expect("settings are numbers, words, lists and tables")
-    }
+    Value::Table(effective.clone()).try_into().map_err(|reason: toml::de::Error| Error::Config {
+        place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
+        problem: with_key(reason.message(), &effective),
+        hint: "configs/ has a complete example of each model".to_owned(),
+    })
 }
 
 /// The message about a word that a setting cannot have, with the setting's key: serde knows the word alone.

@@ -1,0 +1,49 @@
+//! Settings of what comes after a fit.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::layers;
+use crate::error::Result;
+use crate::graph::GraphConfig;
+
+/// The settings of `nascent graph`. Each table belongs to the module that it sets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Analysis {
+    /// Seed of every random stream. The flag `--seed` sets it.
+    pub seed: u64,
+    /// `[graph]`: where velocities point.
+    pub graph: GraphConfig,
+}
+
+impl Analysis {
+    /// The defaults, overlaid by `file`, overlaid by `overrides` of the form `dotted.key=value`; checked.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) or [`Error::Setting`](crate::Error::Setting) naming the file or flag, the key and what was
+    /// wanted.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        let settings: Self = layers::settled(&Self::default(), layers::read(file, overrides)?, file)?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Checks every value that can be checked before the data are read.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the first that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        self.graph.validate()
+    }
+
+    /// The settings as TOML, every value spelled out.
+    ///
+    /// # Panics
+    /// Never: every setting has a form in TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are numbers, words, lists and tables")
+    }
+}

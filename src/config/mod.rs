@@ -1,0 +1,90 @@
+//! All settings in one struct: defaults, overlaid by a file, overlaid by flags.
+
+mod analysis;
+mod layers;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+pub use analysis::Analysis;
+
+use crate::error::{Error, Result};
+use crate::io::{InputConfig, OutputConfig};
+use crate::models::ModelConfig;
+use crate::preprocess::PreprocessConfig;
+
+/// The effective settings of a run. Each table belongs to the module that it sets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of every random stream. The flag `--seed` sets it.
+    pub seed: u64,
+    /// `[input]`: where in the file the counts are.
+    pub input: InputConfig,
+    /// `[preprocess]`: from counts to moments.
+    pub preprocess: PreprocessConfig,
+    /// `[model]`: from moments to velocities.
+    pub model: ModelConfig,
+    /// `[output]`: what is written.
+    pub output: OutputConfig,
+}
+
+impl Config {
+    /// The defaults of the model called `kind`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such model.
+    pub fn default_for(kind: &str) -> Result<Self> {
+        let model = ModelConfig::named(kind).ok_or_else(|| Error::Setting {
+            key: "model.kind".to_owned(),
+            value: format!("{kind:?}"),
+            wanted: format!("must be one of: {}", ModelConfig::KINDS.join(", ")),
+        })?;
+        Ok(Self {
+            seed: 0,
+            input: InputConfig::default(),
+            preprocess: PreprocessConfig { recipe: model.as_model().recipe(), ..PreprocessConfig::default() },
+            model,
+            output: OutputConfig::default(),
+        })
+    }
+
+    /// The defaults of the model that `file` names, overlaid by `file`, overlaid by `overrides` of the form
+    /// `dotted.key=value`; checked.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Setting`] naming the file or flag, the key and what was wanted.
+    pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        let layers = layers::read(file, overrides)?;
+        let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
+        let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| ModelConfig::DEFAULT_KIND.to_owned());
+        let config: Self = layers::settled(&Self::default_for(&kind)?, layers, file)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks every value that can be checked before the data are read.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        self.preprocess.validate()?;
+        self.output.validate()?;
+        let model = self.model.as_model();
+        if model.streaming().is_some() {
+            self.preprocess.validate_streaming()?;
+        }
+        model.validate()
+    }
+
+    /// The settings as TOML, every value spelled out.
+    ///
+    /// # Panics
+    /// Never: every setting has a form in TOML.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are numbers, words, lists and tables")
+    }
+}

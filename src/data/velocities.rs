@@ -1,0 +1,68 @@
+//! A fit as what comes after it takes it.
+
+use std::path::PathBuf;
+
+use ndarray::Array2;
+
+use super::{Column, Frame, Neighbors};
+
+/// States and velocities of the genes that are used, and what is known of the cells. Axis 0 is cells (`n_obs`).
+#[derive(Clone, Debug)]
+pub struct Velocities {
+    /// The file, for messages.
+    pub path: PathBuf,
+    /// Annotation of cells.
+    pub obs: Frame,
+    /// Annotation of all genes of the file.
+    pub var: Frame,
+    /// Positions in `var` of the genes used, rising.
+    pub genes: Vec<usize>,
+    /// Number of genes that were asked for but have a velocity or abundance that is not a number.
+    pub unusable: usize,
+    /// Smoothed spliced abundances of the genes used, `[n_obs, genes.len()]`.
+    pub ms: Array2<f32>,
+    /// `ds/dt` of the genes used, the same shape, in units of `ms` per time.
+    pub velocity: Array2<f32>,
+    /// Neighbour graph of the file, if it has one.
+    pub neighbors: Option<Neighbors>,
+    /// Embeddings: name as in the file (`X_umap`) and coordinates, `[n_obs, n_dims]`.
+    pub obsm: Vec<(String, Array2<f32>)>,
+    /// What made the velocities: scVelo's word where it has one.
+    pub mode: String,
+}
+
+/// Genes whose velocity is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GenesUsed {
+    /// Those in the column `velocity_genes`; all, if there is no such column.
+    #[default]
+    VelocityGenes,
+    /// All that have velocities.
+    All,
+    /// Those for which a column of truth values in `var` is true.
+    Column(String),
+    /// Those with these names.
+    Named(Vec<String>),
+}
+
+impl Velocities {
+    /// Number of cells.
+    #[must_use]
+    pub fn n_obs(&self) -> usize {
+        self.ms.nrows()
+    }
+
+    /// Coordinates of the embedding `X_<basis>`.
+    #[must_use]
+    pub fn embedding(&self, basis: &str) -> Option<&Array2<f32>> {
+        let known = |(name, _): &&(String, Array2<f32>)| name.strip_prefix("X_") == Some(basis);
+        self.obsm.iter().find(known).map(|(_, coordinates)| coordinates)
+    }
+
+    /// A column of numbers of the genes used, `[genes.len()]`.
+    #[must_use]
+    pub fn gene_numbers(&self, column: &str) -> Option<Vec<f64>> {
+        let numbers = self.var.get(column).and_then(Column::to_numbers)?;
+        Some(self.genes.iter().map(|&gene| numbers[gene]).collect())
+    }
+}

@@ -1,0 +1,161 @@
+//! What can be set.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kernel, Measure};
+use crate::error::{Result, require};
+
+/// `[graph]`: the velocity graph and the transition matrix made from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GraphConfig {
+    /// How ways and velocities are compared: `correlation`, `cosine` or `dot_product`.
+    pub similarity: Measure,
+    /// Whether square roots are compared: `auto` (where the stochastic model made the velocities, as scVelo), `on`, `off`.
+    pub square_root: SquareRoot,
+    /// Where a cell may move to.
+    pub neighbors: Reach,
+    /// How many neighbours count, of those in the file; 0: as many as every cell has.
+    pub n_neighbors: usize,
+    /// At most so many cells that a cell may move to, drawn at random; 0: no limit.
+    pub max_candidates: usize,
+    /// Principal components of `Ms` in which ways and velocities are compared; 0: in the genes.
+    pub n_pcs: usize,
+    /// From similarities to probabilities.
+    pub transitions: TransitionConfig,
+}
+
+/// When square roots are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SquareRoot {
+    /// Where the stochastic model made the velocities.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Where a cell may move to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Its nearest neighbours and theirs (scVelo).
+    #[default]
+    TwoLevels,
+    /// Its nearest neighbours.
+    Nearest,
+    /// All cells that it is connected with (CellRank).
+    Connectivities,
+}
+
+/// `[graph.transitions]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransitionConfig {
+    /// From similarities to weights: `exponential` (scVelo) or `softmax` (CellRank).
+    pub kernel: KernelKind,
+    /// λ, the steepness; 0: 10 for `exponential`, one over the median of |π| for `softmax`.
+    pub scale: f64,
+    /// σ of `e^{π/σ²}`, in place of `scale`; 0: not given.
+    pub kernel_sigma: f64,
+    /// Whether a cell without confidence may stay where it is (`exponential`).
+    pub self_transitions: bool,
+    /// Whether cells that the velocity points away from get negative weights (`exponential`).
+    pub negative: bool,
+    /// Weight of movement without direction on the embedding, in [0, 1); with a `scale_diffusion` of 0 there is none.
+    pub weight_diffusion: f64,
+    /// Width of the kernel on the embedding that transitions are multiplied with, in mean distances of candidates; 0: none.
+    pub scale_diffusion: f64,
+    /// Whether the matrix is written to the file.
+    pub write: bool,
+}
+
+/// From similarities to weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KernelKind {
+    /// `e^{λπ}`, scVelo's.
+    #[default]
+    Exponential,
+    /// The same over all candidates, those without similarity included; a cell without velocity goes anywhere. CellRank's.
+    Softmax,
+}
+
+impl Default for GraphConfig {
+    /// scVelo's choices.
+    fn default() -> Self {
+        Self {
+            similarity: Measure::Correlation,
+            square_root: SquareRoot::Auto,
+            neighbors: Reach::TwoLevels,
+            n_neighbors: 0,
+            max_candidates: 0,
+            n_pcs: 0,
+            transitions: TransitionConfig::default(),
+        }
+    }
+}
+
+impl Default for TransitionConfig {
+    /// scVelo's choices.
+    fn default() -> Self {
+        Self {
+            kernel: KernelKind::Exponential,
+            scale: 0.0,
+            kernel_sigma: 0.0,
+            self_transitions: true,
+            negative: false,
+            weight_diffusion: 0.0,
+            scale_diffusion: 0.0,
+            write: true,
+        }
+    }
+}
+
+impl GraphConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the setting.
+    pub fn validate(&self) -> Result<()> {
+        let most = self.max_candidates;
+        require(most != 1, "graph.max_candidates", most, "must be 0 (no limit) or at least 2")?;
+        self.transitions.validate()?;
+        let bounded = self.similarity != Measure::DotProduct || self.transitions.kernel == KernelKind::Softmax;
+        let problem = "has no bound: choose graph.transitions.kernel = \"softmax\", whose scale adapts";
+        require(bounded, "graph.similarity", "dot_product", problem)
+    }
+}
+
+impl TransitionConfig {
+    fn validate(&self) -> Result<()> {
+        let name = |key: &str| format!("graph.transitions.{key}");
+        for (key, value) in
+            [("scale", self.scale), ("kernel_sigma", self.kernel_sigma), ("scale_diffusion", self.scale_diffusion)]
+        {
+            require(value >= 0.0 && value.is_finite(), &name(key), value, "must be a number, 0 or above")?;
+        }
+        let both = self.scale > 0.0 && self.kernel_sigma > 0.0;
+        require(!both, &name("kernel_sigma"), self.kernel_sigma, "cannot be given beside scale")?;
+        let weight = self.weight_diffusion;
+        require((0.0..1.0).contains(&weight), &name("weight_diffusion"), weight, "must be in [0, 1)")
+    }
+
+    /// λ where it was given, either way.
+    #[must_use]
+    pub fn given_scale(&self) -> Option<f64> {
+        if self.kernel_sigma > 0.0 {
+            return Some(self.kernel_sigma.powi(-2));
+        }
+        (self.scale > 0.0).then_some(self.scale)
+    }
+
+    /// The exponential kernel of these settings.
+    #[must_use]
+    pub fn exponential(&self) -> Kernel {
+        Kernel { scale: self.given_scale().unwrap_or(Kernel::default().scale), negative: self.negative }
+    }
+}
