@@ -2,11 +2,20 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `boundaries.rs` | do they point from where to where they should? |
 //! | `confidence.rs` | do cells near each other agree, and does the graph say what the velocity says? |
+//! | `direction.rs` | is time better read forward or backward? |
+//! | `ranking.rs` | in which genes do groups differ? |
 //! | `reconstructability.rs` | would a few genes give the same graph? |
 
+mod boundaries;
 mod confidence;
+mod direction;
+mod ranking;
 mod reconstructability;
 
+pub use boundaries::{Boundary, Moving, Null};
 pub use confidence::{confidence, length, transition_confidence};
+pub use direction::{Direction, direction};
+pub use ranking::rank;
 pub use reconstructability::{Draws, Reconstructability, Sweep, reconstructability, sweep};

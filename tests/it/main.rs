@@ -48,6 +48,7 @@ mod preprocess_golden;
 mod program;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod resume;
+mod scores;
 mod simulate;
 mod simulate_gillespie;
 #[cfg(feature = "h5ad")]

@@ -1,0 +1,155 @@
+//! How far velocities may be believed, on data where it is known.
+
+use nascent::data::Silent;
+use nascent::graph::{Candidates, Similarity, States, velocity_graph};
+use nascent::neighbors::nearest;
+use nascent::scores::{self, Draws, Moving};
+use nascent::sparse::Csr;
+use ndarray::{Array2, Axis};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Cells along a line in 60 genes that turn on and off at different times, with noise, and their derivatives; `[n, 60]` each.
+fn line(n: usize) -> (Array2<f32>, Array2<f32>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let (mut x, mut v) = (Array2::zeros((n, 60)), Array2::zeros((n, 60)));
+    for i in 0..n {
+        let t = i as f32 / n as f32;
+        for gene in 0..60 {
+            let (rate, phase) = (2.0 + (gene % 7) as f32, gene as f32);
+            x[[i, gene]] = (rate * t + phase).sin() + rng.random_range(-0.05..0.05);
+            v[[i, gene]] = rate * (rate * t + phase).cos();
+        }
+    }
+    (x, v)
+}
+
+fn graph(x: &Array2<f32>, v: &Array2<f32>) -> (Csr<f32>, Candidates) {
+    let candidates = Candidates::new(&nearest(x.view(), 15).unwrap()).unwrap();
+    (velocity_graph(&States::new(x.view()), &candidates, v.view(), &mut Silent).unwrap(), candidates)
+}
+
+fn r(full: &Csr<f32>, candidates: &Candidates, x: &Array2<f32>, v: &Array2<f32>, genes: &[usize]) -> f64 {
+    scores::reconstructability(full, candidates, x.view(), v.view(), genes, Similarity::default()).unwrap().r
+}
+
+#[test]
+fn all_genes_reconstruct_the_graph_and_velocities_of_other_cells_do_not() {
+    // Not along a line: there all ways are parallel, and any velocity gives the same row or its opposite.
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let [x, v] = [(); 2].map(|()| Array2::from_shape_simple_fn((300, 60), || rng.random_range(-1.0..1.0)));
+    let (full, candidates) = graph(&x, &v);
+    let all: Vec<usize> = (0..60).collect();
+    assert!(r(&full, &candidates, &x, &v, &all) > 1.0 - 1e-12);
+    let mut order: Vec<usize> = (0..300).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(4));
+    let permuted = Array2::from_shape_fn(v.dim(), |(i, gene)| v[[order[(i + 31 * gene) % 300], gene]]);
+    let found = r(&full, &candidates, &x, &permuted, &all);
+    assert!(found.abs() < 0.1, "{found}");
+}
+
+#[test]
+fn more_random_genes_reconstruct_more() {
+    let (x, v) = line(300);
+    let (full, candidates) = graph(&x, &v);
+    let order: Vec<usize> = (0..60).collect();
+    let draws = Draws { draws: 10, seed: 0, similarity: Similarity::default() };
+    let found = scores::sweep(&full, &candidates, [x.view(), v.view()], &order, &[3, 10, 30, 60, 90], draws).unwrap();
+    assert_eq!(found.k, [3, 10, 30, 60]);
+    assert!(found.null_r.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", found.null_r);
+    assert!((found.null_r[3] - 1.0).abs() < 1e-12 && (found.r[3].r - 1.0).abs() < 1e-12);
+    assert!(found.null_range.iter().zip(&found.null_r).all(|([low, high], middle)| low <= middle && middle <= high));
+}
+
+#[test]
+fn velocities_along_the_line_cross_its_middle_and_reversed_ones_turn_back() {
+    let (x, v) = line(200);
+    let candidates = Candidates::nearest(&nearest(x.view(), 10).unwrap(), 10).unwrap();
+    let groups: Vec<Option<u32>> = (0..200).map(|i| if i < 100 { Some(0) } else { Some(1) }).collect();
+    let reversed = -&v;
+    let moving = |velocities: &Array2<f32>| {
+        let moving =
+            Moving { states: x.view(), velocities: velocities.view(), candidates: &candidates, groups: &groups };
+        (moving.boundaries(&[(0, 1)], 20, 0).remove(0), moving.coherence(), moving.coherence_null(20, 0))
+    };
+    let (forward, coherence, coherence_null) = moving(&v);
+    let (backward, ..) = moving(&reversed);
+    assert!(forward.score > 0.5 && forward.n_cells > 1, "{forward:?}");
+    assert!((forward.score + backward.score).abs() < 1e-6);
+    assert!(forward.score - forward.null.mean > 2.0 * forward.null.std, "{forward:?}");
+    let mean = scores_mean(&coherence);
+    assert!(mean > 0.95 && mean - coherence_null.mean > 5.0 * coherence_null.std, "{mean} {coherence_null:?}");
+}
+
+fn scores_mean(values: &[f64]) -> f64 {
+    nascent::stats::mean(values)
+}
+
+#[test]
+fn cells_without_neighbours_in_the_other_group_make_no_boundary() {
+    let (x, v) = line(40);
+    let candidates = Candidates::nearest(&nearest(x.view(), 4).unwrap(), 4).unwrap();
+    let groups: Vec<Option<u32>> = vec![Some(0); 40];
+    let moving = Moving { states: x.view(), velocities: v.view(), candidates: &candidates, groups: &groups };
+    let found = moving.boundaries(&[(0, 7)], 3, 0);
+    assert!(found[0].n_cells == 0 && found[0].score.is_nan());
+}
+
+/// Welch's t with the group's size twice, from its definition.
+#[test]
+fn ranks_are_those_of_the_formula() {
+    let (_, v) = line(50);
+    let groups: Vec<Option<u32>> = (0..50).map(|i| (i % 5 != 4).then_some((i % 2) as u32)).collect();
+    let found = scores::rank(v.view(), &groups, 2);
+    for group in 0..2_u32 {
+        let split =
+            |inside: bool| -> Vec<usize> { (0..50).filter(|&i| (groups[i] == Some(group)) == inside).collect() };
+        let (inside, outside) = (split(true), split(false));
+        for gene in 0..60 {
+            let of = |cells: &[usize]| cells.iter().map(|&i| f64::from(v[[i, gene]])).collect::<Vec<f64>>();
+            let (a, b) = (of(&inside), of(&outside));
+            let variance = nascent::stats::variance(&a, 1) + nascent::stats::variance(&b, 1);
+            let wanted = (scores_mean(&a) - scores_mean(&b)) / (variance / inside.len() as f64).sqrt();
+            assert!((found[[group as usize, gene]] - wanted).abs() < 1e-6 * (1.0 + wanted.abs()));
+        }
+    }
+}
+
+/// u follows α(t), s follows u: on, then off.
+fn spliced_after_unspliced(n: usize) -> (Array2<f32>, Array2<f32>, Vec<f64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let time: Vec<f64> = (0..n).map(|i| i as f64 / n as f64 * 10.0).collect();
+    let (mut mu, mut ms) = (Array2::zeros((n, 30)), Array2::zeros((n, 30)));
+    for gene in 0..30 {
+        let off = rng.random_range(2.0..12.0);
+        let (beta, gamma) = (rng.random_range(0.5..2.0), rng.random_range(0.2..1.0));
+        let (mut u, mut s, mut t) = (0.0_f64, 0.0, 0.0);
+        for (i, &at) in time.iter().enumerate() {
+            while t < at {
+                let alpha = if t < off { 5.0 } else { 0.0 };
+                (u, s) = (u + 1e-3 * (alpha - beta * u), s + 1e-3 * (beta * u - gamma * s));
+                t += 1e-3;
+            }
+            mu[[i, gene]] = (u * rng.random_range(0.8..1.2)) as f32;
+            ms[[i, gene]] = (s * rng.random_range(0.8..1.2)) as f32;
+        }
+    }
+    (ms, mu, time)
+}
+
+#[test]
+fn the_direction_of_time_is_found_and_of_noise_it_is_not() {
+    let (ms, mu, time) = spliced_after_unspliced(400);
+    let forward = scores::direction(ms.view(), mu.view(), &time).unwrap();
+    assert!(forward.z() > 4.0 && forward.share() > 0.9, "{forward:?}");
+    let reversed: Vec<f64> = time.iter().map(|t| 10.0 - t).collect();
+    let backward = scores::direction(ms.view(), mu.view(), &reversed).unwrap();
+    assert!((backward.forward, backward.backward) == (forward.backward, forward.forward), "{backward:?}");
+
+    let mut order: Vec<usize> = (0..400).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(6));
+    let (ms, mu) = (ms.select(Axis(0), &order), mu.select(Axis(0), &order));
+    let none = scores::direction(ms.view(), mu.view(), &time).unwrap();
+    assert!(none.z().abs() < 3.0, "{none:?}");
+}
