@@ -48,6 +48,8 @@ enum Command {
     Permute(Permute),
     /// Compute the velocity graph of a fitted file, ours or another program's, and what follows from it
     Graph(Graph),
+    /// Put several fits of the same cells side by side: do they agree, and on what?
+    Compare(Compare),
     /// Say what a file holds and whether it is ready for velocity
     Inspect(Inspect),
     /// List the devices that this build can compute on
@@ -190,6 +192,20 @@ struct Graph {
     set: Vec<String>,
 }
 
+/// Velocities are compared in the cells and velocity genes that all files have.
+#[derive(Args, Debug)]
+struct Compare {
+    /// Fitted .h5ad files, of nascent or another program
+    #[arg(num_args = 2.., required = true)]
+    files: Vec<PathBuf>,
+    /// Column of obs with groups of cells: agreement in each
+    #[arg(long, value_name = "COLUMN")]
+    groups: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Args, Debug)]
 struct Inspect {
     /// Any .h5ad file
@@ -230,6 +246,7 @@ impl Cli {
             Command::Evaluate(options) => options.run(),
             Command::Permute(options) => options.run(),
             Command::Graph(options) => options.run(),
+            Command::Compare(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),
@@ -327,6 +344,13 @@ fn genes_used(text: Option<&str>) -> Result<GenesUsed> {
         }
         Some(column) => GenesUsed::Column(column.to_owned()),
     })
+}
+
+impl Compare {
+    fn run(self) -> Result<()> {
+        let found = pipeline::compare(&self.files, self.groups.as_deref())?;
+        if self.json { print_json(&found) } else { print(&found.to_string()) }
+    }
 }
 
 impl Inspect {

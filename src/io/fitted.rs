@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 
 use super::{keys, read_layer, read_obs, read_params, read_var};
 use crate::data::{Column, Frame, MinMax, MomentScaling};
@@ -98,6 +98,34 @@ impl Fitted {
             *ratio *= mu.span[gene] / ms.span[gene];
         }
         Ok(())
+    }
+
+    /// `ds/dt`, in counts; NaN for genes that were not fitted.
+    #[must_use]
+    pub fn velocity(&self) -> &Array2<f32> {
+        &self.velocity
+    }
+
+    /// The same of the cells and genes at these positions.
+    #[must_use]
+    pub fn select(&self, cells: &[usize], genes: &[usize]) -> Self {
+        let matrix = |all: &Array2<f32>| all.select(Axis(1), genes).select(Axis(0), cells);
+        let pair = |all: &Option<[Array2<f32>; 2]>| all.as_ref().map(|all| all.each_ref().map(matrix));
+        let of_cells = |all: &Option<Vec<f64>>| all.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect());
+        let of_genes = |all: &Option<Vec<f64>>| all.as_ref().map(|all| genes.iter().map(|&gene| all[gene]).collect());
+        Self {
+            moments: pair(&self.moments),
+            reconstruction: pair(&self.reconstruction),
+            residual_std: self.residual_std.as_ref().map(|all| all.each_ref().map(|std| std.select(Axis(0), genes))),
+            split: self.split.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect()),
+            velocity: matrix(&self.velocity),
+            true_velocity: self.true_velocity.as_ref().map(matrix),
+            time: of_cells(&self.time),
+            true_time: of_cells(&self.true_time),
+            capture_time: of_cells(&self.capture_time),
+            ratio: of_genes(&self.ratio),
+            true_ratio: of_genes(&self.true_ratio),
+        }
     }
 
     /// The same, as the metrics take it.

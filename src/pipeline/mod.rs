@@ -1,8 +1,10 @@
 //! What each command does, step by step.
 
+mod compare;
 mod graph;
 mod permute;
 
+pub use compare::{Comparison, One, Pair, compare};
 pub use graph::{GraphJob, GraphSummary, graph};
 pub use permute::{Permutation, PermuteJob, permute};
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::Config;
-use crate::data::{Column, Reporter, Run};
+use crate::data::{Column, Groups, Reporter, Run};
 use crate::error::{Error, Result};
 use crate::io::{self, OutputConfig, keys};
-use crate::models::dynamical::Groups;
 use crate::permutation::{self, Choice, Scores};
 use crate::preprocess;
 use crate::stats::{median, percentile};
@@ -95,7 +94,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     let counts = io::read(&job.input, &config.input)?;
     let (data, _) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);
-    let groups = Groups::read(&data, &job.groups, "--groups")?;
+    let groups = Groups::read(&data.obs, &job.groups, "--groups")?;
     let fingerprint = super::fingerprint(&config, &data);
     let mut run = Run::new(&job.run, config.seed, fingerprint, reporter)
         .resuming(true)

@@ -2,18 +2,21 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `agreement.rs` | do two models say the same? |
 //! | `boundaries.rs` | do they point from where to where they should? |
 //! | `confidence.rs` | do cells near each other agree, and does the graph say what the velocity says? |
 //! | `direction.rs` | is time better read forward or backward? |
 //! | `ranking.rs` | in which genes do groups differ? |
 //! | `reconstructability.rs` | would a few genes give the same graph? |
 
+mod agreement;
 mod boundaries;
 mod confidence;
 mod direction;
 mod ranking;
 mod reconstructability;
 
+pub use agreement::{Agreement, agreement};
 pub use boundaries::{Boundary, Moving, Null};
 pub use confidence::{confidence, length, transition_confidence};
 pub use direction::{Direction, direction};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use nascent::data::{Column, Dataset, GeneParams};
-use nascent::models::dynamical::{Differential, Groups, differential_kinetics};
+use nascent::data::{Column, Dataset, GeneParams, Groups};
+use nascent::models::dynamical::{Differential, differential_kinetics};
 use ndarray::Array1;
 use serde_json::Value;
 

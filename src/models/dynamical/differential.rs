@@ -42,9 +42,9 @@ use rayon::prelude::*;
 use super::assign::{Rule, assign, branch_times};
 use super::curve::{Curve, Params};
 use super::gene::{Gene, Neighborhoods};
-use super::groups::Groups;
 use super::objective;
-use crate::data::{Dataset, Fit, GeneParams};
+use crate::data::{Dataset, Fit, GeneParams, Groups};
+use crate::error::{Error, Result};
 use crate::kinetics::State;
 use crate::stats;
 
@@ -90,6 +90,21 @@ pub fn differential_kinetics(data: &Dataset, genes: &GeneParams, groups: &Groups
         Some(test(&gene, &params, &near, groups))
     };
     (0..data.n_vars()).into_par_iter().map(of_gene).collect()
+}
+
+/// The groups in column `name` of obs, with names that can be told apart in a list.
+pub(super) fn groups(data: &Dataset, name: &str) -> Result<Groups> {
+    let groups = Groups::read(&data.obs, name, "model.groups")?;
+    // scVelo splits the list of groups of a gene at commas, and trims what it finds.
+    match groups.names.iter().find(|group| group.contains(',') || group.trim() != group.as_str()) {
+        Some(group) => Err(Error::Data {
+            problem: format!(
+                "obs[{name:?}], named by model.groups, has a group {group:?}: with a comma, or a blank at an end"
+            ),
+            hint: "name a column of labels without commas".to_owned(),
+        }),
+        None => Ok(groups),
+    }
 }
 
 /// Tests the genes of `fit` for `groups`, read from column `name` of obs, and adds what is found to it. With `silenced`, cells

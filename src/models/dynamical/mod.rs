@@ -27,7 +27,6 @@ mod descent;
 mod differential;
 mod fit;
 mod gene;
-mod groups;
 mod objective;
 mod projection;
 mod settings;
@@ -40,7 +39,6 @@ mod velocity;
 
 pub(super) use descent::solved;
 pub use differential::{Differential, differential_kinetics};
-pub use groups::Groups;
 pub use settings::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
 pub(super) use shape::{Frame, Shape};
 
@@ -60,7 +58,7 @@ use crate::stats;
 impl VelocityModel for Dynamical {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         // Read first: a column that cannot be used should not be found out after the fit.
-        let groups = (!self.groups.is_empty()).then(|| Groups::read(data, &self.groups, "model.groups")).transpose()?;
+        let groups = (!self.groups.is_empty()).then(|| differential::groups(data, &self.groups)).transpose()?;
         let lines = steady_state::fit_lines(data, steady_state::Extremes::default());
         let r2: Vec<f64> = lines.iter().map(|line| line.full_r2).collect();
         let chosen = self.chosen(data, &lines, &r2, run);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::data::{Column, Dataset};
+use super::{Column, Frame};
 use crate::error::{Error, Result};
 
 /// Groups of cells, from a column of obs.
@@ -19,26 +19,21 @@ impl Groups {
     /// setting or flag that says so, for messages.
     ///
     /// # Errors
-    /// [`Error::Data`] if there is no such column, it holds numbers, or a name could not be told from two in a list.
-    pub fn read(data: &Dataset, name: &str, named_by: &str) -> Result<Self> {
+    /// [`Error::Data`] if there is no such column, or it holds numbers.
+    pub fn read(obs: &Frame, name: &str, named_by: &str) -> Result<Self> {
         let unusable = |problem: String| Error::Data {
             problem: format!("obs[{name:?}], named by {named_by}, {problem}"),
-            hint: "name a column of labels without commas".to_owned(),
+            hint: "name a column of labels".to_owned(),
         };
-        let column = data.obs.get(name).ok_or_else(|| {
-            let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let column = obs.get(name).ok_or_else(|| {
+            let names: Vec<&str> = obs.columns.iter().map(|(name, _)| name.as_str()).collect();
             unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
         })?;
-        let groups = match column {
+        Ok(match column {
             Column::Categorical { codes, categories, .. } => Self { names: categories.clone(), of: codes.clone() },
             Column::Float(_) => return Err(unusable("holds numbers rather than labels".to_owned())),
             other => Self::from_labels(&other.to_labels()),
-        };
-        // scVelo splits the list of groups of a gene at commas, and trims what it finds.
-        match groups.names.iter().find(|group| group.contains(',') || group.trim() != group.as_str()) {
-            Some(group) => Err(unusable(format!("has a group {group:?}: with a comma, or a blank at an end"))),
-            None => Ok(groups),
-        }
+        })
     }
 
     fn from_labels(labels: &[String]) -> Self {
@@ -61,12 +56,14 @@ impl Groups {
     }
 
     /// Those of `cells` in `group`.
-    pub(super) fn among(&self, cells: &[u32], group: usize) -> Vec<u32> {
+    #[must_use]
+    pub fn among(&self, cells: &[u32], group: usize) -> Vec<u32> {
         cells.iter().copied().filter(|&cell| self.of[cell as usize] == Some(group as u32)).collect()
     }
 
-    /// Names of `found`, as scVelo writes them.
-    pub(super) fn list(&self, found: &[usize]) -> String {
+    /// Names of `found`, joined by commas.
+    #[must_use]
+    pub fn list(&self, found: &[usize]) -> String {
         found.iter().map(|&group| self.names[group].as_str()).collect::<Vec<_>>().join(",")
     }
 }
