@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn circles_are_classes_and_come_after_what_they_lead_to() {
-        let edges = [(0, 1, 1.0), (1, 2, 1.0), (2, 0, 1.0), (2, 3, 1.0), (3, 4, 1.0), (4, 3, 1.0), (5, 5, 1.0), (5, 0, 0.0)];
+        let edges =
+            [(0, 1, 1.0), (1, 2, 1.0), (2, 0, 1.0), (2, 3, 1.0), (3, 4, 1.0), (4, 3, 1.0), (5, 5, 1.0), (5, 0, 0.0)];
         let graph = Csr::from_triplets(6, 6, &edges).unwrap();
         let found = classes(&graph);
         assert_eq!(found.n, 3);

@@ -17,9 +17,7 @@
 use faer::Par;
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::evd::{
-    ComputeEigenvectors, evd_real, evd_scratch, self_adjoint_evd, self_adjoint_evd_scratch,
-};
+use faer::linalg::evd::{ComputeEigenvectors, evd_real, evd_scratch, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{Mat, Spec};
 use rayon::prelude::*;
 
@@ -121,8 +119,9 @@ pub(super) fn leading(operator: &Operator<'_>, wanted: &Wanted) -> Result<Vec<Pa
 fn settled(ritz: &[Ritz], wanted: &Wanted, tolerance: f64) -> Vec<usize> {
     let Some(lead) = ritz.first() else { return Vec::new() };
     let size = lead.re.hypot(lead.im).max(f64::MIN_POSITIVE);
-    let below =
-        |pair: &Ritz| wanted.floor.is_some_and(|floor| lead.residual <= LOOSE && pair.re + pair.residual < floor * lead.re);
+    let below = |pair: &Ritz| {
+        wanted.floor.is_some_and(|floor| lead.residual <= LOOSE && pair.re + pair.residual < floor * lead.re)
+    };
     let done = |at: &usize| ritz[*at].residual <= tolerance * size || below(&ritz[*at]);
     (0..wanted.n.min(ritz.len())).take_while(done).collect()
 }
@@ -320,8 +319,7 @@ impl Space {
     fn pairs(&self, ritz: &[Ritz], wanted: &Wanted, tolerance: f64) -> Vec<Pair> {
         let Some(lead) = ritz.first() else { return Vec::new() };
         let above = |pair: &&Ritz| wanted.floor.is_none_or(|floor| pair.re >= floor * lead.re);
-        let kept: Vec<&Ritz> =
-            settled(ritz, wanted, tolerance).into_iter().map(|at| &ritz[at]).filter(above).collect();
+        let kept: Vec<&Ritz> = settled(ritz, wanted, tolerance).into_iter().map(|at| &ritz[at]).filter(above).collect();
         let ys: Vec<Vec<f64>> = kept.iter().map(|pair| pair.y.clone()).collect();
         let vectors = self.combined(&ys);
         kept.iter().zip(vectors).map(|(pair, vector)| Pair { value: pair.re, vector }).collect()
@@ -355,5 +353,60 @@ fn normalise(x: &mut [f64]) {
     let length = norm(x);
     if length > 0.0 {
         x.iter_mut().for_each(|x| *x /= length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operator, Wanted, leading};
+    use crate::sparse::Csr;
+
+    fn path(n: usize, up: f32, down: f32) -> Csr<f32> {
+        let edges = (0..n - 1).flat_map(|i| [(i, i + 1, up), (i + 1, i, down)]);
+        Csr::from_triplets(n, n, &edges.collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn eigenvalues_of_a_path_are_cosines() {
+        for n in [2, 30, 300] {
+            let operator = Operator { matrix: &path(n, 1.0, 1.0), scale: None, symmetric: true };
+            let wanted = Wanted { n: 6.min(n - 1), floor: None };
+            let pairs = leading(&operator, &wanted).unwrap();
+            assert_eq!(pairs.len(), wanted.n);
+            for (at, pair) in pairs.iter().enumerate() {
+                // They come in pairs of both signs.
+                let k = (at / 2 + 1) as f64;
+                let exact = 2.0 * (k * std::f64::consts::PI / (n as f64 + 1.0)).cos();
+                assert!((pair.value.abs() - exact).abs() < 1e-8, "{n} {at} {} {exact}", pair.value);
+                let image = operator.apply(&pair.vector);
+                let residual = image.iter().zip(&pair.vector).map(|(a, x)| (a - pair.value * x).powi(2)).sum::<f64>();
+                assert!(residual.sqrt() < 1e-6);
+            }
+        }
+    }
+
+    /// A walk that goes up with probability p and down with q stands at i with a probability proportional to (p/q)^i.
+    #[test]
+    fn a_walk_between_two_ends_has_the_distribution_of_detailed_balance() {
+        for n in [3, 100, 400] {
+            let (up, down) = (0.55_f32, 0.45_f32);
+            let mut walk = path(n, up, down);
+            let ends = Csr::from_triplets(n, n, &[(0, 0, down), (n - 1, n - 1, up)]).unwrap();
+            let both: Vec<(usize, usize, f32)> = [&walk, &ends]
+                .into_iter()
+                .flat_map(|m| {
+                    (0..n).flat_map(move |i| m.row(i).0.iter().zip(m.row(i).1).map(move |(&j, &v)| (i, j as usize, v)))
+                })
+                .collect();
+            walk = Csr::from_triplets(n, n, &both).unwrap();
+            let operator = Operator { matrix: &walk.transpose(), scale: None, symmetric: false };
+            let pairs = leading(&operator, &Wanted { n: 10.min(n), floor: Some(0.999_99) }).unwrap();
+            assert!((pairs[0].value - 1.0).abs() < 1e-6);
+            let mu = &pairs[0].vector;
+            let ratio = f64::from(up) / f64::from(down);
+            for i in n.saturating_sub(30).max(1)..n {
+                assert!((mu[i] / mu[i - 1] / ratio - 1.0).abs() < 1e-4, "{n} {i} {}", mu[i] / mu[i - 1]);
+            }
+        }
     }
 }

@@ -70,8 +70,8 @@ pub struct Latent {
 /// # Errors
 /// [`Error::Setting`] as [`LatentConfig::validate`]; [`Error::Shape`] if the arguments do not fit; [`Error::Data`] as
 /// [`Root::check`], or if no gene counts.
-pub fn latent_time(
-    fit_t: ArrayView2<'_, f32>,
+pub fn latent_time<T: Copy + Into<f64>>(
+    fit_t: ArrayView2<'_, T>,
     likelihood: Option<&[f64]>,
     connectivities: &Csr<f32>,
     root: Root<'_>,
@@ -90,7 +90,7 @@ pub fn latent_time(
     end.map_or(Ok(()), |end| end.check(n_obs))?;
     let Genes { times: mut t, weights } = genes(fit_t, likelihood, config.min_likelihood)?;
 
-    let sums: Vec<f64> = t.rows().into_iter().map(|row| row.iter().map(|&t| f64::from(t)).sum()).collect();
+    let sums: Vec<f64> = t.rows().into_iter().map(|row| row.sum()).collect();
     let mut order: Vec<usize> = (0..n_obs).collect();
     order.sort_by(|&a, &b| sums[a].total_cmp(&sums[b]));
     let (roots, rooted) = voters(root, &order);
@@ -115,19 +115,19 @@ pub fn latent_time(
 
 struct Genes {
     /// `[n_obs, genes that count]`
-    times: Array2<f32>,
+    times: Array2<f64>,
     /// Likelihoods of these, or 1.
     weights: Vec<f64>,
 }
 
-fn genes(fit_t: ArrayView2<'_, f32>, likelihood: Option<&[f64]>, least: f64) -> Result<Genes> {
+fn genes<T: Copy + Into<f64>>(fit_t: ArrayView2<'_, T>, likelihood: Option<&[f64]>, least: f64) -> Result<Genes> {
     if let Some(likelihood) = likelihood.filter(|likelihood| likelihood.len() != fit_t.ncols()) {
         let what = "fit_likelihood".to_owned();
         return Err(Error::Shape { what, wanted: vec![fit_t.ncols()], found: vec![likelihood.len()] });
     }
     let likely = |g: usize| likelihood.is_none_or(|likelihood| likelihood[g] >= least);
-    let kept: Vec<usize> =
-        (0..fit_t.ncols()).filter(|&g| likely(g) && fit_t.column(g).iter().all(|t| t.is_finite())).collect();
+    let known = |g: usize| fit_t.column(g).iter().all(|&t| t.into().is_finite());
+    let kept: Vec<usize> = (0..fit_t.ncols()).filter(|&g| likely(g) && known(g)).collect();
     if kept.is_empty() {
         return Err(Error::Data {
             problem: format!("latent time: no gene has times for all cells and a likelihood of at least {least}"),
@@ -135,7 +135,7 @@ fn genes(fit_t: ArrayView2<'_, f32>, likelihood: Option<&[f64]>, least: f64) -> 
         });
     }
     let weights = kept.iter().map(|&g| likelihood.map_or(1.0, |likelihood| likelihood[g])).collect();
-    Ok(Genes { times: fit_t.select(Axis(1), &kept), weights })
+    Ok(Genes { times: fit_t.select(Axis(1), &kept).mapv(Into::into), weights })
 }
 
 /// The first cells in `order` that are roots, and whether there were any.
@@ -153,7 +153,7 @@ fn voters(root: Root<'_>, order: &[usize]) -> (Vec<usize>, bool) {
 
 /// The mean over roots of the time that each gives to every cell. With [`Rerooting::Shipped`] `t` is left as the last root
 /// has it.
-fn vote(t: &mut Array2<f32>, weights: &[f64], roots: &[usize], config: &LatentConfig) -> Vec<f64> {
+fn vote(t: &mut Array2<f64>, weights: &[f64], roots: &[usize], config: &LatentConfig) -> Vec<f64> {
     let mut sum = vec![0.0; t.nrows()];
     for &root in roots {
         let rooted = reroot(t.view(), root);
@@ -173,10 +173,11 @@ fn vote(t: &mut Array2<f32>, weights: &[f64], roots: &[usize], config: &LatentCo
     sum.into_iter().map(|sum| sum / count(roots.len().max(1))).collect()
 }
 
-/// t′ of a root. In single precision: whether a cell is before the root must not depend on digits that `t` does not have.
-fn reroot(t: ArrayView2<'_, f32>, root: usize) -> Array2<f32> {
+/// t′ of a root. In double precision also of times in single: rounded differences would put cells before a later root that
+/// are not, or the other way round.
+fn reroot(t: ArrayView2<'_, f64>, root: usize) -> Array2<f64> {
     let origin = t.row(root).to_owned();
-    let mut span = vec![0.0_f32; t.ncols()];
+    let mut span = vec![0.0_f64; t.ncols()];
     for row in t.rows() {
         for ((span, t), start) in span.iter_mut().zip(row).zip(&origin) {
             *span = span.max(t - start);
@@ -192,10 +193,10 @@ fn reroot(t: ArrayView2<'_, f32>, root: usize) -> Array2<f32> {
 }
 
 /// The two percentiles over genes that spread the cells most evenly, added; at most 1.
-fn evenest(t: ArrayView2<'_, f32>) -> Vec<f64> {
-    let least = f64::from(t.iter().copied().fold(f32::INFINITY, f32::min));
+fn evenest(t: ArrayView2<'_, f64>) -> Vec<f64> {
+    let least = t.iter().copied().fold(f64::INFINITY, f64::min);
     let of_cell = |i: usize| {
-        let mut sorted: Vec<f64> = t.row(i).iter().map(|&t| f64::from(t) - least).collect();
+        let mut sorted: Vec<f64> = t.row(i).iter().map(|t| t - least).collect();
         sorted.sort_by(f64::total_cmp);
         PERCENTILES.map(|q| percentile_of_sorted(&sorted, q))
     };
@@ -222,11 +223,10 @@ fn unevenness(times: &[f64]) -> f64 {
 }
 
 /// `summary` over genes of each cell's times in units of the longest of the gene; at most 1.
-fn in_units(t: ArrayView2<'_, f32>, summary: impl Fn(&[f64]) -> f64 + Sync) -> Vec<f64> {
-    let longest: Vec<f64> =
-        t.columns().into_iter().map(|t| f64::from(t.iter().copied().fold(0.0, f32::max))).collect();
+fn in_units(t: ArrayView2<'_, f64>, summary: impl Fn(&[f64]) -> f64 + Sync) -> Vec<f64> {
+    let longest: Vec<f64> = t.columns().into_iter().map(|t| t.iter().copied().fold(0.0, f64::max)).collect();
     let of_cell = |i: usize| {
-        let unit = |(&t, &longest): (&f32, &f64)| if longest > 0.0 { f64::from(t) / longest } else { 0.0 };
+        let unit = |(&t, &longest): (&f64, &f64)| if longest > 0.0 { t / longest } else { 0.0 };
         summary(&t.row(i).iter().zip(&longest).map(unit).collect::<Vec<f64>>())
     };
     let mut times: Vec<f64> = (0..t.nrows()).into_par_iter().map(of_cell).collect();

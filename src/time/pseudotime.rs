@@ -225,8 +225,7 @@ impl Map {
             let sum: f64 = columns.iter().zip(values).map(|(&j, &a)| f64::from(a) / density[j as usize]).sum();
             sum / density[i]
         };
-        let scale: Vec<f64> =
-            (0..m).into_par_iter().map(|i| 1.0 / (density[i] * weight(i).sqrt())).collect();
+        let scale: Vec<f64> = (0..m).into_par_iter().map(|i| 1.0 / (density[i] * weight(i).sqrt())).collect();
         // A cell without links has no density, and one component has no room for a second vector.
         let pairs = if m > 1 {
             let operator = Operator { matrix: &within, scale: Some(&scale), symmetric: true };

@@ -1,7 +1,7 @@
 //! Root cells and end points.
 //!
 //! Cells that follow their velocities gather at the end points, and cells that follow them backward at the roots. Where,
-//! says a stationary distribution of the transition matrix T, of its transpose (rows divided by their sums) for roots:
+//! says a stationary distribution of the transition matrix T; for roots, of the transposed weights, rows divided by their sums:
 //!
 //! ```text
 //! μ T = λ μ           λ = 1
@@ -65,7 +65,7 @@ pub struct TerminalState {
 }
 
 /// Terminal states of `transitions`, `[n_obs, n_obs]`: of [`transition_matrix`](crate::graph::transition_matrix) without
-/// self-transitions the end points, of its [`backward`](crate::graph::backward) the roots.
+/// self-transitions the end points, of [`backward`](crate::graph::backward) of [`weights`](crate::graph::weights) the roots.
 ///
 /// - `distances`: to the directed nearest neighbours, `[n_obs, n_obs]`
 ///
@@ -249,7 +249,8 @@ pub fn confirm(roots: &mut [f64], plasticity: &[f64]) -> Result<Agreement> {
         return Err(Error::Shape { what, wanted: vec![roots.len()], found: vec![plasticity.len()] });
     }
     let share = |plastic: Option<bool>| {
-        let counted = roots.iter().zip(plasticity).filter(|(_, p)| plastic.is_none_or(|plastic| (**p > 0.5) == plastic));
+        let counted =
+            roots.iter().zip(plasticity).filter(|(_, p)| plastic.is_none_or(|plastic| (**p > 0.5) == plastic));
         mean(&counted.map(|(root, _)| f64::from(u8::from(*root > 0.9))).collect::<Vec<f64>>())
     };
     let (right, wrong, random) = (share(Some(true)), share(Some(false)), share(None));

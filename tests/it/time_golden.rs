@@ -4,13 +4,15 @@
 use std::path::Path;
 
 use nascent::data::{Column, Dataset};
-use nascent::graph::{Candidates, Kernel, States, backward, rows, transition_matrix};
+use nascent::graph::{Candidates, Kernel, States, backward, rows, transition_matrix, weights};
 use nascent::io;
 use nascent::sparse::Csr;
 use nascent::stats::pearson;
 use nascent::time::{
-    LatentConfig, PseudotimeConfig, Rerooting, Root, TerminalConfig, latent_time, plasticity, pseudotime, terminal_states,
+    LatentConfig, PseudotimeConfig, Rerooting, Root, TerminalConfig, latent_time, plasticity, pseudotime,
+    terminal_states,
 };
+use ndarray::Array2;
 
 use crate::golden::{CASES, golden, used};
 
@@ -61,13 +63,12 @@ fn end_points_agree_with_scvelo() {
 /// `pancreas_top300`: the one vector with λ = 1 lives on two of 739 cells, so its 98th percentile is 0 and scVelo clips it there. What is left
 /// are the solver's rounding errors (the same call on the same file differs from the stored roots by 0.022 in f32, 0.050 in
 /// f64, and 0.090 with a dense solver). They have the shape of the next vector, λ = 0.9947, on which they leave their mark
-/// as the iteration goes; this is what we return by default, and it correlates.
+/// as the iteration goes; this is what we return by default, and it correlates by 0.9994 (largest difference 0.13).
 #[test]
 fn root_cells_agree_with_scvelo_where_they_are_determined() {
     for (name, key) in CASES.into_iter().zip(TERMINAL_FROM) {
         let Some((path, data)) = golden(name) else { continue };
-        let forward = transition_matrix(&graph(&path, &data, key), None, Kernel::default()).unwrap();
-        let reversed = backward(&forward);
+        let reversed = backward(&weights(&graph(&path, &data, key), Kernel::default()));
         let find = |config: &TerminalConfig| terminal_states(&reversed, &data.neighbors.distances, config).unwrap();
         let (ours, shipped) = (find(&TerminalConfig::default()), find(&TerminalConfig::shipped()));
         let wanted = column(&data, "root_cells");
@@ -82,7 +83,7 @@ fn root_cells_agree_with_scvelo_where_they_are_determined() {
                 assert!((ours.states[0].stays - 0.993_958).abs() < 1e-5);
             }
             _ => {
-                assert!(similar > 0.99 && a < 0.1);
+                assert!(similar > 0.999 && a < 0.2);
                 assert_eq!(shipped.states.iter().map(|state| state.n_cells).collect::<Vec<_>>(), [2]);
                 assert!((ours.states[0].stays - 0.994_689).abs() < 1e-5);
             }
@@ -108,11 +109,20 @@ fn velocity_pseudotimes_agree_with_scvelo() {
     }
 }
 
+/// The fitted times in double precision, as scVelo had them: rounded to single, cells change sides of a root (up to 3e-3 in the
+/// latent time).
+fn times(path: &Path) -> Array2<f64> {
+    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
+    let stored = file.dataset("layers/fit_t").unwrap();
+    let shape = stored.shape();
+    Array2::from_shape_vec((shape[0], shape[1]), stored.read_raw().unwrap()).unwrap()
+}
+
 #[test]
 fn latent_time_agrees_with_scvelo() {
     for name in CASES {
         let Some((path, data)) = golden(name) else { continue };
-        let fit_t = io::read_layer(&path, "fit_t").unwrap();
+        let fit_t = times(&path);
         let likelihood = data.var.get("fit_likelihood").and_then(Column::to_numbers).expect("numbers");
         let (roots, wanted) = (column(&data, "root_cells"), column(&data, "latent_time"));
         let run = |config: &LatentConfig| {
