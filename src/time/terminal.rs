@@ -17,7 +17,8 @@
 //! μ is unique and positive (Perron and Frobenius), and λ is the chance to stay in it for one more step: 1 if it is closed, less
 //! if it leaks. A class is a terminal state if it has at least `min_share` of all cells and leads to no other that has;
 //! a component of that many cells without such a class, such as a chain, counts with all its classes. Vectors of a class
-//! with λ ≥ (1 − `tolerance`) λ₁ mark parts of it that cells hardly leave, and count as in scVelo.
+//! with λ ≥ (1 − `tolerance`) λ₁ mark parts of it that cells hardly leave, and count as in scVelo. μ is found by following a walk;
+//! only where that does not settle, because there are such parts, by Krylov spaces (`eigen.rs`).
 //!
 //! **Departures.** scVelo takes what eigenvectors of all of T it finds with λ ≥ 1 − 10⁻³. Five cells without anybody
 //! moving to them, and so without a row in the backward matrix, are then enough for no roots at all (λ₁ = 0.994 in one of
@@ -29,7 +30,7 @@ use ndarray::ArrayView2;
 
 use super::average::{cut_top, over_neighborhoods, to_unit};
 use super::classes::{Partition, classes, components};
-use super::eigen::{Operator, Wanted, leading};
+use super::eigen::{Operator, Wanted, leading, settle};
 use super::settings::TerminalConfig;
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
@@ -170,8 +171,11 @@ fn distributions(
         (within.data.first().map_or(0.0, |&own| f64::from(own)), vec![vec![1.0]])
     } else {
         let operator = Operator { matrix: &within.transpose(), scale: None, symmetric: false };
-        let wanted = Wanted { n: config.n_eigenvectors, floor: Some(1.0 - config.tolerance) };
-        let pairs = leading(&operator, &wanted)?;
+        let floor = 1.0 - config.tolerance;
+        let pairs = match settle(&operator, floor) {
+            Some(only) => vec![only],
+            None => leading(&operator, &Wanted { n: config.n_eigenvectors, floor: Some(floor) })?,
+        };
         (pairs[0].value, pairs.into_iter().map(|pair| pair.vector).collect::<Vec<_>>())
     };
     if 1.0 - stays > config.max_leak {
