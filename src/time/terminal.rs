@@ -89,7 +89,8 @@ pub fn terminal_states(transitions: &Csr<f32>, distances: &Csr<f32>, config: &Te
         });
     }
     let parts = components(transitions);
-    let least = config.min_share * count(n_obs);
+    // One cell is no state, even where it is 1 % of the cells.
+    let least = if config.min_share > 0.0 { (config.min_share * count(n_obs)).max(2.0) } else { 0.0 };
     let apart = parts.sizes().into_iter().filter(|&size| count(size) < least).sum();
     let groups = classes(transitions);
     let Ends { terminal, n_closed } = ends(transitions, &groups, &parts, least);
