@@ -63,6 +63,6 @@ pub use settings::{GraphConfig, KernelKind, Reach, SquareRoot, TransitionConfig}
 pub(crate) use similarity::similarities;
 pub use similarity::{Measure, Similarity, States, rows, velocity_graph};
 pub use transitions::{
-    Kernel, along_embedding, backward, confidence, self_transitions, softmax, split, transition_matrix,
+    Kernel, along_embedding, backward, confidence, self_transitions, softmax, split, transition_matrix, weights,
 };
 pub(crate) use transitions::{confidence_bound, self_transition};

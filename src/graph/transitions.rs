@@ -121,10 +121,19 @@ pub fn transition_matrix(graph: &Csr<f32>, self_transitions: Option<&[f32]>, ker
     Ok(Csr::from_rows(n_obs, &rows))
 }
 
-/// The transitions of time run backward: the transpose, each row divided by its sum; rows without entries stay empty.
+/// The weights w of a graph of both signs before rows are divided by their sums, `[n_obs, n_obs]`.
 #[must_use]
-pub fn backward(transitions: &Csr<f32>) -> Csr<f32> {
-    let mut reversed = transitions.transpose();
+pub fn weights(graph: &Csr<f32>, kernel: Kernel) -> Csr<f32> {
+    graph.map(|similarity| kernel.weight(f64::from(similarity)) as f32)
+}
+
+/// The transitions of time run backward: the transpose, each row divided by its sum; rows without entries stay empty.
+///
+/// scVelo transposes the [`weights`], not the transitions: cells count by what leads to the one they come from, however much
+/// leads away from them.
+#[must_use]
+pub fn backward(weights: &Csr<f32>) -> Csr<f32> {
+    let mut reversed = weights.transpose();
     for i in 0..reversed.n_rows {
         let values = &mut reversed.data[reversed.indptr[i]..reversed.indptr[i + 1]];
         let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();

@@ -62,6 +62,9 @@ mod steady_state;
 #[cfg(feature = "h5ad")]
 mod steady_state_golden;
 mod tidy;
+mod time;
+#[cfg(feature = "h5ad")]
+mod time_golden;
 mod uncertainty;
 #[cfg(feature = "flex")]
 mod velovae;

@@ -1,0 +1,161 @@
+//! What can be set.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, require};
+
+/// `[time]`: roots, pseudotime and latent time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeConfig {
+    /// `[time.terminal]`.
+    pub terminal: TerminalConfig,
+    /// `[time.pseudotime]`.
+    pub pseudotime: PseudotimeConfig,
+    /// `[time.latent]`.
+    pub latent: LatentConfig,
+}
+
+/// `[time.terminal]`: where cells begin and end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TerminalConfig {
+    /// Share of all cells below which cells that reach only each other are no terminal state, in [0, 1); 0 keeps all (scVelo).
+    pub min_share: f64,
+    /// Largest chance per step to leave a terminal state for good, in [0, 1]; scVelo has 10⁻³ and finds none where it is larger.
+    pub max_leak: f64,
+    /// How far below the leading eigenvalue, relative to it, another marks a state of its own, in [0, 1).
+    pub tolerance: f64,
+    /// Most eigenvectors of a terminal state.
+    pub n_eigenvectors: usize,
+}
+
+/// `[time.pseudotime]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PseudotimeConfig {
+    /// Number of diffusion components.
+    pub n_components: usize,
+}
+
+/// `[time.latent]`: one time per cell from the times of its genes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LatentConfig {
+    /// How the times of the genes become one.
+    pub method: LatentMethod,
+    /// Genes with a smaller likelihood do not count.
+    pub min_likelihood: f64,
+    /// Cells that agree less with their neighbours lend them no time, in [0, 1].
+    pub min_confidence: f64,
+    /// From which times each root starts.
+    pub rerooting: Rerooting,
+    /// Whether, in the mean over neighbours, weights are divided by their sum after cells were left out; scVelo does not.
+    pub renormalise_rows: bool,
+}
+
+/// How the times of the genes become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatentMethod {
+    /// The two best of five low quantiles over genes: those that spread the cells most evenly.
+    Scvelo,
+    /// Mean over genes, each in units of its longest time, weighted by likelihood.
+    LikelihoodMean,
+    /// Median over genes, each in units of its longest time.
+    Median,
+}
+
+/// From which times each of several roots starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rerooting {
+    /// From those that the root before it left, as scVelo 0.3.4 does: the order of the roots matters.
+    Shipped,
+    /// From the fitted times.
+    Fixed,
+}
+
+impl Default for TerminalConfig {
+    /// States of 1 % of the cells or more.
+    fn default() -> Self {
+        Self { min_share: 0.01, max_leak: 1.0, tolerance: 1e-3, n_eigenvectors: 10 }
+    }
+}
+
+impl TerminalConfig {
+    /// What scVelo 0.3.4 does, as far as it is determined: states of any size, none that cells leave.
+    #[must_use]
+    pub fn shipped() -> Self {
+        Self { min_share: 0.0, max_leak: 1e-3, ..Self::default() }
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the value out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let below_1 = |name: &str, value: f64| {
+            require((0.0..1.0).contains(&value), &format!("time.terminal.{name}"), value, "must be in [0, 1)")
+        };
+        below_1("min_share", self.min_share)?;
+        below_1("tolerance", self.tolerance)?;
+        require((0.0..=1.0).contains(&self.max_leak), "time.terminal.max_leak", self.max_leak, "must be in [0, 1]")?;
+        let n = self.n_eigenvectors;
+        require(n > 0, "time.terminal.n_eigenvectors", n, "must be at least 1")
+    }
+}
+
+impl Default for PseudotimeConfig {
+    /// Ten components, as scVelo.
+    fn default() -> Self {
+        Self { n_components: 10 }
+    }
+}
+
+impl PseudotimeConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if there are fewer than two components: the first alone orders nothing.
+    pub fn validate(&self) -> Result<()> {
+        require(self.n_components > 1, "time.pseudotime.n_components", self.n_components, "must be at least 2")
+    }
+}
+
+impl Default for LatentConfig {
+    /// As scVelo 0.3.4.
+    fn default() -> Self {
+        Self {
+            method: LatentMethod::Scvelo,
+            min_likelihood: 0.1,
+            min_confidence: 0.75,
+            rerooting: Rerooting::Shipped,
+            renormalise_rows: false,
+        }
+    }
+}
+
+impl LatentConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the value out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let (likelihood, confidence) = (self.min_likelihood, self.min_confidence);
+        require(likelihood >= 0.0, "time.latent.min_likelihood", likelihood, "must be at least 0")?;
+        require((0.0..=1.0).contains(&confidence), "time.latent.min_confidence", confidence, "must be in [0, 1]")
+    }
+}
+
+impl TimeConfig {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) naming the value out of its range.
+    pub fn validate(&self) -> Result<()> {
+        self.terminal.validate()?;
+        self.pseudotime.validate()?;
+        self.latent.validate()
+    }
+}

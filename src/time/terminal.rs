@@ -1,0 +1,267 @@
+//! Root cells and end points.
+//!
+//! Cells that follow their velocities gather at the end points, and cells that follow them backward at the roots. Where,
+//! says a stationary distribution of the transition matrix T; for roots, of the transposed weights, rows divided by their sums:
+//!
+//! ```text
+//! μ T = λ μ           λ = 1
+//! μ ← |μ|,  0 below P2(μ),  cut at P98(μ),  / max(μ)
+//! s = W Σ μ           W: mean over a cell and its nearest neighbours
+//! score = (s cut at P98(s)) moved and stretched to [0, 1]
+//! ```
+//!
+//! Source: Bergen et al. 2020, Methods; behaviour of scVelo 0.3.4 `tl.terminal_states`.
+//!
+//! **What is solved.** If several vectors have λ = 1, any mixture of them does too, and what a solver returns is chance. So
+//! cells are first divided into communicating classes (cells that can all reach each other). On one such class
+//! μ is unique and positive (Perron and Frobenius), and λ is the chance to stay in it for one more step: 1 if it is closed, less
+//! if it leaks. A class is a terminal state if it has at least `min_share` of all cells and leads to no other that has;
+//! a component of that many cells without such a class, such as a chain, counts with all its classes. Vectors of a class
+//! with λ ≥ (1 − `tolerance`) λ₁ mark parts of it that cells hardly leave, and count as in scVelo. μ is found by following a walk;
+//! only where that does not settle, because there are such parts, by Krylov spaces (`eigen.rs`).
+//!
+//! **Departures.** scVelo takes what eigenvectors of all of T it finds with λ ≥ 1 − 10⁻³. Five cells without anybody
+//! moving to them, and so without a row in the backward matrix, are then enough for no roots at all (λ₁ = 0.994 in one of
+//! our tests); and two cells that only have each other are enough for a distribution on these two, whose 98th percentile is 0:
+//! the scores are then rounding errors of the solver, stretched to [0, 1]. Neither happens here by default.
+//! [`TerminalConfig::shipped`] keeps classes of all sizes and drops those that leak, as scVelo would in exact arithmetic.
+
+use ndarray::ArrayView2;
+
+use super::average::{cut_top, over_neighborhoods, to_unit};
+use super::classes::{Partition, classes, components};
+use super::eigen::{Operator, Wanted, leading, settle};
+use super::settings::TerminalConfig;
+use crate::error::{Error, Result};
+use crate::sparse::Csr;
+use crate::stats::{count, mean, percentile};
+
+/// Genes that say how far from differentiated a cell is.
+const PLASTIC_GENES: usize = 200;
+
+/// Where a walk along a transition matrix ends.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    /// In [0, 1], `[n_obs]`: `root_cells` of the backward matrix, `end_points` of the forward one. All 0 if nothing is terminal.
+    pub scores: Vec<f64>,
+    /// Parts of the data without transitions between them.
+    pub n_components: usize,
+    /// How many cells are in parts too small to have a terminal state.
+    pub n_apart: usize,
+    /// Communicating classes, of any size, that no cell leaves.
+    pub n_closed: usize,
+    /// The terminal states.
+    pub states: Vec<TerminalState>,
+}
+
+/// Cells that are hardly left once they are reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TerminalState {
+    /// How many cells can all reach each other in it.
+    pub n_cells: usize,
+    /// λ₁, the chance to stay for one more step.
+    pub stays: f64,
+    /// How many distributions it has: 1, and one for each further part that is hardly left.
+    pub n_vectors: usize,
+}
+
+/// Terminal states of `transitions`, `[n_obs, n_obs]`: of [`transition_matrix`](crate::graph::transition_matrix) without
+/// self-transitions the end points, of [`backward`](crate::graph::backward) of [`weights`](crate::graph::weights) the roots.
+///
+/// - `distances`: to the directed nearest neighbours, `[n_obs, n_obs]`
+///
+/// # Errors
+/// [`Error::Setting`] as [`TerminalConfig::validate`]; [`Error::Shape`] if the matrices do not fit; [`Error::Data`] if a
+/// transition is negative or not finite, or an eigenvector does not converge.
+pub fn terminal_states(transitions: &Csr<f32>, distances: &Csr<f32>, config: &TerminalConfig) -> Result<Terminal> {
+    config.validate()?;
+    let n_obs = transitions.n_rows;
+    for (what, matrix) in [("transition matrix", transitions), ("distances between cells", distances)] {
+        if (matrix.n_rows, matrix.n_cols) != (n_obs, n_obs) {
+            let found = vec![matrix.n_rows, matrix.n_cols];
+            return Err(Error::Shape { what: what.to_owned(), wanted: vec![n_obs, n_obs], found });
+        }
+    }
+    if let Some(value) = transitions.data.iter().find(|value| !value.is_finite() || **value < 0.0) {
+        return Err(Error::Data {
+            problem: format!("transition matrix: {value} is not a probability"),
+            hint: "make the transitions without negative weights".to_owned(),
+        });
+    }
+    let parts = components(transitions);
+    // One cell is no state, even where it is 1 % of the cells.
+    let least = if config.min_share > 0.0 { (config.min_share * count(n_obs)).max(2.0) } else { 0.0 };
+    let apart = parts.sizes().into_iter().filter(|&size| count(size) < least).sum();
+    let groups = classes(transitions);
+    let Ends { terminal, n_closed } = ends(transitions, &groups, &parts, least);
+
+    let mut sum = vec![0.0; n_obs];
+    let mut states = Vec::new();
+    for cells in members(&groups, &terminal) {
+        let Some((state, vectors)) = distributions(transitions, &cells, config)? else { continue };
+        states.push(state);
+        for vector in vectors {
+            let mut everywhere = vec![0.0; n_obs];
+            cells.iter().zip(vector).for_each(|(&cell, value)| everywhere[cell] = value.abs());
+            shape(&mut everywhere);
+            sum.iter_mut().zip(everywhere).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    let mut scores = over_neighborhoods(distances, &sum);
+    cut_top(&mut scores);
+    to_unit(&mut scores);
+    Ok(Terminal { scores, n_components: parts.n, n_apart: apart, n_closed, states })
+}
+
+struct Ends {
+    /// Whether each class is a terminal state.
+    terminal: Vec<bool>,
+    n_closed: usize,
+}
+
+/// Which classes are terminal: those that count and lead to no other that counts.
+fn ends(transitions: &Csr<f32>, groups: &Partition, parts: &Partition, least: f64) -> Ends {
+    let large: Vec<bool> = groups.sizes().into_iter().map(|size| count(size) >= least).collect();
+    let part_large: Vec<bool> = parts.sizes().into_iter().map(|size| count(size) >= least).collect();
+    let mut has_large = vec![false; parts.n];
+    for (&group, &part) in groups.of.iter().zip(&parts.of) {
+        has_large[part] |= large[group];
+    }
+    let mut counts = large;
+    for (&group, &part) in groups.of.iter().zip(&parts.of) {
+        counts[group] |= part_large[part] && !has_large[part];
+    }
+    // Classes come after those they lead to.
+    let mut order: Vec<usize> = (0..transitions.n_rows).collect();
+    order.sort_by_key(|&i| groups.of[i]);
+    let (mut left, mut leads_on) = (vec![false; groups.n], vec![false; groups.n]);
+    for i in order {
+        let from = groups.of[i];
+        let (cells, values) = transitions.row(i);
+        for (&j, _) in cells.iter().zip(values).filter(|entry| *entry.1 != 0.0) {
+            let to = groups.of[j as usize];
+            if to != from {
+                left[from] = true;
+                leads_on[from] |= counts[to] || leads_on[to];
+            }
+        }
+    }
+    let terminal = counts.iter().zip(&leads_on).map(|(counts, leads_on)| *counts && !leads_on).collect();
+    Ends { terminal, n_closed: left.iter().filter(|left| !**left).count() }
+}
+
+/// The cells of every terminal class.
+fn members(groups: &Partition, terminal: &[bool]) -> Vec<Vec<usize>> {
+    let mut cells = vec![Vec::new(); groups.n];
+    for (i, &group) in groups.of.iter().enumerate() {
+        if terminal[group] {
+            cells[group].push(i);
+        }
+    }
+    cells.into_iter().filter(|cells| !cells.is_empty()).collect()
+}
+
+/// The distributions of one class over its cells; `None` if it leaks too much.
+fn distributions(
+    transitions: &Csr<f32>,
+    cells: &[usize],
+    config: &TerminalConfig,
+) -> Result<Option<(TerminalState, Vec<Vec<f64>>)>> {
+    let within = transitions.select_rows(cells).select_columns(cells);
+    let (stays, vectors) = if let [_] = cells {
+        (within.data.first().map_or(0.0, |&own| f64::from(own)), vec![vec![1.0]])
+    } else {
+        let operator = Operator { matrix: &within.transpose(), scale: None, symmetric: false };
+        let floor = 1.0 - config.tolerance;
+        let pairs = match settle(&operator, floor) {
+            Some(only) => vec![only],
+            None => leading(&operator, &Wanted { n: config.n_eigenvectors, floor: Some(floor) })?,
+        };
+        (pairs[0].value, pairs.into_iter().map(|pair| pair.vector).collect::<Vec<_>>())
+    };
+    if 1.0 - stays > config.max_leak {
+        return Ok(None);
+    }
+    let state = TerminalState { n_cells: cells.len(), stays, n_vectors: vectors.len() };
+    Ok(Some((state, vectors)))
+}
+
+/// Cuts a distribution at both ends and divides it by its largest value.
+fn shape(values: &mut [f64]) {
+    let low = percentile(values, 2.0);
+    // Of equal values rounding decides which are below: none is.
+    let low = low - 1e-9 * low.abs();
+    values.iter_mut().filter(|value| **value < low).for_each(|value| *value = 0.0);
+    cut_top(values);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    if most > 0.0 {
+        values.iter_mut().for_each(|value| *value /= most);
+    }
+}
+
+/// Whether cells with a high root score are also those that express many genes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// They are: three times as often as cells at large; scores of the others were set to 0.
+    Confirmed,
+    /// Neither clearly so nor clearly not.
+    Open,
+    /// They are not: the roots deserve a look.
+    Doubtful,
+}
+
+/// How far from differentiated each cell is, in [0, 1], `[n_obs]`: the mean, over the 200 genes that rise most with the number
+/// of genes expressed, of their abundance in units of its largest.
+///
+/// - `ms`: smoothed spliced abundances, `[n_obs, n_vars]`
+/// - `correlations`: of each gene with the number of genes that a cell expresses, `var["gene_count_corr"]`; genes with NaN
+///   do not count (scVelo puts them first)
+///
+/// # Errors
+/// [`Error::Shape`] if there is not one correlation per gene.
+///
+/// Source: behaviour of scVelo 0.3.4, after Gulati et al. 2020 (CytoTRACE).
+pub fn plasticity(ms: ArrayView2<'_, f32>, correlations: &[f64]) -> Result<Vec<f64>> {
+    if correlations.len() != ms.ncols() {
+        let what = "gene count correlations".to_owned();
+        return Err(Error::Shape { what, wanted: vec![ms.ncols()], found: vec![correlations.len()] });
+    }
+    let mut genes: Vec<usize> = (0..ms.ncols()).filter(|&g| !correlations[g].is_nan()).collect();
+    genes.sort_by(|&a, &b| correlations[b].total_cmp(&correlations[a]));
+    genes.truncate(PLASTIC_GENES);
+    let mut scores = vec![0.0; ms.nrows()];
+    for &g in &genes {
+        let most = ms.column(g).iter().copied().fold(0.0, f32::max);
+        if most > 0.0 {
+            scores.iter_mut().zip(ms.column(g)).for_each(|(score, &x)| *score += f64::from(x / most));
+        }
+    }
+    to_unit(&mut scores);
+    Ok(scores)
+}
+
+/// Sets the root scores of differentiated cells to 0, if most roots are plastic anyway.
+///
+/// - `roots`: scores, `[n_obs]`; `plasticity`: as [`plasticity`] has it, `[n_obs]`
+///
+/// # Errors
+/// [`Error::Shape`] if the two differ in length.
+///
+/// Source: behaviour of scVelo 0.3.4 `tl.terminal_states` where `var["gene_count_corr"]` is there.
+pub fn confirm(roots: &mut [f64], plasticity: &[f64]) -> Result<Agreement> {
+    if roots.len() != plasticity.len() {
+        let what = "plasticity".to_owned();
+        return Err(Error::Shape { what, wanted: vec![roots.len()], found: vec![plasticity.len()] });
+    }
+    let share = |plastic: Option<bool>| {
+        let counted =
+            roots.iter().zip(plasticity).filter(|(_, p)| plastic.is_none_or(|plastic| (**p > 0.5) == plastic));
+        mean(&counted.map(|(root, _)| f64::from(u8::from(*root > 0.9))).collect::<Vec<f64>>())
+    };
+    let (right, wrong, random) = (share(Some(true)), share(Some(false)), share(None));
+    if right > 3.0 * random {
+        roots.iter_mut().zip(plasticity).filter(|(_, p)| **p <= 0.5).for_each(|(root, _)| *root = 0.0);
+        return Ok(Agreement::Confirmed);
+    }
+    Ok(if wrong > random || right < random { Agreement::Doubtful } else { Agreement::Open })
+}
