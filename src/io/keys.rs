@@ -202,6 +202,8 @@ pub const RECOVER_DYNAMICS: &str = "recover_dynamics";
 pub const VELOCITY_PARAMS: &str = "velocity_params";
 /// `uns["velocity_params"]`: the model's name, scVelo's word where it has one.
 pub const MODE: &str = "mode";
+/// What [`MODE`] is where the dynamical model made the velocities.
+pub const DYNAMICAL: &str = "dynamical";
 /// What [`MODE`] is where the stochastic model made the velocities.
 pub const STOCHASTIC: &str = "stochastic";
 /// `uns["velocity_params"]`: how far ahead [`FIT_S_FUTURE`] looks, in units of `latent_time`.
@@ -248,8 +250,30 @@ pub const VELOCITY_CONFIDENCE_TRANSITION: &str = "velocity_confidence_transition
 pub const VELOCITY_SELF_TRANSITION: &str = "velocity_self_transition";
 /// obsp, `[n_obs, n_obs]`: probabilities of moving from one cell to another; CellRank's name.
 pub const T_FWD: &str = "T_fwd";
+/// obs: agreement of a cell's velocity with those of its neighbours in the same group. Ours.
+pub const VELOCITY_COHERENCE: &str = "velocity_coherence";
+/// obs: how much a cell looks like one where lineages begin, from 0 to 1.
+pub const ROOT_CELLS: &str = "root_cells";
+/// obs: how much a cell looks like one where lineages end, from 0 to 1.
+pub const END_POINTS: &str = "end_points";
+/// var: largest over groups of how much higher the velocity of the gene is in the group than elsewhere.
+pub const VELOCITY_SCORE: &str = "velocity_score";
+/// uns: names and scores of these genes by group, the highest first.
+pub const RANK_VELOCITY_GENES: &str = "rank_velocity_genes";
+/// uns: agreement of the graph of some genes with that of all, and of random sets of as many. Ours.
+pub const VELOCITY_RECONSTRUCTABILITY: &str = "velocity_reconstructability";
+/// uns: direction of velocities between groups, beside that of shuffled velocities. Ours.
+pub const VELOCITY_BOUNDARIES: &str = "velocity_boundaries";
+/// uns: what the graph, times and scores were made with. Ours.
+pub const VELOCITY_GRAPH_PARAMS: &str = "velocity_graph_params";
 /// obs: pseudotime along the velocity graph.
 pub const VELOCITY_PSEUDOTIME: &str = "velocity_pseudotime";
+
+/// obs: a shared time of the genes that was not made as scVelo makes it, or stands beside the model's own. Ours.
+#[must_use]
+pub fn latent_time_by(method: &str) -> String {
+    format!("{LATENT_TIME}_{method}")
+}
 
 /// obsm, `[n_obs, n_dims]`: velocities projected onto the embedding `X_<basis>`.
 #[must_use]

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{Fitted, read_fitted};
-pub use read::{read, read_layer, read_obs, read_params, read_var};
+pub use read::{has_layer, read, read_layer, read_obs, read_params, read_uns, read_var};
 pub use results::{Layer, Results};
 pub use stream::CellStream;
 pub use uns::Uns;

@@ -193,12 +193,35 @@ pub fn read_params(path: &Path) -> Result<Option<serde_json::Map<String, serde_j
     params(&h5::open(path)?, &Place::root(path))
 }
 
+/// Whether the file has a layer called `name`.
+///
+/// # Errors
+/// As [`read_layer`].
+pub fn has_layer(path: &Path, name: &str) -> Result<bool> {
+    Ok(match Node::open(&*h5::open(path)?, "layers") {
+        Some(Node::Group(layers)) => layers.link_exists(name),
+        _ => false,
+    })
+}
+
+/// The dictionary `uns[name]`: words, numbers, truth values and lists, nested dictionaries included; `None` if there is none.
+///
+/// # Errors
+/// As [`read_layer`].
+pub fn read_uns(path: &Path, name: &str) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    uns(&h5::open(path)?, name, &Place::root(path))
+}
+
 fn params(file: &File, root: &Place) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
-    let place = root.child("uns").child(keys::VELOCITY_PARAMS);
+    uns(file, keys::VELOCITY_PARAMS, root)
+}
+
+fn uns(file: &File, name: &str, root: &Place) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    let place = root.child("uns").child(name);
     let Some(Node::Group(uns)) = Node::open(file, "uns") else {
         return Ok(None);
     };
-    match Node::open(&uns, keys::VELOCITY_PARAMS) {
+    match Node::open(&uns, name) {
         Some(Node::Group(group)) => dictionary(&group, &place).map(Some),
         _ => Ok(None),
     }

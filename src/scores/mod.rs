@@ -15,10 +15,12 @@ mod confidence;
 mod direction;
 mod ranking;
 mod reconstructability;
+mod settings;
 
 pub use agreement::{Agreement, agreement};
 pub use boundaries::{Boundary, Moving, Null};
 pub use confidence::{confidence, length, transition_confidence};
 pub use direction::{Direction, direction};
 pub use ranking::rank;
-pub use reconstructability::{Draws, Reconstructability, Sweep, reconstructability, sweep};
+pub use settings::ScoresConfig;
+pub use reconstructability::{Reconstructability, Sweep, Whole};

@@ -19,12 +19,10 @@ use serde::Serialize;
 
 use crate::data::stream;
 use crate::error::{Error, Result};
-use crate::graph::{Candidates, Similarity, States, rows};
+use crate::graph::{Candidates, Similarity, States, similarities};
 use crate::sparse::Csr;
 use crate::stats::{median, pearson, percentile};
 
-/// Cells whose rows exist at the same time.
-const BLOCK: usize = 1024;
 /// A correlation over fewer cells says nothing.
 const LEAST_CANDIDATES: usize = 3;
 
@@ -54,96 +52,92 @@ pub struct Sweep {
     pub null_range: Vec<[f64; 2]>,
 }
 
-/// r of the genes at `genes` against the graph `full` of all genes.
-///
-/// - `full`: both signs, `[n_obs, n_obs]`, of `candidates` and `similarity`
-/// - `states`, `velocities`: of all genes, `[n_obs, n_genes]`
-///
-/// # Errors
-/// [`Error::Shape`] if they do not belong together.
-pub fn reconstructability(
-    full: &Csr<f32>,
-    candidates: &Candidates,
-    states: ArrayView2<'_, f32>,
-    velocities: ArrayView2<'_, f32>,
-    genes: &[usize],
-    similarity: Similarity,
-) -> Result<Reconstructability> {
-    if full.n_rows != candidates.n_obs() {
-        let (wanted, found) = (vec![candidates.n_obs()], vec![full.n_rows]);
-        return Err(Error::Shape { what: "rows of the velocity graph".to_owned(), wanted, found });
-    }
-    let states = States::compared_by(states.select(Axis(1), genes).view(), similarity);
-    let mut found = Vec::with_capacity(full.n_rows);
-    for start in (0..full.n_rows).step_by(BLOCK) {
-        let cells = start..full.n_rows.min(start + BLOCK);
-        let velocities = velocities.slice_axis(Axis(0), cells.clone().into()).select(Axis(1), genes);
-        let part = rows(&states, candidates, cells.clone(), velocities.view())?;
-        let of_cell = |i: usize| agreement(full.row(i), part.row(i - start), &candidates.of(i), i);
-        found.extend(cells.into_par_iter().map(of_cell).collect::<Vec<f64>>());
-    }
-    found.retain(|r| !r.is_nan());
-    Ok(Reconstructability {
-        r: median(&found),
-        lower: percentile(&found, 25.0),
-        upper: percentile(&found, 75.0),
-        n_cells: found.len(),
-    })
-}
-
-/// Correlation of two sparse rows over `candidates` other than `i`; NaN if it says nothing.
-fn agreement(full: (&[u32], &[f32]), part: (&[u32], &[f32]), candidates: &[u32], i: usize) -> f64 {
-    let at = |row: (&[u32], &[f32]), j: &u32| row.0.binary_search(j).map_or(0.0, |at| f64::from(row.1[at]));
-    let others = || candidates.iter().filter(|&&j| j as usize != i);
-    if others().count() < LEAST_CANDIDATES {
-        return f64::NAN;
-    }
-    let of = |row| others().map(|j| at(row, j)).collect::<Vec<f64>>();
-    pearson(&of(full), &of(part))
-}
-
-/// r of the first genes of `order`, for several numbers of them, beside that of `draws` random sets of each size.
-///
-/// - `order`: positions of genes, the most telling first
-/// - `sizes`: numbers of genes; those above the number of genes are left out
-///
-/// # Errors
-/// As [`reconstructability`].
-pub fn sweep(
-    full: &Csr<f32>,
-    candidates: &Candidates,
-    [states, velocities]: [ArrayView2<'_, f32>; 2],
-    order: &[usize],
-    sizes: &[usize],
-    Draws { draws, seed, similarity }: Draws,
-) -> Result<Sweep> {
-    let n_genes = states.ncols();
-    let r = |genes: &[usize]| reconstructability(full, candidates, states, velocities, genes, similarity);
-    let mut found = Sweep::default();
-    for &k in sizes.iter().filter(|&&k| k >= 1 && k <= order.len()) {
-        let random = (0..draws as u64).map(|draw| {
-            let index = draw * n_genes as u64 + k as u64;
-            let mut genes = sample(&mut stream(seed, "random genes", index), n_genes, k).into_vec();
-            genes.sort_unstable();
-            r(&genes).map(|found| found.r)
-        });
-        let random = random.collect::<Result<Vec<f64>>>()?;
-        let range = random.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], &r| [low.min(r), high.max(r)]);
-        found.k.push(k);
-        found.r.push(r(&order[..k])?);
-        found.null_r.push(median(&random));
-        found.null_range.push(range);
-    }
-    Ok(found)
-}
-
-/// How random sets of genes are drawn, and how graphs are made of them.
+/// The graph of all genes, and what it was made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Draws {
-    /// Sets of each size.
-    pub draws: usize,
-    /// Of the random stream.
-    pub seed: u64,
-    /// That of the full graph.
+pub struct Whole<'a> {
+    /// Both signs, `[n_obs, n_obs]`.
+    pub graph: &'a Csr<f32>,
+    /// Where cells may move to.
+    pub candidates: &'a Candidates,
+    /// How ways and velocities are compared.
     pub similarity: Similarity,
+    /// States of all genes, `[n_obs, n_genes]`.
+    pub states: ArrayView2<'a, f32>,
+    /// Velocities of all genes.
+    pub velocities: ArrayView2<'a, f32>,
+    /// Cells over which the median is taken.
+    pub cells: &'a [usize],
+}
+
+impl Whole<'_> {
+    /// r of the genes at `genes`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the parts of this do not belong together.
+    pub fn reconstructability(&self, genes: &[usize]) -> Result<Reconstructability> {
+        self.check()?;
+        let states = States::compared_by(self.states.select(Axis(1), genes).view(), self.similarity);
+        let of_cell = |&i: &usize| {
+            let near = self.candidates.of(i);
+            let velocity = self.velocities.row(i).select(Axis(0), genes).insert_axis(Axis(0));
+            agreement(self.graph.row(i), &near, similarities(&states, i, &near, velocity.view()).row(0).to_vec(), i)
+        };
+        let mut found: Vec<f64> = self.cells.par_iter().map(of_cell).collect();
+        found.retain(|r| !r.is_nan());
+        Ok(Reconstructability {
+            r: median(&found),
+            lower: percentile(&found, 25.0),
+            upper: percentile(&found, 75.0),
+            n_cells: found.len(),
+        })
+    }
+
+    /// r of the first genes of `order`, for several numbers of them, beside that of `draws` random sets of each size.
+    ///
+    /// - `order`: positions of genes, the most telling first
+    /// - `sizes`: numbers of genes; those above the number of genes are left out
+    ///
+    /// # Errors
+    /// As [`Self::reconstructability`].
+    pub fn sweep(&self, order: &[usize], sizes: &[usize], draws: usize, seed: u64) -> Result<Sweep> {
+        let n_genes = self.states.ncols();
+        let mut found = Sweep::default();
+        for &k in sizes.iter().filter(|&&k| k >= 1 && k <= order.len()) {
+            let random = (0..draws).map(|draw| {
+                let index = (draw * (n_genes + 1) + k) as u64;
+                let mut genes = sample(&mut stream(seed, "random genes", index), n_genes, k).into_vec();
+                genes.sort_unstable();
+                self.reconstructability(&genes).map(|found| found.r)
+            });
+            let random = random.collect::<Result<Vec<f64>>>()?;
+            let range =
+                random.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], &r| [low.min(r), high.max(r)]);
+            found.k.push(k);
+            found.r.push(self.reconstructability(&order[..k])?);
+            found.null_r.push(median(&random));
+            found.null_range.push(range);
+        }
+        Ok(found)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (n_obs, shape) = (self.graph.n_rows, self.states.shape());
+        let parts = [
+            ("candidates of the velocity graph", vec![n_obs], vec![self.candidates.n_obs()]),
+            ("states", vec![n_obs, shape[1]], shape.to_vec()),
+            ("velocities", shape.to_vec(), self.velocities.shape().to_vec()),
+        ];
+        parts.into_iter().try_for_each(|(what, wanted, found)| {
+            if wanted == found { Ok(()) } else { Err(Error::Shape { what: what.to_owned(), wanted, found }) }
+        })
+    }
+}
+
+/// Correlation over `candidates` other than `i` of a sparse row with `part`, which has one value per candidate; NaN if it says
+/// nothing.
+fn agreement((cells, values): (&[u32], &[f32]), candidates: &[u32], part: Vec<f32>, i: usize) -> f64 {
+    let others = candidates.iter().zip(part).filter(|(j, _)| **j as usize != i);
+    let pairs = others.map(|(j, part)| (cells.binary_search(j).map_or(0.0, |at| f64::from(values[at])), f64::from(part)));
+    let (full, part): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    if full.len() < LEAST_CANDIDATES { f64::NAN } else { pearson(&full, &part) }
 }

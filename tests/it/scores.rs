@@ -3,7 +3,7 @@
 use nascent::data::Silent;
 use nascent::graph::{Candidates, Similarity, States, velocity_graph};
 use nascent::neighbors::nearest;
-use nascent::scores::{self, Draws, Moving};
+use nascent::scores::{self, Moving, Whole};
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
@@ -30,8 +30,19 @@ fn graph(x: &Array2<f32>, v: &Array2<f32>) -> (Csr<f32>, Candidates) {
     (velocity_graph(&States::new(x.view()), &candidates, v.view(), &mut Silent).unwrap(), candidates)
 }
 
-fn r(full: &Csr<f32>, candidates: &Candidates, x: &Array2<f32>, v: &Array2<f32>, genes: &[usize]) -> f64 {
-    scores::reconstructability(full, candidates, x.view(), v.view(), genes, Similarity::default()).unwrap().r
+/// The whole over all of its 300 cells.
+fn whole<'a>(graph: &'a Csr<f32>, candidates: &'a Candidates, [x, v]: [&'a Array2<f32>; 2]) -> Whole<'a> {
+    const CELLS: [usize; 300] = {
+        let mut cells = [0; 300];
+        let mut i = 0;
+        while i < 300 {
+            cells[i] = i;
+            i += 1;
+        }
+        cells
+    };
+    let similarity = Similarity::default();
+    Whole { graph, candidates, similarity, states: x.view(), velocities: v.view(), cells: &CELLS }
 }
 
 #[test]
@@ -41,11 +52,11 @@ fn all_genes_reconstruct_the_graph_and_velocities_of_other_cells_do_not() {
     let [x, v] = [(); 2].map(|()| Array2::from_shape_simple_fn((300, 60), || rng.random_range(-1.0..1.0)));
     let (full, candidates) = graph(&x, &v);
     let all: Vec<usize> = (0..60).collect();
-    assert!(r(&full, &candidates, &x, &v, &all) > 1.0 - 1e-12);
+    assert!(whole(&full, &candidates, [&x, &v]).reconstructability(&all).unwrap().r > 1.0 - 1e-12);
     let mut order: Vec<usize> = (0..300).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(4));
     let permuted = Array2::from_shape_fn(v.dim(), |(i, gene)| v[[order[(i + 31 * gene) % 300], gene]]);
-    let found = r(&full, &candidates, &x, &permuted, &all);
+    let found = whole(&full, &candidates, [&x, &permuted]).reconstructability(&all).unwrap().r;
     assert!(found.abs() < 0.1, "{found}");
 }
 
@@ -54,8 +65,7 @@ fn more_random_genes_reconstruct_more() {
     let (x, v) = line(300);
     let (full, candidates) = graph(&x, &v);
     let order: Vec<usize> = (0..60).collect();
-    let draws = Draws { draws: 10, seed: 0, similarity: Similarity::default() };
-    let found = scores::sweep(&full, &candidates, [x.view(), v.view()], &order, &[3, 10, 30, 60, 90], draws).unwrap();
+    let found = whole(&full, &candidates, [&x, &v]).sweep(&order, &[3, 10, 30, 60, 90], 10, 0).unwrap();
     assert_eq!(found.k, [3, 10, 30, 60]);
     assert!(found.null_r.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", found.null_r);
     assert!((found.null_r[3] - 1.0).abs() < 1e-12 && (found.r[3].r - 1.0).abs() < 1e-12);

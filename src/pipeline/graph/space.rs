@@ -1,0 +1,108 @@
+//! Where velocities are compared, and with which cells.
+
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
+
+use crate::data::{Neighbors, Reporter, Velocities};
+use crate::error::{Error, Result};
+use crate::graph::{self, Candidates, GraphConfig, KernelKind, Reach, Similarity, SquareRoot};
+use crate::io::keys;
+use crate::neighbors;
+use crate::pca::pca_dense;
+use crate::sparse::Csr;
+
+/// Neighbours of a cell, itself included, where the file brings none: scanpy's and scVelo's number.
+const N_NEIGHBORS: usize = 30;
+/// Principal components in which they are sought.
+const N_COMPONENTS: usize = 30;
+
+/// The neighbour graph, and whether it was made here.
+pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> Result<(Neighbors, bool)> {
+    if let Some(around) = data.neighbors.take_if(|around| around.distances.nnz() > 0) {
+        neighbors::check(&around, &data.obs.index)?;
+        return Ok((around, false));
+    }
+    let k = N_NEIGHBORS.min(data.n_obs());
+    let distances = match data.embedding("pca") {
+        Some(pca) => neighbors::nearest(pca.view(), k)?,
+        None => {
+            let most = N_COMPONENTS.min(data.n_obs().saturating_sub(1)).min(data.genes.len().saturating_sub(1));
+            neighbors::nearest(pca_dense(data.ms.view(), most.max(1))?.scores.view(), k)?
+        }
+    };
+    reporter.say(&format!("no neighbour graph with distances in the file: {k} neighbours, the cell included, computed"));
+    let connectivities = neighbors::connectivities(&distances, k);
+    Ok((Neighbors { connectivities, distances, n_neighbors: k }, true))
+}
+
+/// The cells that each may move to, as the settings have it.
+pub(super) fn candidates(settings: &GraphConfig, around: &Neighbors, seed: u64) -> Result<Candidates> {
+    let k = if settings.n_neighbors == 0 { usize::MAX } else { settings.n_neighbors };
+    let found = match settings.neighbors {
+        Reach::TwoLevels => Candidates::two_levels(&around.distances, k)?,
+        Reach::Nearest => Candidates::nearest(&around.distances, k)?,
+        Reach::Connectivities => Candidates::connected(&around.connectivities)?,
+    };
+    Ok(if settings.max_candidates > 0 { found.limited(settings.max_candidates, seed) } else { found })
+}
+
+/// How they are compared, as the settings have it, where `mode` made the velocities.
+pub(super) fn similarity(settings: &GraphConfig, mode: &str) -> Similarity {
+    let square_root = match settings.square_root {
+        SquareRoot::On => true,
+        SquareRoot::Off => false,
+        SquareRoot::Auto => mode == keys::STOCHASTIC,
+    };
+    Similarity { measure: settings.similarity, square_root }
+}
+
+/// States and velocities where they are compared: the genes, or principal components of the states.
+pub(super) fn coordinates<'a>(settings: &GraphConfig, data: &'a Velocities) -> Result<[CowArray<'a, f32, Ix2>; 2]> {
+    if settings.n_pcs == 0 {
+        return Ok([data.ms.view().into(), data.velocity.view().into()]);
+    }
+    let most = data.genes.len().min(data.n_obs().saturating_sub(1));
+    if settings.n_pcs > most {
+        return Err(Error::Setting {
+            key: "graph.n_pcs".to_owned(),
+            value: settings.n_pcs.to_string(),
+            wanted: format!("must be at most {most}, for these data"),
+        });
+    }
+    let pca = pca_dense(data.ms.view(), settings.n_pcs)?;
+    let velocity = in_components(data.velocity.view(), pca.components.mapv(|value| value as f32).view());
+    Ok([pca.scores.into(), velocity.into()])
+}
+
+/// Velocities less their mean over cells, in components, `[n_obs, n_pcs]`. A cell that does not move still does not.
+fn in_components(velocity: ArrayView2<'_, f32>, components: ArrayView2<'_, f32>) -> Array2<f32> {
+    let mean = velocity.mean_axis(Axis(0)).unwrap_or_default();
+    let shift = mean.dot(&components);
+    let mut projected = velocity.dot(&components);
+    for (mut to, from) in projected.rows_mut().into_iter().zip(velocity.rows()) {
+        if from.iter().any(|&value| value != 0.0) {
+            to -= &shift;
+        }
+    }
+    projected
+}
+
+/// The transition matrix as the settings have it; `own` are the self-transitions.
+pub(super) fn transitions(
+    settings: &GraphConfig,
+    found: &Csr<f32>,
+    own: &[f32],
+    candidates: &Candidates,
+    embedding: ArrayView2<'_, f32>,
+) -> Result<Csr<f32>> {
+    let chosen = &settings.transitions;
+    let plain = match chosen.kernel {
+        KernelKind::Softmax => graph::softmax(found, candidates, chosen.given_scale()),
+        KernelKind::Exponential => {
+            graph::transition_matrix(found, chosen.self_transitions.then_some(own), chosen.exponential())
+        }
+    }?;
+    if chosen.scale_diffusion > 0.0 {
+        return graph::along_embedding(&plain, embedding, chosen.scale_diffusion, chosen.weight_diffusion);
+    }
+    Ok(plain)
+}

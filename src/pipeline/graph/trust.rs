@@ -1,0 +1,139 @@
+//! Scores of the velocities, for the file and for people.
+
+use ndarray::ArrayView2;
+use rand::seq::index::sample;
+use serde_json::{Value, json};
+
+use crate::data::{Column, Groups, Velocities, stream};
+use crate::error::{Error, Result};
+use crate::graph::{Candidates, Similarity};
+use crate::io::{Uns, keys};
+use crate::scores::{self, Boundary, Moving, ScoresConfig, Sweep, Whole};
+use crate::sparse::Csr;
+
+/// Reconstructability for growing numbers of genes, the most telling first.
+pub(super) fn sweep(
+    settings: &ScoresConfig,
+    data: &Velocities,
+    graph: &Csr<f32>,
+    candidates: &Candidates,
+    similarity: Similarity,
+    seed: u64,
+) -> Result<Sweep> {
+    let n_obs = data.n_obs();
+    let mut cells: Vec<usize> = if settings.cells < n_obs {
+        sample(&mut stream(seed, "cells of reconstructability", 0), n_obs, settings.cells).into_vec()
+    } else {
+        (0..n_obs).collect()
+    };
+    cells.sort_unstable();
+    let whole = Whole {
+        graph,
+        candidates,
+        similarity,
+        states: data.ms.view(),
+        velocities: data.velocity.view(),
+        cells: &cells,
+    };
+    let mut order: Vec<usize> = (0..data.genes.len()).collect();
+    let scores = data.gene_numbers(&settings.order);
+    if let Some(scores) = &scores {
+        let score = |gene: usize| if scores[gene].is_nan() { f64::NEG_INFINITY } else { scores[gene] };
+        order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+    }
+    whole.sweep(&order, &settings.sizes, settings.draws, seed)
+}
+
+/// [`Sweep`] for uns; `ordered_by` says which genes came first.
+pub(super) fn sweep_for_uns(found: &Sweep, ordered_by: &str) -> (String, Uns) {
+    let numbers = |values: Vec<f64>| Uns::Floats(values);
+    let of = |part: fn(&scores::Reconstructability) -> f64| numbers(found.r.iter().map(part).collect());
+    let members = vec![
+        ("order".to_owned(), Uns::Text(ordered_by.to_owned())),
+        ("n_genes".to_owned(), numbers(found.k.iter().map(|&k| k as f64).collect())),
+        ("r".to_owned(), of(|r| r.r)),
+        ("r_lower".to_owned(), of(|r| r.lower)),
+        ("r_upper".to_owned(), of(|r| r.upper)),
+        ("n_cells".to_owned(), of(|r| r.n_cells as f64)),
+        ("null_r".to_owned(), numbers(found.null_r.clone())),
+        ("null_least".to_owned(), numbers(found.null_range.iter().map(|range| range[0]).collect())),
+        ("null_largest".to_owned(), numbers(found.null_range.iter().map(|range| range[1]).collect())),
+    ];
+    (keys::VELOCITY_RECONSTRUCTABILITY.to_owned(), Uns::Dict(members))
+}
+
+/// Known directions between groups, on the embedding.
+pub(super) fn boundaries(
+    settings: &ScoresConfig,
+    moving: &Moving<'_>,
+    groups: &Groups,
+    seed: u64,
+) -> Result<Vec<Boundary>> {
+    let number = |edge: &str, name: &str| {
+        let found = groups.names.iter().position(|known| known == name).map(|at| at as u32);
+        found.ok_or_else(|| Error::Setting {
+            key: "scores.edges".to_owned(),
+            value: format!("{edge:?}"),
+            wanted: format!("no group is called {name:?}; groups: {}", groups.names.join(", ")),
+        })
+    };
+    let edge = |edge: &String| {
+        let (from, to) = edge.split_once('>').unwrap_or_default();
+        Ok((number(edge, from.trim())?, number(edge, to.trim())?))
+    };
+    let edges = settings.edges.iter().map(edge).collect::<Result<Vec<(u32, u32)>>>()?;
+    Ok(moving.boundaries(&edges, settings.shuffles, seed))
+}
+
+/// Boundaries for uns, each under its words.
+pub(super) fn boundaries_for_uns(found: &[Boundary], groups: &Groups) -> Option<(String, Uns)> {
+    let name = |group: u32| groups.names[group as usize].as_str();
+    let members: serde_json::Map<String, Value> = found
+        .iter()
+        .map(|edge| {
+            let values = json!({
+                "score": edge.score, "n_cells": edge.n_cells, "null_mean": edge.null.mean, "null_std": edge.null.std,
+            });
+            // HDF5 has no slash in names.
+            (format!("{} > {}", name(edge.from), name(edge.to)).replace('/', "|"), values)
+        })
+        .collect();
+    let some = !members.is_empty();
+    some.then(|| Some((keys::VELOCITY_BOUNDARIES.to_owned(), Uns::from_json(&Value::Object(members))?))).flatten()
+}
+
+/// Genes by group for uns, and each gene's largest score, `[n_genes]`.
+pub(super) fn ranking(
+    velocities: ArrayView2<'_, f32>,
+    names: &[&str],
+    (column, groups): (&str, &Groups),
+    top: usize,
+) -> ((String, Uns), Vec<f64>) {
+    let found = scores::rank(velocities, &groups.of, groups.names.len());
+    let (mut genes, mut values) = (Vec::new(), Vec::new());
+    for (name, scores) in groups.names.iter().zip(found.rows()) {
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        order.truncate(top);
+        let name = name.replace('/', "|");
+        genes.push((name.clone(), Uns::Texts(order.iter().map(|&gene| names[gene].to_owned()).collect())));
+        values.push((name, Uns::Floats(order.iter().map(|&gene| scores[gene]).collect())));
+    }
+    let params = vec![
+        ("groupby".to_owned(), Uns::Text(column.to_owned())),
+        ("reference".to_owned(), Uns::Text("rest".to_owned())),
+        ("method".to_owned(), Uns::Text("t-test_overestim_var".to_owned())),
+    ];
+    let members = vec![
+        ("names".to_owned(), Uns::Dict(genes)),
+        ("scores".to_owned(), Uns::Dict(values)),
+        ("params".to_owned(), Uns::Dict(params)),
+    ];
+    let largest = found.columns().into_iter().map(|of_gene| of_gene.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+    ((keys::RANK_VELOCITY_GENES.to_owned(), Uns::Dict(members)), largest.collect())
+}
+
+/// A column of obs.
+pub(super) fn numbers(key: &str, values: Vec<f64>) -> (String, Column) {
+    (key.to_owned(), Column::Float(values))
+}
