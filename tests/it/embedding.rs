@@ -365,12 +365,13 @@ fn neighbours_in_a_branching_manifold_stay_neighbours() {
     let found = trustworthiness(points.view(), places.view(), 15);
     println!("trustworthiness {found:.4}");
     assert!(found > 0.95);
-    // The ends of the arms are apart and their cells are in order.
-    for arm in 0..3 {
-        let place = |step: usize| places.row(3 * step + arm).mapv(f64::from);
-        let apart = |a: usize, b: usize| norm((place(a) - place(b)).view());
-        assert!(apart(199, 0) > apart(100, 0) && apart(199, 0) > apart(199, 100), "arm {arm}");
-    }
+    // Away from where the arms meet, the five nearest cells are of the same arm and from near by.
+    let near = nascent::neighbors::nearest(places.view(), 6).unwrap();
+    let pairs = (0..600).flat_map(|i| near.row(i).0.iter().map(move |&j| (i, j as usize)));
+    let far: Vec<(usize, usize)> = pairs.filter(|&(i, _)| i / 3 > 60).collect();
+    let same = far.iter().filter(|(i, j)| i % 3 == j % 3).count() as f64 / far.len() as f64;
+    let apart = far.iter().map(|&(i, j)| (i / 3).abs_diff(j / 3) as f64 / 200.0).sum::<f64>() / far.len() as f64;
+    assert!(same > 0.98 && apart < 0.1, "{same} {apart}");
 }
 
 #[test]
