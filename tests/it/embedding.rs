@@ -278,15 +278,14 @@ fn a_field_is_empty_where_no_cells_are_and_turns_with_the_embedding() {
         |of: &Array2<f64>| concatenate![Axis(1), -of.slice(s![.., 1..]).to_owned(), of.slice(s![.., ..1]).to_owned()];
     let turned_places = quarter(&places.mapv(f64::from)).mapv(|x| x as f32);
     let turned = Flow::new(turned_places.view(), quarter(&arrows).view(), &settings).unwrap();
-    let same = |a: f64, b: f64| (a.is_nan() && b.is_nan()) || (a - b).abs() < 1e-9;
-    let mut differing = 0;
-    for ((row, column), &u) in flow.u.indexed_iter() {
-        let there = [column, 24 - row];
-        differing += usize::from(!same(turned.v[there], u) || !same(turned.u[there], -flow.v[[row, column]]));
-    }
     // scVelo's margins are 1 % at the lower ends and 1.01 % at the upper, so a turned grid is shifted by 10⁻⁴ of its extent.
-    let masked = |flow: &Flow| flow.u.iter().filter(|u| u.is_nan()).count();
-    assert!(differing == 0 || masked(&flow).abs_diff(masked(&turned)) <= 10, "{differing}");
+    let largest = flow.u.iter().filter(|u| u.is_finite()).fold(0.0_f64, |most, u| most.max(u.abs()));
+    let alike = |((row, column), &u): ((usize, usize), &f64)| {
+        let there = turned.v[[column, 24 - row]];
+        (u.is_nan() && there.is_nan()) || (u - there).abs() < 0.05 * largest
+    };
+    let share = flow.u.indexed_iter().filter(|&at| alike(at)).count() as f64 / 625.0;
+    assert!(share > 0.95, "{share}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use nascent::graph::{Candidates, States, rows};
 use nascent::io;
 use nascent::neighbors::nearest;
 use nascent::sparse::Csr;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, s};
 use serde_json::Value;
 
 use crate::embedding::trustworthiness;
