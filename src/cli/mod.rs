@@ -181,6 +181,16 @@ struct Graph {
     /// column velocity_genes]
     #[arg(long, value_name = "all|COLUMN|FILE")]
     genes: Option<String>,
+    /// Where time starts, instead of where transitions run backward end: a cell, a label, COLUMN=LABEL, a column of truth
+    /// values, or a column of capture times, of which the earliest count
+    #[arg(long, value_name = "ROOT", default_value = "", hide_default_value = true)]
+    root: String,
+    /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    groups: String,
+    /// Embedding to draw on, as umap for X_umap [default: umap, tsne, …; computed if there is none]
+    #[arg(long, value_name = "BASIS", default_value = "", hide_default_value = true)]
+    basis: String,
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -327,6 +337,9 @@ impl Graph {
             output: self.output.unwrap_or_else(|| self.file.clone()),
             input: self.file,
             genes: genes_used(self.genes.as_deref())?,
+            root: self.root,
+            groups: self.groups,
+            basis: self.basis,
         };
         print(&pipeline::graph(&settings, &job, &mut Terminal::default())?.to_string())
     }

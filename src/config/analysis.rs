@@ -5,8 +5,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layers;
+use crate::embedding::EmbeddingConfig;
 use crate::error::Result;
 use crate::graph::GraphConfig;
+use crate::scores::ScoresConfig;
+use crate::time::TimeConfig;
 
 /// The settings of `nascent graph`. Each table belongs to the module that it sets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +19,12 @@ pub struct Analysis {
     pub seed: u64,
     /// `[graph]`: where velocities point.
     pub graph: GraphConfig,
+    /// `[embedding]`: arrows, fields, and UMAP where the file has no embedding.
+    pub embedding: EmbeddingConfig,
+    /// `[time]`: roots, pseudotime, latent time.
+    pub time: TimeConfig,
+    /// `[scores]`: how far velocities may be believed.
+    pub scores: ScoresConfig,
 }
 
 impl Analysis {
@@ -35,7 +44,10 @@ impl Analysis {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) naming the first that cannot be used.
     pub fn validate(&self) -> Result<()> {
-        self.graph.validate()
+        self.graph.validate()?;
+        self.embedding.validate()?;
+        self.time.validate()?;
+        self.scores.validate()
     }
 
     /// The settings as TOML, every value spelled out.

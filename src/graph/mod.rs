@@ -65,4 +65,4 @@ pub use similarity::{Measure, Similarity, States, rows, velocity_graph};
 pub use transitions::{
     Kernel, along_embedding, backward, confidence, self_transitions, softmax, split, transition_matrix, weights,
 };
-pub(crate) use transitions::{confidence_bound, self_transition};
+pub(crate) use transitions::{confidence_bound, self_transition, transitions_of};

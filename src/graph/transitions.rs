@@ -103,22 +103,24 @@ pub fn transition_matrix(graph: &Csr<f32>, self_transitions: Option<&[f32]>, ker
         let what = "velocity graph and its self-transitions".to_owned();
         return Err(Error::Shape { what, wanted: vec![n_obs, n_obs], found: vec![n_obs, found] });
     }
-    let of_row = |i: usize| {
-        let (cells, values) = graph.row(i);
-        let mut row: Vec<(u32, f32)> = cells.iter().copied().zip(values.iter().copied()).collect();
-        if let Some(own) = self_transitions {
-            match row.binary_search_by_key(&(i as u32), |entry| entry.0) {
-                Ok(at) => row[at].1 = own[i],
-                Err(at) => row.insert(at, (i as u32, own[i])),
-            }
-        }
-        row.retain(|entry| entry.1 != 0.0);
-        let mut weights: Vec<f32> = row.iter().map(|entry| entry.1).collect();
-        kernel.apply(&mut weights);
-        row.iter().zip(weights).map(|(entry, weight)| (entry.0, weight)).collect::<Vec<_>>()
-    };
+    let of_row = |i: usize| transitions_of(i, graph.row(i), self_transitions.map(|own| own[i]), kernel);
     let rows: Vec<_> = (0..n_obs).into_par_iter().map(of_row).collect();
     Ok(Csr::from_rows(n_obs, &rows))
+}
+
+/// Row `i` of the transition matrix, from row `i` of the graph and the cell's self-transition.
+pub(crate) fn transitions_of(i: usize, row: (&[u32], &[f32]), own: Option<f32>, kernel: Kernel) -> Vec<(u32, f32)> {
+    let mut entries: Vec<(u32, f32)> = row.0.iter().copied().zip(row.1.iter().copied()).collect();
+    if let Some(own) = own {
+        match entries.binary_search_by_key(&(i as u32), |entry| entry.0) {
+            Ok(at) => entries[at].1 = own,
+            Err(at) => entries.insert(at, (i as u32, own)),
+        }
+    }
+    entries.retain(|entry| entry.1 != 0.0);
+    let mut weights: Vec<f32> = entries.iter().map(|entry| entry.1).collect();
+    kernel.apply(&mut weights);
+    entries.iter().zip(weights).map(|(entry, weight)| (entry.0, weight)).collect()
 }
 
 /// The weights w of a graph of both signs before rows are divided by their sums, `[n_obs, n_obs]`.

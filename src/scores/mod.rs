@@ -22,5 +22,5 @@ pub use boundaries::{Boundary, Moving, Null};
 pub use confidence::{confidence, length, transition_confidence};
 pub use direction::{Direction, direction};
 pub use ranking::rank;
-pub use settings::ScoresConfig;
 pub use reconstructability::{Reconstructability, Sweep, Whole};
+pub use settings::ScoresConfig;

@@ -137,7 +137,8 @@ impl Whole<'_> {
 /// nothing.
 fn agreement((cells, values): (&[u32], &[f32]), candidates: &[u32], part: Vec<f32>, i: usize) -> f64 {
     let others = candidates.iter().zip(part).filter(|(j, _)| **j as usize != i);
-    let pairs = others.map(|(j, part)| (cells.binary_search(j).map_or(0.0, |at| f64::from(values[at])), f64::from(part)));
+    let pairs =
+        others.map(|(j, part)| (cells.binary_search(j).map_or(0.0, |at| f64::from(values[at])), f64::from(part)));
     let (full, part): (Vec<f64>, Vec<f64>) = pairs.unzip();
     if full.len() < LEAST_CANDIDATES { f64::NAN } else { pearson(&full, &part) }
 }

@@ -17,6 +17,9 @@ mod differential_golden;
 mod dynamical;
 #[cfg(feature = "h5ad")]
 mod dynamical_golden;
+mod embedding;
+#[cfg(feature = "h5ad")]
+mod embedding_golden;
 #[cfg(feature = "flex")]
 mod four_states;
 #[cfg(feature = "h5ad")]

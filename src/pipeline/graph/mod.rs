@@ -1,24 +1,35 @@
 //! What comes after a fit: the velocity graph, and what follows from it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `space.rs` | where velocities are compared, and with which cells; transitions |
+//! | `root.rs` | what the user means by a root and by groups |
+//! | `times.rs` | roots, end points, pseudotime, latent time |
+//! | `trust.rs` | scores of the velocities |
+
+mod root;
+mod space;
+mod times;
+mod trust;
+
+pub(super) use root::groups;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
+use self::trust::numbers;
 use crate::config::Analysis;
-use crate::data::{Column, GenesUsed, Neighbors, Reporter, Velocities};
+use crate::data::{GenesUsed, Neighbors, Reporter, Velocities};
+use crate::embedding;
 use crate::error::{Error, Result};
-use crate::graph::{self, Candidates, GraphConfig, KernelKind, Reach, Similarity, SquareRoot, States};
+use crate::graph::{self, Candidates, States};
 use crate::io::{self, GenesWritten, OutputConfig, Results, Uns, keys};
-use crate::neighbors;
-use crate::pca::pca_dense;
-use crate::scores;
-use crate::sparse::Csr;
+use crate::scores::{self, Moving, Sweep};
 
-/// Neighbours of a cell, itself included, where the file brings none: scanpy's and scVelo's number.
-const N_NEIGHBORS: usize = 30;
-/// Principal components in which they are sought.
-const N_COMPONENTS: usize = 30;
+/// Embeddings that arrows are drawn on if none is named, the first that is there.
+const USUAL_EMBEDDINGS: [&str; 7] = ["umap", "tsne", "fitsne", "draw_graph_fa", "draw_graph_fr", "phate", "diffmap"];
 
 /// What is computed of which file.
 #[derive(Clone, Debug)]
@@ -29,6 +40,12 @@ pub struct GraphJob {
     pub output: PathBuf,
     /// Genes whose velocity is used.
     pub genes: GenesUsed,
+    /// Where time starts: a cell, label, or column, see `--root`; empty to infer it.
+    pub root: String,
+    /// Column of obs with groups of cells; empty for a usual one.
+    pub groups: String,
+    /// Embedding, without `X_`; empty for a usual one.
+    pub basis: String,
 }
 
 /// What `nascent graph` has to say.
@@ -37,17 +54,37 @@ pub struct GraphSummary {
     n_obs: usize,
     n_genes: usize,
     n_similarities: usize,
+    basis: String,
+    confidence: f64,
+    root: String,
+    latent: Option<(String, String)>,
+    agreement: Option<f64>,
+    sweep: Sweep,
     output: PathBuf,
 }
 
 impl fmt::Display for GraphSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { n_obs, n_genes, n_similarities, .. } = self;
+        writeln!(f, "velocity graph of {n_obs} cells in {n_genes} genes: {n_similarities} similarities")?;
+        writeln!(f, "  arrows on    X_{}", self.basis)?;
+        writeln!(f, "  root         {}", self.root)?;
         writeln!(
             f,
-            "velocity graph of {} cells in {} genes: {} similarities",
-            self.n_obs, self.n_genes, self.n_similarities
+            "  confidence   {:.2}, median over cells; high where neighbours share their data, right or wrong",
+            self.confidence
         )?;
-        write!(f, "  written to {}", self.output.display())
+        if let Some((key, method)) = &self.latent {
+            writeln!(f, "  latent time  obs[{key:?}], by the method {method}")?;
+        }
+        if let Some(agreement) = self.agreement {
+            writeln!(f, "  latent time and velocity pseudotime correlate by {agreement:.2} (Spearman)")?;
+        }
+        for (at, k) in self.sweep.k.iter().enumerate() {
+            let (r, [low, high]) = (self.sweep.r[at].r, self.sweep.null_range[at]);
+            writeln!(f, "  r of the first {k:<4} genes {r:.2}, of as many random ones {low:.2}–{high:.2}")?;
+        }
+        write!(f, "  written to   {}", self.output.display())
     }
 }
 
@@ -59,134 +96,147 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     io::check_writable(&job.output)?;
     let mut data = io::read_velocities(&job.input, &job.genes)?;
     if data.unusable > 0 {
-        let text = format!("{} genes were left out: not every cell has a velocity there", data.unusable);
-        reporter.say(&text);
+        reporter.say(&format!("{} genes were left out: not every cell has a velocity there", data.unusable));
     }
-    let made = take_neighbors(&mut data, reporter)?;
-    let around = data.neighbors.as_ref().expect("taken above");
-    let candidates = candidates(&settings.graph, around, settings.seed)?;
-    let similarity = similarity(&settings.graph, &data.mode);
-    let [x, v] = space(&settings.graph, &data)?;
+    let groups = groups(&data.obs, &job.groups)?;
+    let root = (!job.root.is_empty()).then(|| root::cells(&data.obs, &job.root, groups.as_ref())).transpose()?;
+    let (around, made) = space::neighbors(&mut data, reporter)?;
+    let (basis, coordinates, drawn) = embedded(settings, job, &data, &around, reporter)?;
+
+    let candidates = space::candidates(&settings.graph, &around, settings.seed)?;
+    let similarity = space::similarity(&settings.graph, &data.mode);
+    let [x, v] = space::coordinates(&settings.graph, &data)?;
     let found = graph::velocity_graph(&States::compared_by(x.view(), similarity), &candidates, v.view(), reporter)?;
     drop([x, v]);
     let confidences: Vec<f32> = (0..found.n_rows).map(|i| graph::confidence(found.row(i).1)).collect();
     let own = graph::self_transitions(&confidences);
-    let transitions = transitions(&settings.graph, &found, &own, &candidates)?;
+    let transitions = space::transitions(&settings.graph, &found, &own, &candidates, coordinates.view())?;
+    let arrows = embedding::project(&found, coordinates.view(), &settings.embedding.projection)?;
+    let arrows = arrows.scaled().mapv(|value| value as f32);
+    let times = times::times(&settings.time, &data, &found, &around, root.as_ref(), reporter)?;
 
     let direct = Candidates::nearest(&around.distances, usize::MAX)?;
     let velocity = data.velocity.view();
-    let numbers = |values: Vec<f64>| Column::Float(values);
-    let n_similarities = found.nnz();
+    let confidence = scores::confidence(velocity, &direct)?;
+    let sweep = trust::sweep(&settings.scores, &data, &found, &candidates, similarity, settings.seed)?;
+    let summary = GraphSummary {
+        n_obs: data.n_obs(),
+        n_genes: data.genes.len(),
+        n_similarities: found.nnz(),
+        basis: basis.clone(),
+        confidence: crate::stats::median(&confidence),
+        root: times.root.clone(),
+        latent: times.latent.clone(),
+        agreement: times.agreement,
+        sweep: sweep.clone(),
+        output: job.output.clone(),
+    };
     let (towards, away) = graph::split(&found);
     drop(found);
+    let following = scores::transition_confidence(data.ms.view(), velocity, &transitions)?;
     let mut results = Results {
         obs: vec![
-            (keys::VELOCITY_LENGTH.to_owned(), numbers(scores::length(velocity))),
-            (keys::VELOCITY_CONFIDENCE.to_owned(), numbers(scores::confidence(velocity, &direct)?)),
-            (
-                keys::VELOCITY_CONFIDENCE_TRANSITION.to_owned(),
-                numbers(scores::transition_confidence(data.ms.view(), velocity, &transitions)?),
-            ),
-            (keys::VELOCITY_SELF_TRANSITION.to_owned(), numbers(own.iter().map(|&s| f64::from(s)).collect())),
+            numbers(keys::VELOCITY_LENGTH, scores::length(velocity)),
+            numbers(keys::VELOCITY_CONFIDENCE, confidence),
+            numbers(keys::VELOCITY_CONFIDENCE_TRANSITION, following),
+            numbers(keys::VELOCITY_SELF_TRANSITION, own.iter().map(|&s| f64::from(s)).collect()),
         ],
+        obsm: vec![(keys::projected(&basis), arrows.view())],
         uns: vec![
             (keys::VELOCITY_GRAPH.to_owned(), Uns::Csr(towards)),
             (keys::VELOCITY_GRAPH_NEG.to_owned(), Uns::Csr(away)),
+            trust::sweep_for_uns(&sweep, &settings.scores.order),
+            params(settings, job, &data, &times, &basis),
         ],
         ..Results::default()
     };
+    results.obs.extend(times.obs);
+    if let Some((key, method)) = &times.latent
+        && key == keys::LATENT_TIME
+    {
+        let record = vec![("method".to_owned(), Uns::Text(method.clone())), ("root".to_owned(), Uns::Text(times.root))];
+        results.uns.push((keys::LATENT_TIME.to_owned(), Uns::Dict(record)));
+    }
+    if let Some((column, groups)) = &groups {
+        let moving =
+            Moving { states: coordinates.view(), velocities: arrows.view(), candidates: &direct, groups: &groups.of };
+        let edges = trust::boundaries(&settings.scores, &moving, groups, settings.seed)?;
+        results.uns.extend(trust::boundaries_for_uns(&edges, groups));
+        let in_genes = Moving { states: data.ms.view(), velocities: velocity, ..moving };
+        results.obs.push(numbers(keys::VELOCITY_COHERENCE, in_genes.coherence()));
+        let names: Vec<&str> = data.genes.iter().map(|&gene| data.var.index[gene].as_str()).collect();
+        let (ranked, largest) = trust::ranking(velocity, &names, (column, groups), settings.scores.top_genes);
+        results.uns.push(ranked);
+        results.var.push(numbers(keys::VELOCITY_SCORE, largest));
+    }
+    if drawn {
+        results.obsm.push((format!("X_{basis}"), coordinates.view()));
+    }
     if made {
-        results.add_neighbors(around);
+        results.add_neighbors(&around);
     }
     if settings.graph.transitions.write {
         results.obsp.push((keys::T_FWD.to_owned(), &transitions));
     }
     let written = OutputConfig { genes: GenesWritten::All, ..OutputConfig::default() };
-    io::write_results(&job.output, &job.input, &written, &[], &results)?;
-    Ok(GraphSummary { n_obs: data.n_obs(), n_genes: data.genes.len(), n_similarities, output: job.output.clone() })
+    io::write_results(&job.output, &job.input, &written, &data.genes, &results)?;
+    Ok(summary)
 }
 
-/// Makes sure that there is a neighbour graph with distances; says whether it was made here.
-fn take_neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> Result<bool> {
-    if let Some(around) = &data.neighbors
-        && around.distances.nnz() > 0
-    {
-        neighbors::check(around, &data.obs.index)?;
-        return Ok(false);
+/// The embedding to draw on: its name, coordinates, and whether they were computed here.
+fn embedded(
+    settings: &Analysis,
+    job: &GraphJob,
+    data: &Velocities,
+    around: &Neighbors,
+    reporter: &mut dyn Reporter,
+) -> Result<(String, Array2<f32>, bool)> {
+    let known = || data.obsm.iter().filter_map(|(name, _)| name.strip_prefix("X_")).collect::<Vec<_>>().join(", ");
+    if !job.basis.is_empty() {
+        let basis = job.basis.trim_start_matches("X_");
+        let found = data.embedding(basis).ok_or_else(|| Error::Setting {
+            key: "--basis".to_owned(),
+            value: format!("{:?}", job.basis),
+            wanted: format!("must be an embedding of the file: {}", known()),
+        })?;
+        return Ok((basis.to_owned(), found.clone(), false));
     }
-    let k = N_NEIGHBORS.min(data.n_obs());
-    let distances = match data.embedding("pca") {
-        Some(pca) => neighbors::nearest(pca.view(), k)?,
-        None => {
-            let most = N_COMPONENTS.min(data.n_obs().saturating_sub(1)).min(data.genes.len().saturating_sub(1));
-            neighbors::nearest(pca_dense(data.ms.view(), most.max(1))?.scores.view(), k)?
-        }
+    let usual = USUAL_EMBEDDINGS.into_iter().find_map(|basis| Some((basis, data.embedding(basis)?)));
+    if let Some((basis, found)) = usual {
+        return Ok((basis.to_owned(), found.clone(), false));
+    }
+    let start = match data.embedding("pca") {
+        Some(pca) if pca.ncols() > 1 => pca.slice(ndarray::s![.., ..2]).to_owned(),
+        _ => crate::pca::pca_dense(data.ms.view(), 2.min(data.genes.len()))?.scores,
     };
-    reporter
-        .say(&format!("the file has no neighbour graph with distances: {k} neighbours, the cell included, computed"));
-    let connectivities = neighbors::connectivities(&distances, k);
-    data.neighbors = Some(Neighbors { connectivities, distances, n_neighbors: k });
-    Ok(true)
+    reporter.say("no embedding in the file: UMAP computed");
+    let found = embedding::umap(&around.connectivities, start.view(), &settings.embedding.umap, settings.seed)?;
+    Ok(("umap".to_owned(), found, true))
 }
 
-/// The cells that each may move to, as the settings have it.
-fn candidates(settings: &GraphConfig, around: &Neighbors, seed: u64) -> Result<Candidates> {
-    let k = if settings.n_neighbors == 0 { usize::MAX } else { settings.n_neighbors };
-    let found = match settings.neighbors {
-        Reach::TwoLevels => Candidates::two_levels(&around.distances, k)?,
-        Reach::Nearest => Candidates::nearest(&around.distances, k)?,
-        Reach::Connectivities => Candidates::connected(&around.connectivities)?,
+/// What the graph, times and scores were made with, for uns.
+fn params(settings: &Analysis, job: &GraphJob, data: &Velocities, times: &times::Times, basis: &str) -> (String, Uns) {
+    let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));
+    let genes = match &job.genes {
+        GenesUsed::VelocityGenes => keys::VELOCITY_GENES.to_owned(),
+        GenesUsed::All => "all".to_owned(),
+        GenesUsed::Column(column) => column.clone(),
+        GenesUsed::Named(names) => format!("{} named", names.len()),
     };
-    Ok(if settings.max_candidates > 0 { found.limited(settings.max_candidates, seed) } else { found })
-}
-
-fn similarity(settings: &GraphConfig, mode: &str) -> Similarity {
-    let square_root = match settings.square_root {
-        SquareRoot::On => true,
-        SquareRoot::Off => false,
-        SquareRoot::Auto => mode == keys::STOCHASTIC,
-    };
-    Similarity { measure: settings.similarity, square_root }
-}
-
-/// States and velocities where they are compared: the genes, or principal components of the states.
-fn space<'a>(settings: &GraphConfig, data: &'a Velocities) -> Result<[ndarray::CowArray<'a, f32, ndarray::Ix2>; 2]> {
-    if settings.n_pcs == 0 {
-        return Ok([data.ms.view().into(), data.velocity.view().into()]);
+    let count = |key: &str, n: usize| (key.to_owned(), Uns::Float(n as f64));
+    let mut members = vec![
+        text("program", concat!("nascent ", env!("CARGO_PKG_VERSION"))),
+        text("config", &settings.to_toml()),
+        text("genes", &genes),
+        count("n_genes", data.genes.len()),
+        count("n_genes_unusable", data.unusable),
+        text("basis", basis),
+        text("root", &times.root),
+        count("n_components", times.n_components),
+    ];
+    if let Some((key, method)) = &times.latent {
+        members.extend([text("latent_time", key), text("latent_time_method", method)]);
     }
-    let most = data.genes.len().min(data.n_obs().saturating_sub(1));
-    if settings.n_pcs > most {
-        return Err(Error::Setting {
-            key: "graph.n_pcs".to_owned(),
-            value: settings.n_pcs.to_string(),
-            wanted: format!("must be at most {most}, for these data"),
-        });
-    }
-    let pca = pca_dense(data.ms.view(), settings.n_pcs)?;
-    let velocity = in_components(data.velocity.view(), pca.components.mapv(|value| value as f32).view());
-    Ok([pca.scores.into(), velocity.into()])
-}
-
-/// Velocities less their mean over cells, in components, `[n_obs, n_pcs]`. A cell that does not move still does not.
-fn in_components(velocity: ArrayView2<'_, f32>, components: ArrayView2<'_, f32>) -> Array2<f32> {
-    let mean = velocity.mean_axis(ndarray::Axis(0)).unwrap_or_default();
-    let shift = mean.dot(&components);
-    let mut projected = velocity.dot(&components);
-    for (mut to, from) in projected.rows_mut().into_iter().zip(velocity.rows()) {
-        if from.iter().any(|&value| value != 0.0) {
-            to -= &shift;
-        }
-    }
-    projected
-}
-
-/// The transition matrix as the settings have it.
-fn transitions(settings: &GraphConfig, found: &Csr<f32>, own: &[f32], candidates: &Candidates) -> Result<Csr<f32>> {
-    let chosen = &settings.transitions;
-    match chosen.kernel {
-        KernelKind::Softmax => graph::softmax(found, candidates, chosen.given_scale()),
-        KernelKind::Exponential => {
-            graph::transition_matrix(found, chosen.self_transitions.then_some(own), chosen.exponential())
-        }
-    }
+    members.extend(times.agreement.map(|r| ("time_spearman".to_owned(), Uns::Float(r))));
+    (keys::VELOCITY_GRAPH_PARAMS.to_owned(), Uns::Dict(members))
 }

@@ -4,17 +4,8 @@ use crate::data::{Column, Frame, Groups};
 use crate::error::{Error, Result};
 
 /// Columns that are taken for cell types if none is named, the first that is there.
-const USUAL_GROUPS: [&str; 9] = [
-    "clusters",
-    "cell_type",
-    "celltype",
-    "cell_types",
-    "CellType",
-    "leiden",
-    "louvain",
-    "clusters_coarse",
-    "cluster",
-];
+const USUAL_GROUPS: [&str; 9] =
+    ["clusters", "cell_type", "celltype", "cell_types", "CellType", "leiden", "louvain", "clusters_coarse", "cluster"];
 
 /// The column of groups of cells that is named, or the usual one: its name, and the groups.
 ///
@@ -74,9 +65,8 @@ pub(in crate::pipeline) fn cells(
     }
     let in_groups = groups.and_then(|(column, groups)| labelled(groups, column, given));
     in_groups.ok_or_else(|| {
-        let labels = groups.map_or_else(String::new, |(column, groups)| {
-            format!("; labels of {column}: {}", groups.names.join(", "))
-        });
+        let labels = groups
+            .map_or_else(String::new, |(column, groups)| format!("; labels of {column}: {}", groups.names.join(", ")));
         unknown(given, &format!("no cell, column or label has this name{labels}"))
     })
 }

@@ -29,7 +29,8 @@ pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> R
             neighbors::nearest(pca_dense(data.ms.view(), most.max(1))?.scores.view(), k)?
         }
     };
-    reporter.say(&format!("no neighbour graph with distances in the file: {k} neighbours, the cell included, computed"));
+    reporter
+        .say(&format!("no neighbour graph with distances in the file: {k} neighbours, the cell included, computed"));
     let connectivities = neighbors::connectivities(&distances, k);
     Ok((Neighbors { connectivities, distances, n_neighbors: k }, true))
 }

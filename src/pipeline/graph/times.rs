@@ -60,8 +60,14 @@ pub(super) fn times(
     obs.push(column(keys::VELOCITY_PSEUDOTIME, &pseudotime.times));
     let mut latent = None;
     if let Some((fit_t, likelihood)) = gene_times(data)? {
-        let times =
-            time::latent_time(fit_t.view(), likelihood.as_deref(), &around.connectivities, start, None, &settings.latent)?;
+        let times = time::latent_time(
+            fit_t.view(),
+            likelihood.as_deref(),
+            &around.connectivities,
+            start,
+            None,
+            &settings.latent,
+        )?;
         let key = latent_key(&settings.latent, data)?;
         if !times.rooted {
             reporter.warn("no cell is a certain root: the earliest cells stand in, and latent time may run either way");
