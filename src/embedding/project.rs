@@ -30,9 +30,9 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::settings::{Centring, DensityCorrection, Displacement, ProjectionSettings, Weighting};
+use super::settings::{Centring, DensityCorrection, Displacement, ProjectionSettings, STEEPEST, Weighting};
 use super::{all_finite, has_shape};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Kernel, confidence, self_transitions, transitions_of};
 use crate::sparse::Csr;
 use crate::stats;
@@ -65,7 +65,7 @@ impl Projection {
     }
 
     fn new(arrows: Array2<f64>, coordinates: ArrayView2<'_, f32>) -> Self {
-        let lengths: Vec<f64> = arrows.rows().into_iter().map(|arrow| norm(arrow)).collect();
+        let lengths: Vec<f64> = arrows.rows().into_iter().map(norm).collect();
         let long = if lengths.is_empty() { 0.0 } else { stats::percentile(&lengths, LONG) };
         // Where hardly a cell moves, the longest arrow stands for the percentile.
         let long = if long > 0.0 { long } else { lengths.iter().copied().fold(0.0, f64::max) };
@@ -82,9 +82,9 @@ impl Projection {
 /// Cells without velocity, and cells whose every transition leads to their own place, have arrows of length 0.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) if the graph is not one of the cells with coordinates;
-/// [`Error::Data`](crate::Error::Data) if a coordinate or a similarity is not finite;
-/// [`Error::Setting`](crate::Error::Setting) as [`ProjectionSettings::validate`].
+/// [`Error::Shape`] if the graph is not one of the cells with coordinates;
+/// [`Error::Data`] if a coordinate or a similarity is not finite, or similarities are so large that e^{λπ} overflows;
+/// [`Error::Setting`] as [`ProjectionSettings::validate`].
 ///
 /// Source: Bergen et al. 2020, Methods.
 pub fn project(
@@ -116,7 +116,7 @@ pub fn project(
 /// Arrows are in units of the components per unit of time.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) if the three disagree; [`Error::Data`](crate::Error::Data) if a number is not finite.
+/// [`Error::Shape`] if the three disagree; [`Error::Data`] if a number is not finite.
 ///
 /// Source: behaviour of scVelo 0.3.4 `tl.velocity_embedding(direct_pca_projection=True)`.
 pub fn direct(
@@ -186,6 +186,16 @@ impl<'a> Transitions<'a> {
         has_shape("velocity graph", (graph.n_rows, graph.n_cols), (n_obs, n_obs))?;
         let entries = ArrayView2::from_shape((graph.nnz(), 1), &graph.data).expect("one row per entry");
         all_finite("velocity graph: similarities (each a row) are", entries, "")?;
+        let largest = graph.data.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        if f64::from(largest) * settings.kernel_scale > STEEPEST {
+            return Err(Error::Data {
+                problem: format!(
+                    "embedding: similarities up to {largest} overflow with a kernel_scale of {}",
+                    settings.kernel_scale
+                ),
+                hint: "dot products have no bound: take correlations, or a smaller kernel_scale".to_owned(),
+            });
+        }
         let confidences: Vec<f32> = (0..n_obs).map(|i| confidence(graph.row(i).1)).collect();
         let own = settings.self_transitions.then(|| self_transitions(&confidences));
         let kernel = Kernel { scale: settings.kernel_scale, negative: settings.negative_cosines };

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require};
 
-/// The steepest kernel: e^{80} times a thousand candidates is still a number in single precision.
-const STEEPEST: f64 = 80.0;
+/// Largest exponent of the kernel: e^{80} is a number in single precision.
+pub(super) const STEEPEST: f64 = 80.0;
 
 /// `[embedding]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

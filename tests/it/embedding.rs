@@ -204,6 +204,8 @@ fn numbers_that_are_not_finite_are_counted_and_the_first_is_named() {
     let mut broken = graph;
     broken.data[5] = f32::NAN;
     assert!(message(project(&broken, places.view(), &settings)).contains("similarities"));
+    broken.data[5] = 9.0;
+    assert!(message(project(&broken, places.view(), &settings)).contains("similarities up to 9 overflow"));
 }
 
 #[test]
