@@ -204,26 +204,30 @@ pub fn has_layer(path: &Path, name: &str) -> Result<bool> {
     })
 }
 
-/// The dictionary `uns[name]`: words, numbers, truth values and lists, nested dictionaries included; `None` if there is none.
+/// What stands at `uns[name]`: words, numbers, truth values, lists, and dictionaries of them; `None` if there is none.
 ///
 /// # Errors
 /// As [`read_layer`].
-pub fn read_uns(path: &Path, name: &str) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+pub fn read_uns(path: &Path, name: &str) -> Result<Option<serde_json::Value>> {
     uns(&h5::open(path)?, name, &Place::root(path))
 }
 
 fn params(file: &File, root: &Place) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
-    uns(file, keys::VELOCITY_PARAMS, root)
+    Ok(match uns(file, keys::VELOCITY_PARAMS, root)? {
+        Some(serde_json::Value::Object(members)) => Some(members),
+        _ => None,
+    })
 }
 
-fn uns(file: &File, name: &str, root: &Place) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+fn uns(file: &File, name: &str, root: &Place) -> Result<Option<serde_json::Value>> {
     let place = root.child("uns").child(name);
     let Some(Node::Group(uns)) = Node::open(file, "uns") else {
         return Ok(None);
     };
     match Node::open(&uns, name) {
-        Some(Node::Group(group)) => dictionary(&group, &place).map(Some),
-        _ => Ok(None),
+        Some(Node::Group(group)) => Ok(Some(dictionary(&group, &place)?.into())),
+        Some(Node::Dataset(dataset)) => value(&dataset, &place),
+        None => Ok(None),
     }
 }
 

@@ -112,7 +112,7 @@ fn every_key_that_preprocessing_and_a_fit_add_is_in_the_readme() {
         added.into_iter().flat_map(str::lines).filter_map(|line| line.strip_prefix("pub const ")?.split('"').nth(1));
     let missing: Vec<&str> = names.filter(|name| !readme.contains(&format!("`{name}`"))).collect();
     // The categories of the split and the entries of velocity_params are values and members, not keys.
-    let members = ["mode", "future_time", "capture_time", "moments_scaled", "train"];
+    let members = ["mode", "dynamical", "stochastic", "future_time", "capture_time", "moments_scaled", "train"];
     let missing: Vec<&str> = missing.into_iter().filter(|name| !members.contains(name)).collect();
     assert!(missing.is_empty(), "README.md does not name {missing:?}");
 }
