@@ -29,6 +29,7 @@ pub mod uncertainty;
 
 #[cfg(feature = "h5ad")]
 pub mod io;
+#[cfg(feature = "h5ad")]
 pub mod report;
 
 #[cfg(feature = "h5ad")]

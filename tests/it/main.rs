@@ -49,6 +49,10 @@ mod preprocess_golden;
 #[cfg(feature = "h5ad")]
 #[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the tests that train use all of it"))]
 mod program;
+#[cfg(feature = "h5ad")]
+mod report;
+#[cfg(feature = "h5ad")]
+mod report_content;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod resume;
 mod scores;
