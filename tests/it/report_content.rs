@@ -107,7 +107,7 @@ fn gene(simulation: &Simulation, time: &[f64], cells: &[usize], g: usize) -> Gen
         let t: Vec<f64> = (0..=120).map(|i| most * f64::from(i) / 120.0).collect();
         let states: Vec<_> = t.iter().map(|&t| simulated.curve(lineage).at(t).0).collect();
         Course {
-            name: format!("lineage {lineage}"),
+            name: format!("lineage {}", lineage + 1),
             s: states.iter().map(|state| state.s).collect(),
             u: states.iter().map(|state| state.u).collect(),
             t,
@@ -122,7 +122,7 @@ fn gene(simulation: &Simulation, time: &[f64], cells: &[usize], g: usize) -> Gen
         velocity: Some(cells.iter().map(|&c| truth.velocity[[c, g]]).collect()),
         ms,
         mu,
-        course: vec![course(1), course(2)],
+        course: vec![course(0), course(1)],
         statistics: [("likelihood", rank), ("alpha", rates.alpha), ("beta", rates.beta), ("gamma", rates.gamma), ("r2", r2), ("permutation score", f64::NAN)]
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
