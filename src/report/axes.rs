@@ -63,7 +63,8 @@ pub(super) fn ticks((lo, hi): (f64, f64), about: usize) -> (Vec<f64>, f64) {
         return (Vec::new(), 1.0);
     }
     let power = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough * 0.75).unwrap_or(10.0 * power);
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= rough * 0.75).unwrap_or(10.0 * power);
     let (first, last) = ((lo / step - 1e-9).ceil(), (hi / step + 1e-9).floor());
     let n = (last - first).clamp(-1.0, 50.0) as i64;
     ((0..=n).map(|i| (first + i as f64) * step).collect(), step)
@@ -82,7 +83,8 @@ pub(super) fn tick_label(value: f64, step: f64) -> String {
         let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, 6.0) as usize;
         format!("{value:.decimals$}")
     };
-    let text = if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { text.replace('-', "") } else { text };
+    let text =
+        if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { text.replace('-', "") } else { text };
     text.replace('-', "−")
 }
 
@@ -184,17 +186,23 @@ impl ColourRange {
 }
 
 /// A colour bar with its name above, ends pointed where values go on. Returns the x right of its labels.
-pub(super) fn draw_colour_bar(figure: &mut Figure, [x, y]: [f64; 2], height: f64, name: &str, range: &ColourRange) -> f64 {
+pub(super) fn draw_colour_bar(
+    figure: &mut Figure,
+    [x, y]: [f64; 2],
+    height: f64,
+    name: &str,
+    range: &ColourRange,
+) -> f64 {
     const WIDTH: f64 = 11.0;
-    const PARTS: usize = 64;
+    const PARTS: usize = 128;
     figure.text([x, y - 12.0], name, Font::new(MEDIUM));
     let part = height / PARTS as f64;
     for i in 0..PARTS {
         let share = (i as f64 + 0.5) / PARTS as f64;
+        // From the foot up, each reaching under the next: no seams.
         let top = y + height - (i + 1) as f64 * part;
-        // A little taller than its part: no seams.
         let colour = hex(palette::at(range.scale, share));
-        figure.rect(x, top, WIDTH, part + if i == 0 { 0.0 } else { 0.4 }, &format!("fill=\"{colour}\""));
+        figure.rect(x, top, WIDTH, if i == 0 { part } else { 2.0 * part }, &format!("fill=\"{colour}\""));
     }
     let ends = [(range.beyond[1], y, -7.0, 1.0), (range.beyond[0], y + height, 7.0, 0.0)];
     for (beyond, at, out, share) in ends {

@@ -139,7 +139,7 @@ pub enum Scale {
     /// From dark (low) to bright (high).
     #[default]
     Sequential,
-    /// Blue below 0, white at 0, red above 0, as far to either side.
+    /// Blue below 0, grey at 0, red above 0, as far to either side.
     Diverging,
 }
 
@@ -230,7 +230,12 @@ impl Content {
         }
         let rising = self.gene_cells.windows(2).all(|pair| pair[0] < pair[1]);
         let inside = self.gene_cells.last().is_none_or(|&last| last < n);
-        require(rising && inside, "report.gene_cells", self.gene_cells.len(), "must rise, and stay below the number of cells")?;
+        require(
+            rising && inside,
+            "report.gene_cells",
+            self.gene_cells.len(),
+            "must rise, and stay below the number of cells",
+        )?;
         self.genes.iter().try_for_each(|gene| gene.check(self.gene_cells.len()))?;
         for curve in &self.losses {
             same(&format!("loss {:?}", curve.name), &[curve.steps.len()], &[curve.values.len()])?;

@@ -112,7 +112,8 @@ fn trust(lines: &[Trust]) -> String {
 }
 
 fn pairs(lines: &[(String, String)]) -> String {
-    let pair = |(name, value): &(String, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
+    let pair =
+        |(name, value): &(String, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
     lines.iter().map(pair).collect::<Vec<_>>().join("\n")
 }
 
@@ -135,7 +136,11 @@ fn pictures(content: &Content, groups: Option<&Colouring>, options: &Options) ->
         None => None,
     };
     let entries = [
-        ("Genes along time", "Spliced abundance of the velocity genes with the highest rank, each between its lowest and highest value, in cells ordered by time.", heatmap),
+        (
+            "Genes along time",
+            "Spliced abundance of the velocity genes with the highest rank, each between its lowest and highest value, in cells ordered by time.",
+            heatmap,
+        ),
         ("Cell state along time", "Dimensions of the cell state against time.", state),
     ];
     let mut html = String::new();

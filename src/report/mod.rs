@@ -29,9 +29,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use base64::{decode, encode};
-pub use content::{
-    Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values, Verdict,
-};
+pub use content::{Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values, Verdict};
 pub use figures::{Arrows, expression_along_time, losses, on_embedding, over_time, phase_portrait, state_along_time};
 pub use html::page;
 pub use order::subsample;
@@ -117,7 +115,10 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn figures(content: &Content, options: &Options) -> Result<Vec<(String, Figure)>> {
     content.check()?;
     let mut figures = Vec::new();
-    let plain = Colouring { name: String::new(), values: Values::Continuous { values: vec![f64::NAN; content.cells.len()], scale: Scale::Sequential } };
+    let plain = Colouring {
+        name: String::new(),
+        values: Values::Continuous { values: vec![f64::NAN; content.cells.len()], scale: Scale::Sequential },
+    };
     let first = content.colourings.first().unwrap_or(&plain);
     if let Some(embedding) = &content.embedding {
         if embedding.flow.is_some() {
@@ -157,8 +158,11 @@ pub fn figures(content: &Content, options: &Options) -> Result<Vec<(String, Figu
 
 /// A name as part of a file's name on any system.
 fn file_name(name: &str) -> String {
-    let part: String =
-        name.chars().take(60).map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' }).collect();
+    let part: String = name
+        .chars()
+        .take(60)
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' })
+        .collect();
     if part.is_empty() { "unnamed".to_owned() } else { part }
 }
 

@@ -54,17 +54,17 @@ pub(super) const SEQUENTIAL: [Rgb; 17] = [
     [253, 231, 37],
 ];
 
-/// Tol's scheme "BuRd" (2021).
+/// Moreland's cool to warm (2009): its middle is grey, so that cells near 0 are seen on white and on dark paper.
 pub(super) const DIVERGING: [Rgb; 9] = [
-    [0x21, 0x66, 0xac],
-    [0x43, 0x93, 0xc3],
-    [0x92, 0xc5, 0xde],
-    [0xd1, 0xe5, 0xf0],
-    [0xf7, 0xf7, 0xf7],
-    [0xfd, 0xdb, 0xc7],
-    [0xf4, 0xa5, 0x82],
-    [0xd6, 0x60, 0x4d],
-    [0xb2, 0x18, 0x2b],
+    [59, 76, 192],
+    [98, 130, 234],
+    [141, 176, 254],
+    [184, 208, 249],
+    [221, 221, 221],
+    [245, 196, 173],
+    [244, 154, 123],
+    [222, 96, 77],
+    [180, 4, 38],
 ];
 
 /// Colour of the group at a position. After twenty they return, darker.

@@ -96,7 +96,8 @@ impl<'a> Field<'a> {
             _ => None,
         };
         let [(width, dx), (height, dy)] = [side(&flow.x)?, side(&flow.y)?];
-        let fastest = flow.u.iter().zip(&flow.v).map(|(u, v)| u.hypot(*v)).filter(|s| s.is_finite()).fold(0.0, f64::max);
+        let fastest =
+            flow.u.iter().zip(&flow.v).map(|(u, v)| u.hypot(*v)).filter(|s| s.is_finite()).fold(0.0, f64::max);
         let usable = fastest > 0.0 && density > 0.0 && density.is_finite() && width.is_finite() && height.is_finite();
         usable.then(|| Self {
             flow,

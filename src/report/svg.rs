@@ -235,16 +235,17 @@ pub fn escape(text: &str) -> String {
 
 /// Width of a text in our face, to a few per cent: enough to lay out a legend.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    let em: f64 = text
-        .chars()
-        .map(|c| match c {
-            'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' | ' ' | 'f' | 't' | 'I' | '/' | '(' | ')' => 0.29,
-            'm' | 'M' | 'W' | '@' | '%' => 0.86,
-            'w' | 'A'..='Z' => 0.70,
-            'r' | '-' | '*' => 0.36,
-            'a'..='z' | '0'..='9' | '_' => 0.55,
-            _ => 0.60,
-        })
-        .sum();
+    let em: f64 =
+        text.chars()
+            .map(|c| match c {
+                'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' | ' ' | 'f' | 't' | 'I' | '/' | '('
+                | ')' => 0.29,
+                'm' | 'M' | 'W' | '@' | '%' => 0.86,
+                'w' | 'A'..='Z' => 0.70,
+                'r' | '-' | '*' => 0.36,
+                'a'..='z' | '0'..='9' | '_' => 0.55,
+                _ => 0.60,
+            })
+            .sum();
     em * size
 }

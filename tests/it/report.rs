@@ -46,7 +46,8 @@ fn a_png_has_the_size_that_its_resolution_asks_for() {
 #[test]
 fn letters_come_from_the_embedded_face() {
     let content = content(100, 8);
-    let figure = on_embedding(content.embedding.as_ref().expect("one"), &content.colourings[1], Arrows::None).expect("a figure");
+    let figure =
+        on_embedding(content.embedding.as_ref().expect("one"), &content.colourings[1], Arrows::None).expect("a figure");
     let svg = figure.to_svg();
     let without_text = {
         let mut rest = svg.as_str();
@@ -60,7 +61,8 @@ fn letters_come_from_the_embedded_face() {
     assert_ne!(svg, without_text);
     let all = figure.to_png(96.0).expect("a picture");
     let tree = usvg::Tree::from_str(&without_text, &options()).expect("well formed");
-    let mut bare = resvg::tiny_skia::Pixmap::new(figure.width().round() as u32, figure.height().round() as u32).expect("a size");
+    let mut bare =
+        resvg::tiny_skia::Pixmap::new(figure.width().round() as u32, figure.height().round() as u32).expect("a size");
     resvg::render(&tree, resvg::tiny_skia::Transform::default(), &mut bare.as_mut());
     assert_ne!(all, bare.encode_png().expect("a PNG"), "the words are drawn");
 }
@@ -174,7 +176,10 @@ fn names_cannot_end_the_script_or_the_markup() {
     let html = page(&content, &Options::default()).expect("a page");
     assert_eq!(html.matches("<script").count(), 2, "the data and our script");
     assert_eq!(html.matches("</script>").count(), 2);
-    assert_eq!(html.matches("alert(1)").count(), html.matches("script&gt;alert(1)").count() + html.matches("script>alert(1)\\u003c").count());
+    assert_eq!(
+        html.matches("alert(1)").count(),
+        html.matches("script&gt;alert(1)").count() + html.matches("script>alert(1)\\u003c").count()
+    );
     let start = html.find("id=\"data\">").expect("data") + 10;
     let json = &html[start..start + html[start..].find("</script>").expect("closed")];
     let data: serde_json::Value = serde_json::from_str(json).expect("JSON");
@@ -238,7 +243,10 @@ fn arrays_of_other_lengths_are_refused_by_name() {
     let error = page(&short, &Options::default()).expect_err("one cell too few").to_string();
     assert!(error.contains("Mu") && error.contains(&name), "{error}");
     let mut short = content(50, 8);
-    short.colourings[1] = Colouring { name: "age".to_owned(), values: Values::Categorical { codes: vec![0], categories: Vec::new(), colours: Vec::new() } };
+    short.colourings[1] = Colouring {
+        name: "age".to_owned(),
+        values: Values::Categorical { codes: vec![0], categories: Vec::new(), colours: Vec::new() },
+    };
     assert!(page(&short, &Options::default()).expect_err("49 cells too few").to_string().contains("age"));
     let mut beyond = content(50, 8);
     *beyond.gene_cells.last_mut().expect("50") = 50;
@@ -272,7 +280,15 @@ fn a_subsample_is_rising_repeatable_and_spread_over_the_file() {
 /// RFC 4648, section 10.
 #[test]
 fn base64_is_that_of_its_definition() {
-    let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
+    let pairs = [
+        ("", ""),
+        ("f", "Zg=="),
+        ("fo", "Zm8="),
+        ("foo", "Zm9v"),
+        ("foob", "Zm9vYg=="),
+        ("fooba", "Zm9vYmE="),
+        ("foobar", "Zm9vYmFy"),
+    ];
     for (plain, text) in pairs {
         assert_eq!(encode(plain.as_bytes()), text);
         assert_eq!(decode(text).as_deref(), Some(plain.as_bytes()));
@@ -311,7 +327,8 @@ proptest! {
 #[test]
 #[ignore = "writes a report to be looked at"]
 fn a_report_to_look_at() {
-    let folder = std::env::var_os("NASCENT_REPORT_DEMO").map(PathBuf::from).expect("NASCENT_REPORT_DEMO names a folder");
+    let folder =
+        std::env::var_os("NASCENT_REPORT_DEMO").map(PathBuf::from).expect("NASCENT_REPORT_DEMO names a folder");
     let cells = std::env::var("NASCENT_REPORT_CELLS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
     let written = write(&folder, &content(cells, 300), &Options::default()).expect("written");
     println!("{}: {} bytes, {} figures", written.page.display(), written.page_bytes, written.figures.len());

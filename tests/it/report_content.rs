@@ -18,8 +18,11 @@ pub(crate) fn content(cells: usize, genes: usize) -> Content {
     let simulation = simulated(&config);
     let time = numbers(&simulation.counts.obs, "true_t");
     let embedding = embedding(&simulation);
-    let length: Vec<f64> =
-        embedding.arrows.iter().flat_map(|arrows| arrows.rows().into_iter().map(|a| f64::from(a[0].hypot(a[1])))).collect();
+    let length: Vec<f64> = embedding
+        .arrows
+        .iter()
+        .flat_map(|arrows| arrows.rows().into_iter().map(|a| f64::from(a[0].hypot(a[1]))))
+        .collect();
     let (codes, categories) = groups(&simulation, "clusters");
     let numbers = |name: &str, values: Vec<f64>| Colouring {
         name: name.to_owned(),
@@ -27,7 +30,8 @@ pub(crate) fn content(cells: usize, genes: usize) -> Content {
     };
     let gene_cells = subsample(cells, 3_000);
     let genes = (0..genes).map(|g| gene(&simulation, &time, &gene_cells, g)).collect();
-    let latent = Array2::from_shape_fn((cells, 3), |(c, k)| (0.3 * time[c] * (k + 1) as f64).sin() as f32 + noise(c * 3 + k));
+    let latent =
+        Array2::from_shape_fn((cells, 3), |(c, k)| (0.3 * time[c] * (k + 1) as f64).sin() as f32 + noise(c * 3 + k));
     Content {
         title: "Simulated counts, two branches".to_owned(),
         version: "nascent 0.1.0".to_owned(),
@@ -35,12 +39,18 @@ pub(crate) fn content(cells: usize, genes: usize) -> Content {
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
         settings: "seed = 3\n\n[model]\nkind = \"truth\"\n".to_owned(),
-        overall: Overall { verdict: Verdict::Caution, text: "Most evidence supports the direction; one question is open.".to_owned() },
+        overall: Overall {
+            verdict: Verdict::Caution,
+            text: "Most evidence supports the direction; one question is open.".to_owned(),
+        },
         trust: trust(),
         cells: simulation.counts.obs.index.clone(),
         embedding: Some(embedding),
         colourings: vec![
-            Colouring { name: "clusters".to_owned(), values: Values::Categorical { codes, categories, colours: Vec::new() } },
+            Colouring {
+                name: "clusters".to_owned(),
+                values: Values::Categorical { codes, categories, colours: Vec::new() },
+            },
             numbers("latent_time", time.clone()),
             numbers("velocity_length", length),
         ],
@@ -64,10 +74,30 @@ fn trust() -> Vec<Trust> {
         explanation: explanation.to_owned(),
     };
     vec![
-        line("Is there enough unspliced RNA?", "24 % unspliced", Verdict::Good, "Between 10 and 40 % is usual for this kind of data."),
-        line("Do neighbouring cells agree?", "0.61 (median)", Verdict::Caution, "Directions of neighbours differ more than usual; look at the phase portraits of the leading genes."),
-        line("Is a gene explained better than its shuffled self?", "12 of 300 genes", Verdict::Bad, "For most genes the model does as well after the cells were shuffled."),
-        line("Does the direction agree with capture times?", "not measured", Verdict::Unknown, "No column with capture times was named."),
+        line(
+            "Is there enough unspliced RNA?",
+            "24 % unspliced",
+            Verdict::Good,
+            "Between 10 and 40 % is usual for this kind of data.",
+        ),
+        line(
+            "Do neighbouring cells agree?",
+            "0.61 (median)",
+            Verdict::Caution,
+            "Directions of neighbours differ more than usual; look at the phase portraits of the leading genes.",
+        ),
+        line(
+            "Is a gene explained better than its shuffled self?",
+            "12 of 300 genes",
+            Verdict::Bad,
+            "For most genes the model does as well after the cells were shuffled.",
+        ),
+        line(
+            "Does the direction agree with capture times?",
+            "not measured",
+            Verdict::Unknown,
+            "No column with capture times was named.",
+        ),
     ]
 }
 
@@ -123,9 +153,16 @@ fn gene(simulation: &Simulation, time: &[f64], cells: &[usize], g: usize) -> Gen
         ms,
         mu,
         course: vec![course(0), course(1)],
-        statistics: [("likelihood", rank), ("alpha", rates.alpha), ("beta", rates.beta), ("gamma", rates.gamma), ("r2", r2), ("permutation score", f64::NAN)]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into(),
+        statistics: [
+            ("likelihood", rank),
+            ("alpha", rates.alpha),
+            ("beta", rates.beta),
+            ("gamma", rates.gamma),
+            ("r2", r2),
+            ("permutation score", f64::NAN),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into(),
         rank,
         velocity_gene: Some(g % 7 != 6),
         why_not: if g % 7 == 6 { "r2 below 0.01".to_owned() } else { String::new() },

@@ -93,7 +93,8 @@ fn draw_key(figure: &mut Figure, frame: &Frame, paint: &Paint<'_>, places: &[[f6
         }
         Key::Groups { names, colours, .. } => {
             let widest = names.iter().map(|name| text_width(name, axes::SMALL)).fold(0.0, f64::max);
-            let entries: Vec<_> = names.iter().cloned().zip(colours.iter().copied()).map(|(n, c)| (n, c, Mark::Dot)).collect();
+            let entries: Vec<_> =
+                names.iter().cloned().zip(colours.iter().copied()).map(|(n, c)| (n, c, Mark::Dot)).collect();
             for (column, part) in entries.chunks(LEGEND_ROWS).enumerate() {
                 let x = right + column as f64 * (widest + 30.0);
                 draw_legend(figure, [x, frame.top + 6.0], part, Face::Regular);
@@ -150,7 +151,7 @@ fn push_apart(labels: &mut [(usize, [f64; 2])], names: &[String], size: f64) {
 /// Lines in a few widths, each with a faint white edge, and their arrowheads.
 fn draw_streams(figure: &mut Figure, frame: &Frame, lines: &[Streamline]) {
     let fastest = lines.iter().flat_map(|line| &line.speeds).copied().fold(f64::MIN_POSITIVE, f64::max);
-    let width = |speed: f64| 0.7 + 1.3 * ((speed / fastest).sqrt() * 5.0).round() / 5.0;
+    let width = |speed: f64| 0.6 + 1.0 * ((speed / fastest).sqrt() * 5.0).round() / 5.0;
     let mut by_width: BTreeMap<String, String> = BTreeMap::new();
     let mut outline = String::new();
     let mut heads = String::new();
@@ -169,17 +170,17 @@ fn draw_streams(figure: &mut Figure, frame: &Frame, lines: &[Streamline]) {
         }
         for head in line.heads(130.0 / unit) {
             let [dx, dy] = [head.direction[0], -head.direction[1]];
-            let length = 5.0 + 1.6 * width(head.speed);
+            let length = 5.6 + 1.6 * width(head.speed);
             let at = frame.place(head.at);
             heads.push_str(&axes::arrow_head([at[0] + 0.5 * length * dx, at[1] + 0.5 * length * dy], [dx, dy], length));
         }
     }
     let round = "fill=\"none\" stroke-linecap=\"round\" stroke-linejoin=\"round\"";
-    figure.path(&outline, &format!("{round} stroke=\"#ffffff\" stroke-opacity=\"0.45\" stroke-width=\"3\""));
+    figure.path(&outline, &format!("{round} stroke=\"#ffffff\" stroke-opacity=\"0.5\" stroke-width=\"2.8\""));
     for (width, data) in by_width {
         figure.path(&data, &format!("{round} stroke=\"{ARROW}\" stroke-width=\"{width}\""));
     }
-    figure.path(&heads, &format!("fill=\"{ARROW}\" stroke=\"#ffffff\" stroke-opacity=\"0.45\" stroke-width=\"0.6\""));
+    figure.path(&heads, &format!("fill=\"{ARROW}\""));
 }
 
 /// A shaft and a head from `tail`, `along` pixels long; too short an arrow is a short line.
@@ -196,14 +197,18 @@ fn arrow(tail: [f64; 2], along: [f64; 2], head: f64) -> (String, String) {
 }
 
 fn draw_grid(figure: &mut Figure, frame: &Frame, flow: &crate::embedding::Flow) {
-    let spacing = (frame.place([flow.x.get(1).copied().unwrap_or(1.0), 0.0])[0] - frame.place([flow.x.first().copied().unwrap_or(0.0), 0.0])[0]).abs();
+    let [Some(first), Some(second)] = [flow.x.first(), flow.x.get(1)] else { return };
+    let fine = (second - first).abs() * frame.width / (frame.x.1 - frame.x.0);
+    // Of a fine grid every second place or fewer: arrows need room to be read.
+    let stride = ((12.0 / fine).round() as usize).clamp(1, flow.x.len());
+    let spacing = fine * stride as f64;
     let speeds: Vec<f64> = flow.u.iter().zip(&flow.v).map(|(u, v)| u.hypot(*v)).filter(|s| s.is_finite()).collect();
     let longest = speeds.into_iter().fold(f64::MIN_POSITIVE, f64::max);
     // The longest arrow covers a little more than its place of the grid.
     let scale = 1.35 * spacing.max(6.0) / longest;
     let (mut shafts, mut heads) = (String::new(), String::new());
-    for (j, &y) in flow.y.iter().enumerate() {
-        for (i, &x) in flow.x.iter().enumerate() {
+    for (j, &y) in flow.y.iter().enumerate().step_by(stride) {
+        for (i, &x) in flow.x.iter().enumerate().step_by(stride) {
             let along = [flow.u[[j, i]] * scale, -flow.v[[j, i]] * scale];
             let (shaft, head) = arrow(frame.place([x, y]), along, 4.6);
             shafts.push_str(&shaft);
@@ -235,7 +240,8 @@ fn draw_cells(figure: &mut Figure, frame: &Frame, embedding: &Embedding, colours
         }
         let along = [f64::from(arrows[[cell, 0]]) * scale, -f64::from(arrows[[cell, 1]]) * scale];
         let (shaft, head) = arrow(place, along, 5.5);
-        let colour = if colours[cell] == MISSING { MISSING } else { colours[cell].map(|c| (f64::from(c) * 0.62) as u8) };
+        let colour =
+            if colours[cell] == MISSING { MISSING } else { colours[cell].map(|c| (f64::from(c) * 0.62) as u8) };
         let entry = shafts.entry(colour).or_default();
         entry.0.push_str(&shaft);
         entry.1.push_str(&head);

@@ -43,12 +43,19 @@ pub fn phase_portrait(content: &Content, gene: &Gene, colouring: &Colouring) -> 
     let radius = scatter::radius(places.len(), 0.5 * frame.width, 0.5 * frame.height).clamp(0.9, 2.4);
     scatter::draw(&mut figure, &places, &paint.colours, radius, 0.7)?;
     let right = frame.left + frame.width + 22.0;
-    let mut entries = Vec::new();
+    let (mut entries, mut curves) = (Vec::new(), Vec::new());
     for (i, course) in gene.course.iter().enumerate() {
         let (colour, mark) = (BRANCHES[i % BRANCHES.len()], if i % 2 == 0 { Mark::Line } else { Mark::Dashes });
         let line = course.s.iter().zip(&course.u).map(|(&s, &u)| inside(&frame, [s, u]));
-        draw_curve(&mut figure, &polyline(line), colour, mark);
+        curves.push((polyline(line), colour, mark));
         entries.push((course.name.clone(), colour, mark));
+    }
+    draw_curves(&mut figure, &curves);
+    if let (true, Some(fit_s), Some(fit_u)) = (curves.is_empty(), &gene.fit_s, &gene.fit_u) {
+        let fitted: Vec<[f64; 2]> =
+            fit_s.iter().zip(fit_u).map(|(&s, &u)| inside(&frame, [f64::from(s), f64::from(u)])).collect();
+        scatter::draw(&mut figure, &fitted, &vec![BRANCHES[0]; fitted.len()], 0.8, 0.8)?;
+        entries.push(("fit".to_owned(), BRANCHES[0], Mark::Dot));
     }
     draw_legend(&mut figure, [right, frame.top + 6.0], &entries, Face::Regular);
     let below = frame.top + 6.0 + 15.0 * entries.len() as f64 + 8.0;
@@ -57,7 +64,8 @@ pub fn phase_portrait(content: &Content, gene: &Gene, colouring: &Colouring) -> 
             draw_colour_bar(&mut figure, [right - 4.0, below + 18.0], 84.0, &paint.name, range);
         }
         None => {
-            let dots: Vec<_> = paint.groups.iter().take(11).map(|(name, colour)| (name.clone(), *colour, Mark::Dot)).collect();
+            let dots: Vec<_> =
+                paint.groups.iter().take(11).map(|(name, colour)| (name.clone(), *colour, Mark::Dot)).collect();
             draw_legend(&mut figure, [right, below], &dots, Face::Regular);
         }
     }
@@ -90,26 +98,34 @@ pub fn over_time(content: &Content, gene: &Gene) -> Result<Option<Figure>> {
         places.extend(time.iter().zip(values).map(|(&t, &v)| frame.place([t, v / largest[which]])));
         colours.extend(std::iter::repeat_n(SPECIES[which], values.len()));
     }
-    scatter::draw(&mut figure, &places, &colours, 1.5, 0.35)?;
+    scatter::draw(&mut figure, &places, &colours, 1.3, 0.35)?;
+    let mut curves = Vec::new();
     for course in gene.course.iter().filter(|course| !course.t.is_empty()) {
         for (which, values) in [&course.u, &course.s].into_iter().enumerate() {
             let line = course.t.iter().zip(values).map(|(&t, &v)| inside(&frame, [t, v / largest[which]]));
             let dark = SPECIES[which].map(|c| (f64::from(c) * 0.7) as u8);
-            draw_curve(&mut figure, &polyline(line), dark, Mark::Line);
+            curves.push((polyline(line), dark, Mark::Line));
         }
     }
-    let entries: Vec<_> = species.iter().zip(SPECIES).map(|((name, _), c)| ((*name).to_owned(), c, Mark::Dot)).collect();
+    draw_curves(&mut figure, &curves);
+    let entries: Vec<_> =
+        species.iter().zip(SPECIES).map(|((name, _), c)| ((*name).to_owned(), c, Mark::Dot)).collect();
     draw_legend(&mut figure, [frame.left + frame.width + 18.0, frame.top + 6.0], &entries, Face::Regular);
     draw_axes(&mut figure, &frame, "time", "share of the largest value");
     figure.text([frame.left, 18.0], &gene.name, Font::new(13.0).face(Face::Italic));
     Ok(Some(figure))
 }
 
-fn draw_curve(figure: &mut Figure, data: &str, colour: Rgb, mark: Mark) {
-    let dashes = if mark == Mark::Dashes { " stroke-dasharray=\"6 3\"" } else { "" };
+/// Lines on points: first the white edges of all, which would else cut through lines that cross.
+fn draw_curves(figure: &mut Figure, curves: &[(String, Rgb, Mark)]) {
     let round = "fill=\"none\" stroke-linejoin=\"round\"";
-    figure.path(data, &format!("{round} stroke=\"#ffffff\" stroke-opacity=\"0.7\" stroke-width=\"4\""));
-    figure.path(data, &format!("{round} stroke=\"{}\" stroke-width=\"1.8\"{dashes}", hex(colour)));
+    for (data, _, _) in curves {
+        figure.path(data, &format!("{round} stroke=\"#ffffff\" stroke-opacity=\"0.7\" stroke-width=\"4\""));
+    }
+    for (data, colour, mark) in curves {
+        let dashes = if *mark == Mark::Dashes { " stroke-dasharray=\"6 3\"" } else { "" };
+        figure.path(data, &format!("{round} stroke=\"{}\" stroke-width=\"1.8\"{dashes}", hex(*colour)));
+    }
 }
 
 /// The place of a point, or none outside the frame.

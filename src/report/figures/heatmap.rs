@@ -9,26 +9,30 @@ use crate::error::Result;
 
 /// Columns: neighbouring cells in time are averaged.
 const COLUMNS: usize = 150;
-/// Pixels of the raster per column and row, so that viewers that smooth images keep edges sharp.
-const GRAIN: usize = 4;
+/// Pixels of the raster per column and per row, so that viewers that smooth images keep edges sharp.
+const GRAIN: [usize; 2] = [4, 16];
 /// Height of a row, width of a column on the page.
 const ROW: f64 = 10.5;
 const WIDTH: f64 = 380.0;
 
-/// Spliced abundance of the best velocity genes, at most `most`, in cells ordered by [`Content::time`]; genes are ordered by when they are highest,
-/// each row runs from its own lowest to its highest value. Groups of `strip` are shown above. `None` without time or genes.
+/// Spliced abundance of the best velocity genes, at most `most`, in cells ordered by [`Content::time`].
+///
+/// Genes are ordered by when they are highest; each row runs from its own lowest to its highest value. The groups of
+/// `strip` are shown above. `None` without time or genes.
 ///
 /// # Errors
 /// [`Error::Data`](crate::Error::Data) if the raster cannot be made.
 pub fn expression_along_time(content: &Content, strip: Option<&Colouring>, most: usize) -> Result<Option<Figure>> {
     let Some(time) = &content.time else { return Ok(None) };
-    let mut cells: Vec<usize> = (0..content.gene_cells.len()).filter(|&i| time[content.gene_cells[i]].is_finite()).collect();
+    let mut cells: Vec<usize> =
+        (0..content.gene_cells.len()).filter(|&i| time[content.gene_cells[i]].is_finite()).collect();
     cells.sort_by(|&a, &b| time[content.gene_cells[a]].total_cmp(&time[content.gene_cells[b]]));
     let columns = COLUMNS.min(cells.len());
     if columns < 2 {
         return Ok(None);
     }
-    let bins: Vec<&[usize]> = (0..columns).map(|c| &cells[c * cells.len() / columns..(c + 1) * cells.len() / columns]).collect();
+    let bins: Vec<&[usize]> =
+        (0..columns).map(|c| &cells[c * cells.len() / columns..(c + 1) * cells.len() / columns]).collect();
     let mut rows = rows(content, &bins, most);
     if rows.is_empty() {
         return Ok(None);
@@ -37,10 +41,11 @@ pub fn expression_along_time(content: &Content, strip: Option<&Colouring>, most:
 
     let widest = rows.iter().map(|row| text_width(row.name, SMALL)).fold(0.0, f64::max);
     let top = 26.0;
-    let frame = Frame { left: widest + 18.0, top, width: WIDTH, height: ROW * rows.len() as f64, x: (0.0, 1.0), y: (0.0, 1.0) };
+    let frame =
+        Frame { left: widest + 18.0, top, width: WIDTH, height: ROW * rows.len() as f64, x: (0.0, 1.0), y: (0.0, 1.0) };
     let mut figure = Figure::new(frame.left + WIDTH + 92.0, (top + frame.height + 44.0).max(190.0));
     let pixels = pixels(&rows, columns);
-    let image = png::raster(columns * GRAIN, rows.len() * GRAIN, &pixels)?;
+    let image = png::raster(columns * GRAIN[0], rows.len() * GRAIN[1], &pixels)?;
     figure.image(frame.left, top, WIDTH, frame.height, &image);
     for (i, row) in rows.iter().enumerate() {
         let y = top + (i as f64 + 0.5) * ROW + 3.0;
@@ -57,8 +62,7 @@ pub fn expression_along_time(content: &Content, strip: Option<&Colouring>, most:
     }
     draw_time(&mut figure, &frame, &bins, |cell| time[content.gene_cells[cell]]);
     let range = axes::ColourRange { scale: Scale::Sequential, lo: 0.0, hi: 1.0, beyond: [false; 2] };
-    draw_colour_bar(&mut figure, [frame.left + WIDTH + 16.0, top + 30.0], 90.0, "Ms", &range);
-    figure.text([frame.left + WIDTH + 16.0, top + 8.0], "per gene,", Font::new(SMALL));
+    draw_colour_bar(&mut figure, [frame.left + WIDTH + 16.0, top + 30.0], 90.0, "Ms, scaled", &range);
     Ok(Some(figure))
 }
 
@@ -73,10 +77,8 @@ struct Row<'a> {
 fn rows<'a>(content: &'a Content, bins: &[&[usize]], most: usize) -> Vec<Row<'a>> {
     let ranked = content.genes_by_rank().into_iter().map(|g| &content.genes[g]);
     let row = |gene: &'a super::super::content::Gene| {
-        let means: Vec<f64> = bins
-            .iter()
-            .map(|bin| bin.iter().map(|&c| f64::from(gene.ms[c])).sum::<f64>() / bin.len() as f64)
-            .collect();
+        let means: Vec<f64> =
+            bins.iter().map(|bin| bin.iter().map(|&c| f64::from(gene.ms[c])).sum::<f64>() / bin.len() as f64).collect();
         let smooth = smoothed(&means);
         let (lo, hi) = smooth.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
         let varies = hi > lo && hi.is_finite();
@@ -94,14 +96,14 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
 }
 
 fn pixels(rows: &[Row<'_>], columns: usize) -> Vec<Rgb> {
-    let mut pixels = Vec::with_capacity(rows.len() * columns * GRAIN * GRAIN);
+    let mut pixels = Vec::with_capacity(rows.len() * columns * GRAIN[0] * GRAIN[1]);
     for row in rows {
         let line: Vec<Rgb> = row
             .shares
             .iter()
-            .flat_map(|&share| std::iter::repeat_n(palette::at(Scale::Sequential, share), GRAIN))
+            .flat_map(|&share| std::iter::repeat_n(palette::at(Scale::Sequential, share), GRAIN[0]))
             .collect();
-        for _ in 0..GRAIN {
+        for _ in 0..GRAIN[1] {
             pixels.extend_from_slice(&line);
         }
     }

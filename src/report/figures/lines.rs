@@ -30,8 +30,13 @@ pub fn losses(curves: &[Curve]) -> Option<Figure> {
         let mark = if curve.name.contains("valid") { Mark::Dashes } else { Mark::Line };
         let colour = palette::group(i);
         let dashes = if mark == Mark::Dashes { " stroke-dasharray=\"5 3\"" } else { "" };
-        let points = curve.steps.iter().zip(&curve.values).map(|(&x, &y)| frame.place([x, y.min(frame.y.1)]));
-        let style = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" stroke-linejoin=\"round\"{dashes}", hex(colour));
+        let points = curve
+            .steps
+            .iter()
+            .zip(&curve.values)
+            .map(|(&x, &y)| frame.place([x, if y <= frame.y.1 { y } else { f64::NAN }]));
+        let style =
+            format!("fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" stroke-linejoin=\"round\"{dashes}", hex(colour));
         figure.path(&polyline(points), &style);
         entries.push((curve.name.clone(), colour, mark));
     }
@@ -40,12 +45,14 @@ pub fn losses(curves: &[Curve]) -> Option<Figure> {
     Some(figure)
 }
 
-/// Range of losses without the first steps' heights, under which the rest would be a flat line.
+/// Range of losses: all of them, unless the heights of the first steps would press the rest into a flat line.
 pub(in super::super) fn settled(curves: &[&Curve]) -> (f64, f64) {
     let mut all: Vec<f64> = curves.iter().flat_map(|c| &c.values).copied().filter(|v| v.is_finite()).collect();
     all.sort_by(f64::total_cmp);
     let Some(&lowest) = all.first() else { return (0.0, 1.0) };
-    let most = crate::stats::percentile_of_sorted(&all, 98.0);
+    let most = crate::stats::percentile_of_sorted(&all, 97.0);
+    let last = all[all.len() - 1];
+    let most = if last - lowest <= 3.0 * (most - lowest) { last } else { most };
     axes::range([lowest, most], 0.05)
 }
 
@@ -66,8 +73,12 @@ pub fn state_along_time(content: &Content, colouring: &Colouring, most: usize) -
         Key::Numbers(_) => text_width(paint.name, axes::MEDIUM).max(60.0) + 16.0,
         Key::Groups { names, .. } => names.iter().map(|n| text_width(n, axes::SMALL)).fold(0.0, f64::max) + 34.0,
     };
+    let legend = match &paint.key {
+        Key::Numbers(_) => 150.0,
+        Key::Groups { names, .. } => 40.0 + 15.0 * names.len() as f64,
+    };
     let across = panels.min(COLUMNS) as f64 * wide;
-    let mut figure = Figure::new(across + beside, (tall * panels.div_ceil(COLUMNS) as f64).max(210.0));
+    let mut figure = Figure::new(across + beside, (tall * panels.div_ceil(COLUMNS) as f64).max(legend));
     let x = axes::range(time.iter().copied(), 0.03);
     let (mut places, mut colours) = (Vec::new(), Vec::new());
     let mut frames = Vec::new();
@@ -95,7 +106,8 @@ pub fn state_along_time(content: &Content, colouring: &Colouring, most: usize) -
         }
         Key::Groups { names, colours, .. } => {
             figure.text([across + 6.0, 16.0], paint.name, Font::new(axes::MEDIUM));
-            let entries: Vec<_> = names.iter().cloned().zip(colours.iter().copied()).map(|(n, c)| (n, c, Mark::Dot)).collect();
+            let entries: Vec<_> =
+                names.iter().cloned().zip(colours.iter().copied()).map(|(n, c)| (n, c, Mark::Dot)).collect();
             draw_legend(&mut figure, [across + 6.0, 32.0], &entries, Face::Regular);
         }
     }

@@ -26,7 +26,11 @@ struct Paint<'a> {
 
 enum Key<'a> {
     /// Position of each cell's group below 0 for none, names and colours of the groups.
-    Groups { codes: &'a [i32], names: &'a [String], colours: Vec<Rgb> },
+    Groups {
+        codes: &'a [i32],
+        names: &'a [String],
+        colours: Vec<Rgb>,
+    },
     Numbers(ColourRange),
 }
 
@@ -35,7 +39,8 @@ impl<'a> Paint<'a> {
         let (colours, key) = match &colouring.values {
             Values::Categorical { codes, categories, colours } => {
                 let palette = palette::groups(categories.len(), colours);
-                let of = |code: &i32| usize::try_from(*code).ok().and_then(|c| palette.get(c)).copied().unwrap_or(MISSING);
+                let of =
+                    |code: &i32| usize::try_from(*code).ok().and_then(|c| palette.get(c)).copied().unwrap_or(MISSING);
                 (codes.iter().map(of).collect(), Key::Groups { codes, names: categories, colours: palette })
             }
             Values::Continuous { values, scale } => {

@@ -12,7 +12,7 @@ const RASTER_DPI: f64 = 300.0;
 
 /// Radius that lets `n` points cover a fair share of a panel, in pixels.
 pub(super) fn radius(n: usize, width: f64, height: f64) -> f64 {
-    (0.42 * width * height / (n.max(1) as f64 * std::f64::consts::PI)).sqrt().clamp(0.9, 3.4)
+    (0.42 * width * height / (n.max(1) as f64 * std::f64::consts::PI)).sqrt().clamp(0.8, 2.6)
 }
 
 /// Draws the points in an order that no group and no value decides, so that none hides the others by rule.

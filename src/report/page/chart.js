@@ -138,7 +138,6 @@ function line(surface, frame, xs, ys, style, width = 2, dashes = []) {
     pen = ok;
   }
   c.lineJoin = "round"; c.lineCap = "round";
-  c.strokeStyle = css("--stream-edge"); c.lineWidth = width + 2.4; c.stroke();
   c.setLineDash(dashes); c.strokeStyle = style; c.lineWidth = width; c.stroke();
   c.restore();
 }

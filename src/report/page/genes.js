@@ -29,7 +29,9 @@ const genes = (() => {
     if (wanted) found.sort((a, b) => rank(page.genes[a].name.toLowerCase()) - rank(page.genes[b].name.toLowerCase()));
     active = Math.max(0, wanted ? 0 : found.indexOf(gene));
     const count = found.length.toLocaleString("en");
-    byId("gene-count").textContent = found.length > MOST ? `${count} genes; the first ${MOST} are listed` : `${count} ${found.length === 1 ? "gene" : "genes"}`;
+    const listed = found.length > MOST ? `; the first ${MOST} are listed` : "";
+    const beside = page.statistics.length ? `. Beside the name: ${page.statistics[0]}.` : ".";
+    byId("gene-count").textContent = `${count} ${found.length === 1 ? "gene" : "genes"}${listed}${beside}`;
     list.replaceChildren(...found.slice(0, MOST).map((g, i) => {
       const first = page.genes[g].values[0];
       const more = !page.genes[g].data ? "no cells" : page.genes[g].velocityGene === false ? "not used" : show(first);
@@ -128,23 +130,20 @@ const genes = (() => {
       discs(surface, px, py, colours, orderAmong(n), radius, opacity, null);
     }
     frame.draw();
+    for (const { xs, ys } of lines) line(surface, frame, xs, ys, css("--stream-edge"), 4.6);
     for (const { xs, ys, colour, dashes } of lines) line(surface, frame, xs, ys, colour, 2.2, dashes);
-    return { surface, frame };
   }
 
-  function key(surface, entries, right) {
-    const { context: c } = surface;
-    c.font = `12px ${FACE}`; c.textBaseline = "middle"; c.textAlign = "left";
-    const widest = Math.max(...entries.map(([name]) => c.measureText(name).width));
-    const x = right - widest - 30;
-    c.globalAlpha = 0.82; c.fillStyle = css("--plot"); c.fillRect(x - 6, 6, widest + 36, 17 * entries.length + 6); c.globalAlpha = 1;
-    entries.forEach(([name, colour, dashes], i) => {
-      const y = 17 + 17 * i;
-      c.strokeStyle = c.fillStyle = colour; c.lineWidth = 2.2; c.beginPath();
-      if (dashes) { c.setLineDash(dashes); c.moveTo(x, y); c.lineTo(x + 22, y); c.stroke(); c.setLineDash([]); }
-      else { c.arc(x + 11, y, 4, 0, 7); c.fill(); }
-      c.fillStyle = css("--ink"); c.fillText(name, x + 28, y);
-    });
+  // What lines and dots mean, beside the caption: nothing is hidden by it.
+  function keys(id, entries) {
+    const caption = byId(id).closest("figure").querySelector("figcaption");
+    caption.querySelector(".keys")?.remove();
+    caption.append(element("span", { className: "keys" }, ...entries.map(([name, colour, kind]) => {
+      const mark = element("i", { className: kind });
+      mark.style.borderColor = colour;
+      if (kind === "dot") mark.style.background = colour;
+      return element("span", {}, mark, name);
+    })));
   }
 
   const solid = (name, n) => {
@@ -171,10 +170,10 @@ const genes = (() => {
       return extent([own, ...data.course.map((line) => line[part].filter((v) => v <= most))], 0.04);
     };
     const fit = !data.course.length && data.fs && data.fu ? [{ xs: data.fs, ys: data.fu, colours: solid("--curve-0", n), radius: 1.2, opacity: 0.8 }] : [];
-    const phase = plot("chart-phase", limits(data.s, "s"), limits(data.u, "u"), ["spliced (Ms)", "unspliced (Mu)"],
+    plot("chart-phase", limits(data.s, "s"), limits(data.u, "u"), ["spliced (Ms)", "unspliced (Mu)"],
       [{ xs: data.s, ys: data.u, colours, radius, opacity: 0.75 }, ...fit],
       data.course.map((line, i) => ({ xs: line.s, ys: line.u, colour: css(`--curve-${i % 4}`), dashes: dashes(i) })));
-    if (data.course.length > 1) key(phase.surface, data.course.map((line, i) => [line.name, css(`--curve-${i % 4}`), dashes(i)]), phase.frame.box.left + 180);
+    keys("chart-phase", data.course.map((line, i) => [line.name, css(`--curve-${i % 4}`), i % 2 ? "dash" : "solid"]).concat(fit.length ? [["fit", css("--curve-0"), "dot"]] : []));
 
     const time = data.t;
     if (time) {
@@ -184,8 +183,8 @@ const genes = (() => {
       const lines = data.course.filter((line) => line.t).flatMap((line) => [
         { xs: line.t, ys: share(line.u, mu), colour: css("--unspliced"), dashes: [] }, { xs: line.t, ys: share(line.s, ms), colour: css("--spliced"), dashes: [] }]);
       const dots = [[data.u, mu, "--unspliced"], [data.s, ms, "--spliced"]].map(([list, top, colour]) => ({ xs: time, ys: share(list, top), colours: solid(colour, n), radius: radius * 0.8, opacity: 0.4 }));
-      const drawn = plot("chart-time", extent([time], 0.02), [-0.03, 1.18], ["time", "share of the largest value"], dots, lines);
-      key(drawn.surface, [["unspliced", css("--unspliced")], ["spliced", css("--spliced")]], drawn.frame.box.right);
+      plot("chart-time", extent([time], 0.02), [-0.03, 1.05], ["time", "share of the largest value"], dots, lines);
+      keys("chart-time", [["unspliced", css("--unspliced"), "dot"], ["spliced", css("--spliced"), "dot"]]);
     }
     if (data.v) {
       reveal("chart-velocity");
@@ -198,5 +197,7 @@ const genes = (() => {
   }
 
   filter();
-  return { pick, redraw, shade_by(next) { shade = next; redraw(); } };
+  const first = page.genes.findIndex((entry) => entry.velocityGene !== false && entry.data);
+  pick(Math.max(0, first));
+  return { redraw, shade_by(next) { shade = next; redraw(); } };
 })();

@@ -104,9 +104,11 @@ const map = (() => {
     const { context: c } = surface, shafts = new Path2D(), heads = new Path2D(), columns = grid.x.length;
     let longest = 0;
     for (let i = 0; i < grid.u.length; i++) { const s = Math.hypot(grid.u[i], grid.v[i]); if (s > longest) longest = s; }
-    const spacing = columns > 1 ? (grid.x[1] - grid.x[0]) * unit : 10;
-    const scale = 1.35 * Math.max(spacing, 8) / (longest || 1);
-    for (let i = 0; i < grid.u.length; i++) arrow(shafts, heads, px(grid.x[i % columns]), py(grid.y[Math.floor(i / columns)]), grid.u[i] * scale, -grid.v[i] * scale, 6.5);
+    const fine = columns > 1 ? (grid.x[1] - grid.x[0]) * unit : 10;
+    // Of a fine grid every second place or fewer: arrows need room to be read.
+    const stride = Math.max(1, Math.round(17 / fine));
+    const scale = 1.35 * Math.max(fine * stride, 8) / (longest || 1);
+    for (let i = 0; i < grid.u.length; i++) if (i % columns % stride === 0 && Math.floor(i / columns) % stride === 0) arrow(shafts, heads, px(grid.x[i % columns]), py(grid.y[Math.floor(i / columns)]), grid.u[i] * scale, -grid.v[i] * scale, 6.5);
     c.strokeStyle = c.fillStyle = css("--stream"); c.lineCap = "round"; c.lineWidth = 1.2;
     c.stroke(shafts); c.fill(heads);
   }

@@ -34,7 +34,6 @@ select.onchange = () => {
 };
 
 map?.show_by(colourings[0]);
-genes?.pick(0);
 drawLosses();
 
 let width = window.innerWidth;
