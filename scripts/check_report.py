@@ -113,13 +113,12 @@ def need(condition, what):
 
 
 def use(browser):
-    """Picks a colouring, arrows, a cell, a gene; returns milliseconds of the slowest drawing."""
-    slowest = 0.0
+    """Picks a colouring, arrows, a cell, a gene; returns the milliseconds that drawings of the map took."""
+    taken = []
 
     def state():
-        nonlocal slowest
         found = browser.state()
-        slowest = max(slowest, float(found.get("drawMs", 0)))
+        taken.append(float(found.get("drawMs", 0)))
         return found
 
     first = state()
@@ -158,7 +157,7 @@ def use(browser):
     need(browser.run(drawn) > 20, "the phase portrait is empty")
     browser.click(".gene-colour button:last-child")
     need(browser.run("return document.getElementById('gene-name').textContent") in state()["colouring"], "the map does not show the gene")
-    return slowest
+    return sorted(taken)
 
 
 def main():
@@ -172,13 +171,13 @@ def main():
             browser.state()
             need(not browser.run("return document.documentElement.scrollWidth > window.innerWidth"), f"{name}: the page is wider than the screen")
             browser.screenshot(folder / f"{name}.png")
-            slowest = use(browser)
+            taken = use(browser)
             browser.run("window.scrollTo(0, 0)")
             browser.state()
             browser.screenshot(folder / f"{name}_used.png")
             errors = browser.errors()
             need(not errors, f"{name}: {errors}")
-            print(f"{name}: no errors; slowest drawing of the map {slowest:.1f} ms")
+            print(f"{name}: no errors; drawings of the map: median {taken[len(taken) // 2]:.1f} ms, slowest {taken[-1]:.1f} ms")
         finally:
             browser.close()
 

@@ -14,7 +14,7 @@ function prepare(canvas, height) {
   return { context, width, height, ratio };
 }
 
-// Coverage of a disc at sixteen offsets within a pixel.
+// Coverage of a disc, 0 to 256, at sixteen offsets within a pixel.
 const stencils = new Map();
 function stencil(radius) {
   const key = radius.toFixed(2);
@@ -22,11 +22,11 @@ function stencil(radius) {
   const reach = Math.ceil(radius + 0.5), side = 2 * reach + 2, out = [];
   for (let phase = 0; phase < 16; phase++) {
     const fx = (phase % 4) / 4, fy = (phase >> 2) / 4;
-    const cover = new Float32Array(side * side);
+    const cover = new Uint16Array(side * side);
     for (let y = 0; y < side; y++) {
       for (let x = 0; x < side; x++) {
         const far = Math.hypot(x - reach - fx, y - reach - fy);
-        cover[y * side + x] = Math.min(1, Math.max(0, radius + 0.5 - far));
+        cover[y * side + x] = Math.round(256 * Math.min(1, Math.max(0, radius + 0.5 - far)));
       }
     }
     out.push(cover);
@@ -36,42 +36,48 @@ function stencil(radius) {
   return made;
 }
 
-// Blends discs into the canvas: places in CSS pixels, colours as triples of bytes, opacity per cell or for all.
+// The pixels of a surface, empty: discs are blended into them before anything else is drawn.
+function blank(surface) {
+  const { width: w, height: h } = surface.context.canvas;
+  const image = surface.context.createImageData(w, h);
+  const [red, green, blue] = rgb(css("--plot"));
+  new Uint32Array(image.data.buffer).fill(((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
+  surface.image = image;
+}
+
+// Puts the pixels on the canvas; lines and words come after.
+function settle(surface) {
+  surface.context.putImageData(surface.image, 0, 0);
+}
+
+// Blends discs: places in CSS pixels, colours as triples of bytes; cells marked in `dimmed` are all but gone.
 function discs(surface, xs, ys, colours, order, radius, opacity, dimmed) {
-  const { context, ratio } = surface;
-  const [w, h] = [context.canvas.width, context.canvas.height];
-  const image = context.getImageData(0, 0, w, h);
-  const data = image.data;
-  const r = radius * ratio;
-  const { reach, side, out } = stencil(r);
-  for (let k = 0; k < order.length; k++) {
+  const { ratio, image } = surface;
+  const { width: w, height: h, data } = image;
+  const { reach, side, out } = stencil(radius * ratio);
+  const full = Math.round(256 * opacity), faint = 18, n = order.length;
+  for (let k = 0; k < n; k++) {
     const i = order[k];
     const x = xs[i] * ratio - 0.5, y = ys[i] * ratio - 0.5;
     if (!(x > -reach && y > -reach && x < w + reach && y < h + reach)) continue;
     const left = Math.floor(x), top = Math.floor(y);
-    const cover = out[Math.floor((x - left) * 4) + 4 * Math.floor((y - top) * 4)];
-    const strength = dimmed && dimmed[i] ? 0.07 : opacity;
+    const cover = out[((x - left) * 4 | 0) + 4 * ((y - top) * 4 | 0)];
+    const strength = dimmed !== null && dimmed[i] === 1 ? faint : full;
     const red = colours[3 * i], green = colours[3 * i + 1], blue = colours[3 * i + 2];
     const fromX = Math.max(0, reach - left), toX = Math.min(side, w - left + reach);
     const fromY = Math.max(0, reach - top), toY = Math.min(side, h - top + reach);
     for (let dy = fromY; dy < toY; dy++) {
-      let at = 4 * ((top + dy - reach) * w + left + fromX - reach);
-      for (let dx = fromX; dx < toX; dx++, at += 4) {
-        const a = cover[dy * side + dx] * strength;
+      let at = 4 * ((top + dy - reach) * w + left + fromX - reach) | 0, inside = dy * side + fromX | 0;
+      for (let dx = fromX; dx < toX; dx++, at += 4, inside++) {
+        const a = cover[inside] * strength >> 8;
         if (a > 0) {
-          data[at] += (red - data[at]) * a;
-          data[at + 1] += (green - data[at + 1]) * a;
-          data[at + 2] += (blue - data[at + 2]) * a;
+          data[at] += (red - data[at]) * a >> 8;
+          data[at + 1] += (green - data[at + 1]) * a >> 8;
+          data[at + 2] += (blue - data[at + 2]) * a >> 8;
         }
       }
     }
   }
-  context.putImageData(image, 0, 0);
-}
-
-function blank(surface) {
-  surface.context.fillStyle = css("--plot");
-  surface.context.fillRect(0, 0, surface.width, surface.height);
 }
 
 function extent(lists, margin) {

@@ -129,6 +129,7 @@ const genes = (() => {
       for (let i = 0; i < n; i++) { px[i] = frame.px(xs[i]); py[i] = frame.py(ys[i]); }
       discs(surface, px, py, colours, orderAmong(n), radius, opacity, null);
     }
+    settle(surface);
     frame.draw();
     for (const { xs, ys } of lines) line(surface, frame, xs, ys, css("--stream-edge"), 4.6);
     for (const { xs, ys, colour, dashes } of lines) line(surface, frame, xs, ys, colour, 2.2, dashes);

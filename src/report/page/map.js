@@ -30,7 +30,8 @@ const map = (() => {
     queued = false;
     const began = performance.now();
     place();
-    for (let i = 0; i < nCells; i++) { sx[i] = px(xs[i]); sy[i] = py(ys[i]); }
+    const ox = surface.width / 2 - view.x * unit, oy = surface.height / 2 + view.y * unit;
+    for (let i = 0; i < nCells; i++) { sx[i] = xs[i] * unit + ox; sy[i] = oy - ys[i] * unit; }
     blank(surface);
     const some = colouring && colouring.known;
     const area = surface.width * surface.height;
@@ -38,10 +39,11 @@ const map = (() => {
     const faint = mode === "none" ? 0.9 : 0.6;
     if (some) {
       // A gene is known in some cells: the others are the ground on which these are seen.
-      discs(surface, sx, sy, new Uint8Array(3 * nCells).fill(css("--plot") === "#ffffff" ? 222 : 62), mixedOrder, radius, 0.5, null);
+      discs(surface, sx, sy, ground(), mixedOrder, radius, 0.5, null);
       const larger = radius * Math.min(1.7, Math.sqrt(nCells / some.length));
       discs(surface, sx, sy, colours, colouring.order, larger, 0.9, null);
     } else discs(surface, sx, sy, colours, mixedOrder, radius, faint, dimmed);
+    settle(surface);
     if (mode === "streams") drawStreams();
     if (mode === "grid") drawGrid();
     if (mode === "cells") drawCells();
@@ -54,6 +56,13 @@ const map = (() => {
   }
   function redraw() {
     if (!queued) { queued = true; requestAnimationFrame(draw); }
+  }
+
+  const grounds = new Map();
+  function ground() {
+    const shade = parseInt(css("--plot").slice(1, 3), 16) > 127 ? 222 : 62;
+    if (!grounds.has(shade)) grounds.set(shade, new Uint8Array(3 * nCells).fill(shade));
+    return grounds.get(shade);
   }
 
   function drawStreams() {
@@ -113,12 +122,19 @@ const map = (() => {
     c.stroke(shafts); c.fill(heads);
   }
 
+  // Length that few arrows exceed.
+  let long = 0;
+  function longArrow() {
+    if (!long) {
+      const lengths = arrows[0].map((u, i) => Math.hypot(u, arrows[1][i])).filter(Number.isFinite).sort();
+      long = lengths[Math.floor(0.95 * (lengths.length - 1))] || 1;
+    }
+    return long;
+  }
+
   function drawCells() {
     const { context: c } = surface, shafts = new Path2D(), heads = new Path2D(), taken = new Set();
-    const lengths = [];
-    for (let i = 0; i < nCells; i++) { const s = Math.hypot(arrows[0][i], arrows[1][i]); if (Number.isFinite(s)) lengths.push(s); }
-    lengths.sort((a, b) => a - b);
-    const scale = 26 / (lengths[Math.floor(0.95 * (lengths.length - 1))] || 1);
+    const scale = 26 / longArrow();
     for (const i of mixedOrder) {
       if (!(sx[i] > 0 && sy[i] > 0 && sx[i] < surface.width && sy[i] < surface.height) || Number.isNaN(arrows[0][i])) continue;
       const key = Math.floor(sx[i] / 16) + 4096 * Math.floor(sy[i] / 16);
@@ -130,20 +146,27 @@ const map = (() => {
     c.stroke(shafts); c.fill(heads);
   }
 
-  // Names of the groups at the median of their cells, moved apart where they meet.
+  // Medians of the cells of each group.
+  const known = new Map();
+  function middles(of) {
+    if (!known.has(of)) {
+      const groups = of.categories.map(() => [[], []]);
+      for (let i = 0; i < nCells; i++) {
+        const group = groups[of.data[i]];
+        if (group && !Number.isNaN(xs[i])) { group[0].push(xs[i]); group[1].push(ys[i]); }
+      }
+      const median = (list) => Float32Array.from(list).sort()[list.length >> 1];
+      known.set(of, groups.flatMap((group, k) => (group[0].length ? [{ name: of.categories[k], x: median(group[0]), y: median(group[1]) }] : [])));
+    }
+    return known.get(of);
+  }
+
+  // Names of the groups, moved apart where they meet.
   function drawNames() {
     const { context: c } = surface;
-    const groups = colouring.categories.map(() => [[], []]);
-    for (let i = 0; i < nCells; i++) {
-      const group = groups[colouring.data[i]];
-      if (group && !Number.isNaN(xs[i])) { group[0].push(xs[i]); group[1].push(ys[i]); }
-    }
-    const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
     c.font = `650 13px ${FACE}`; c.textAlign = "center"; c.textBaseline = "middle"; c.lineJoin = "round";
     const labels = [];
-    groups.forEach((group, k) => {
-      if (group[0].length) labels.push({ name: colouring.categories[k], x: px(median(group[0])), y: py(median(group[1])), w: c.measureText(colouring.categories[k]).width });
-    });
+    for (const { name, x, y } of middles(colouring)) labels.push({ name, x: px(x), y: py(y), w: c.measureText(name).width });
     for (let round = 0; round < 40; round++) {
       for (const a of labels) for (const b of labels) {
         if (a === b || Math.abs(a.x - b.x) >= (a.w + b.w) / 2 + 4 || Math.abs(a.y - b.y) >= 17) continue;

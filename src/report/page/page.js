@@ -4,6 +4,7 @@ function drawLosses() {
   if (!page.losses.length) return;
   const surface = prepare(byId("chart-losses"), 300);
   blank(surface);
+  settle(surface);
   const steps = extent(page.losses.map((curve) => curve.steps.filter((v) => v !== null)), 0);
   const frame = axes(surface, steps, page.lossRange, ["step", "loss"]);
   frame.draw();
