@@ -119,7 +119,7 @@ fn pairs(lines: &[(String, String)]) -> String {
 
 fn table(table: &Table) -> String {
     let cells = |tag: &str, words: &[String]| {
-        words.iter().map(|word| format!("<{tag}>{}</{}>", escape(word), &tag[..2])).collect::<String>()
+        words.iter().map(|word| format!("<{tag}>{}</{}>", escape(word), &tag[..2])).collect::<Vec<_>>().concat()
     };
     let mut rows = format!("<thead><tr>{}</tr></thead>\n<tbody>\n", cells("th scope=\"col\"", &table.columns));
     for row in &table.rows {

@@ -37,8 +37,8 @@ fn a_png_has_the_size_that_its_resolution_asks_for() {
     let figure = on_embedding(embedding, &content.colourings[0], Arrows::Streams).expect("a figure");
     let png = figure.to_png(192.0).expect("a picture");
     let decoded = resvg::tiny_skia::Pixmap::decode_png(&png).expect("a PNG");
-    assert_eq!(f64::from(decoded.width()), (2.0 * figure.width()).round());
-    assert_eq!(f64::from(decoded.height()), (2.0 * figure.height()).round());
+    assert_eq!(decoded.width(), (2.0 * figure.width()).round() as u32);
+    assert_eq!(decoded.height(), (2.0 * figure.height()).round() as u32);
     let dark = decoded.pixels().iter().filter(|p| p.red() < 90 && p.green() < 90 && p.blue() < 90).count();
     assert!(dark > 500, "lines and letters are drawn: {dark} dark pixels");
 }

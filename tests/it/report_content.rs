@@ -113,7 +113,7 @@ fn losses() -> Vec<Curve> {
 fn groups(simulation: &Simulation, name: &str) -> (Vec<i32>, Vec<String>) {
     match simulation.counts.obs.get(name) {
         Some(Column::Categorical { codes, categories, .. }) => {
-            (codes.iter().map(|code| code.map_or(-1, |c| c as i32)).collect(), categories.clone())
+            (codes.iter().map(|code| code.map_or(-1, u32::cast_signed)).collect(), categories.clone())
         }
         other => panic!("{name}: {other:?}"),
     }

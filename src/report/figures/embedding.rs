@@ -46,8 +46,8 @@ pub fn on_embedding(embedding: &Embedding, colouring: &Colouring, arrows: Arrows
     let (xs, ys) = (columns(0), columns(1));
     let (x, y) = (axes::range(xs.iter().copied(), 0.04), axes::range(ys.iter().copied(), 0.04));
     let height = (PANEL * (y.1 - y.0) / (x.1 - x.0)).clamp(0.62 * PANEL, 1.15 * PANEL);
-    let frame = Frame { left: MARGIN, top: MARGIN + 14.0, width: PANEL, height, x, y }.equal();
-    let mut figure = Figure::new(PANEL + 2.0 * MARGIN + beside, height + 2.0 * MARGIN + 34.0);
+    let frame = Frame { left: MARGIN, top: MARGIN, width: PANEL, height, x, y }.equal();
+    let mut figure = Figure::new(PANEL + 2.0 * MARGIN + beside, height + 2.0 * MARGIN + 22.0);
 
     let places: Vec<[f64; 2]> = xs.iter().zip(&ys).map(|(&x, &y)| frame.place([x, y])).collect();
     let radius = scatter::radius(places.len(), frame.width, frame.height);
@@ -136,7 +136,8 @@ fn push_apart(labels: &mut [(usize, [f64; 2])], names: &[String], size: f64) {
     for a in 0..labels.len() {
         for b in 0..a {
             let ([ax, ay], [bx, by]) = (labels[a].1, labels[b].1);
-            let wide = (text_width(&names[labels[a].0], size) + text_width(&names[labels[b].0], size)) / 2.0 + 4.0;
+            let [width_a, width_b] = [a, b].map(|i| text_width(&names[labels[i].0], size));
+            let wide = f64::midpoint(width_a, width_b) + 4.0;
             let tall = size + 3.0;
             if (ax - bx).abs() < wide && (ay - by).abs() < tall {
                 let step = (tall - (ay - by).abs()) / 2.0 + 0.1;
@@ -197,18 +198,23 @@ fn arrow(tail: [f64; 2], along: [f64; 2], head: f64) -> (String, String) {
 }
 
 fn draw_grid(figure: &mut Figure, frame: &Frame, flow: &crate::embedding::Flow) {
-    let [Some(first), Some(second)] = [flow.x.first(), flow.x.get(1)] else { return };
-    let fine = (second - first).abs() * frame.width / (frame.x.1 - frame.x.0);
+    let unit = frame.width / (frame.x.1 - frame.x.0);
+    let step = |values: &[f64]| match values {
+        [first, second, ..] => (second - first).abs() * unit,
+        _ => 0.0,
+    };
     // Of a fine grid every second place or fewer: arrows need room to be read.
-    let stride = ((12.0 / fine).round() as usize).clamp(1, flow.x.len());
-    let spacing = fine * stride as f64;
+    let stride = |step: f64| ((12.0 / step).round() as usize).clamp(1, 1 << 16);
+    let (dx, dy) = (step(&flow.x), step(&flow.y));
+    let (across, up) = (stride(dx), stride(dy));
+    let spacing = (dx * across as f64).min(dy * up as f64);
     let speeds: Vec<f64> = flow.u.iter().zip(&flow.v).map(|(u, v)| u.hypot(*v)).filter(|s| s.is_finite()).collect();
     let longest = speeds.into_iter().fold(f64::MIN_POSITIVE, f64::max);
     // The longest arrow covers a little more than its place of the grid.
     let scale = 1.35 * spacing.max(6.0) / longest;
     let (mut shafts, mut heads) = (String::new(), String::new());
-    for (j, &y) in flow.y.iter().enumerate().step_by(stride) {
-        for (i, &x) in flow.x.iter().enumerate().step_by(stride) {
+    for (j, &y) in flow.y.iter().enumerate().step_by(up) {
+        for (i, &x) in flow.x.iter().enumerate().step_by(across) {
             let along = [flow.u[[j, i]] * scale, -flow.v[[j, i]] * scale];
             let (shaft, head) = arrow(frame.place([x, y]), along, 4.6);
             shafts.push_str(&shaft);

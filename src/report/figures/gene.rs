@@ -59,15 +59,12 @@ pub fn phase_portrait(content: &Content, gene: &Gene, colouring: &Colouring) -> 
     }
     draw_legend(&mut figure, [right, frame.top + 6.0], &entries, Face::Regular);
     let below = frame.top + 6.0 + 15.0 * entries.len() as f64 + 8.0;
-    match &paint.range {
-        Some(range) => {
-            draw_colour_bar(&mut figure, [right - 4.0, below + 18.0], 84.0, &paint.name, range);
-        }
-        None => {
-            let dots: Vec<_> =
-                paint.groups.iter().take(11).map(|(name, colour)| (name.clone(), *colour, Mark::Dot)).collect();
-            draw_legend(&mut figure, [right, below], &dots, Face::Regular);
-        }
+    if let Some(range) = &paint.range {
+        draw_colour_bar(&mut figure, [right - 4.0, below + 18.0], 84.0, &paint.name, range);
+    } else {
+        let groups = paint.groups.iter().take(11);
+        let dots: Vec<_> = groups.map(|(name, colour)| (name.clone(), *colour, Mark::Dot)).collect();
+        draw_legend(&mut figure, [right, below], &dots, Face::Regular);
     }
     draw_axes(&mut figure, &frame, "spliced (Ms)", "unspliced (Mu)");
     figure.text([frame.left, 18.0], &gene.name, Font::new(13.0).face(Face::Italic));

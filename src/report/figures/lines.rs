@@ -56,6 +56,9 @@ pub(in super::super) fn settled(curves: &[&Curve]) -> (f64, f64) {
     axes::range([lowest, most], 0.05)
 }
 
+/// Panels beside each other.
+const COLUMNS: usize = 3;
+
 /// Each dimension of the cell state against time, one small panel per dimension, at most `most`. `None` without state or time.
 ///
 /// # Errors
@@ -67,7 +70,6 @@ pub fn state_along_time(content: &Content, colouring: &Colouring, most: usize) -
     if panels == 0 || time.is_empty() {
         return Ok(None);
     }
-    const COLUMNS: usize = 3;
     let (wide, tall) = (205.0, 180.0);
     let beside = match &paint.key {
         Key::Numbers(_) => text_width(paint.name, axes::MEDIUM).max(60.0) + 16.0,

@@ -143,7 +143,7 @@ function line(surface, frame, xs, ys, style, width = 2, dashes = []) {
     else if (ok) c.moveTo(frame.px(xs[i]), frame.py(ys[i]));
     pen = ok;
   }
-  c.lineJoin = "round"; c.lineCap = "round";
+  c.lineJoin = "round"; c.lineCap = dashes.length ? "butt" : "round";
   c.setLineDash(dashes); c.strokeStyle = style; c.lineWidth = width; c.stroke();
   c.restore();
 }

@@ -115,9 +115,10 @@ const map = (() => {
     for (let i = 0; i < grid.u.length; i++) { const s = Math.hypot(grid.u[i], grid.v[i]); if (s > longest) longest = s; }
     const fine = columns > 1 ? (grid.x[1] - grid.x[0]) * unit : 10;
     // Of a fine grid every second place or fewer: arrows need room to be read.
-    const stride = Math.max(1, Math.round(17 / fine));
-    const scale = 1.35 * Math.max(fine * stride, 8) / (longest || 1);
-    for (let i = 0; i < grid.u.length; i++) if (i % columns % stride === 0 && Math.floor(i / columns) % stride === 0) arrow(shafts, heads, px(grid.x[i % columns]), py(grid.y[Math.floor(i / columns)]), grid.u[i] * scale, -grid.v[i] * scale, 6.5);
+    const fineY = grid.y.length > 1 ? (grid.y[1] - grid.y[0]) * unit : 10;
+    const [across, up] = [fine, fineY].map((step) => Math.max(1, Math.round(17 / step)));
+    const scale = 1.35 * Math.max(Math.min(fine * across, fineY * up), 8) / (longest || 1);
+    for (let i = 0; i < grid.u.length; i++) if (i % columns % across === 0 && Math.floor(i / columns) % up === 0) arrow(shafts, heads, px(grid.x[i % columns]), py(grid.y[Math.floor(i / columns)]), grid.u[i] * scale, -grid.v[i] * scale, 6.5);
     c.strokeStyle = c.fillStyle = css("--stream"); c.lineCap = "round"; c.lineWidth = 1.2;
     c.stroke(shafts); c.fill(heads);
   }
