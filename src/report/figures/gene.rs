@@ -38,7 +38,9 @@ pub fn phase_portrait(content: &Content, gene: &Gene, colouring: &Colouring) -> 
         x: with_course(&s, |c| &c.s),
         y: with_course(&u, |c| &c.u),
     };
-    let mut figure = Figure::new(frame.left + frame.width + beside + 22.0, frame.top + frame.height + 42.0);
+    let legend = frame.top + 15.0 * (gene.course.len() + paint.groups.len() + 2) as f64;
+    let height = (frame.top + frame.height + 42.0).max(legend);
+    let mut figure = Figure::new(frame.left + frame.width + beside + 22.0, height);
     let places: Vec<[f64; 2]> = s.iter().zip(&u).map(|(&s, &u)| frame.place([s, u])).collect();
     let radius = scatter::radius(places.len(), 0.5 * frame.width, 0.5 * frame.height).clamp(0.9, 2.4);
     scatter::draw(&mut figure, &places, &paint.colours, radius, 0.7)?;
@@ -62,7 +64,7 @@ pub fn phase_portrait(content: &Content, gene: &Gene, colouring: &Colouring) -> 
     if let Some(range) = &paint.range {
         draw_colour_bar(&mut figure, [right - 4.0, below + 18.0], 84.0, &paint.name, range);
     } else {
-        let groups = paint.groups.iter().take(11);
+        let groups = paint.groups.iter();
         let dots: Vec<_> = groups.map(|(name, colour)| (name.clone(), *colour, Mark::Dot)).collect();
         draw_legend(&mut figure, [right, below], &dots, Face::Regular);
     }
