@@ -54,6 +54,27 @@ pub struct Evaluation {
     pub ratio_abs_log_err: Option<f64>,
 }
 
+impl Evaluation {
+    /// The scores with names for people, in the order in which they are shown.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, Option<f64>); 12] {
+        [
+            ("mean squared error, training cells", self.mse_train),
+            ("mean squared error, test cells", self.mse_test),
+            ("mean absolute error, training cells", self.mae_train),
+            ("mean absolute error, test cells", self.mae_test),
+            ("log-likelihood per training cell", self.ll_train),
+            ("log-likelihood per test cell", self.ll_test),
+            ("time, Spearman correlation with the truth or capture time", self.time_spearman),
+            ("velocity per cell, median cosine with the truth", self.velocity_cell_cosine),
+            ("the same with genes scaled alike", self.velocity_cell_cosine_scaled),
+            ("velocity per gene, median correlation with the truth", self.velocity_gene_pearson),
+            ("velocity, share of signs that are right", self.velocity_sign_agreement),
+            ("gamma/beta, median absolute log error", self.ratio_abs_log_err),
+        ]
+    }
+}
+
 /// What [`evaluate`] compares; a score for which something is missing is left out.
 ///
 /// Matrices are `[n_obs, n_vars]`, the genes those of the fit in its order.

@@ -14,7 +14,7 @@ use crate::data::GenesUsed;
 use crate::error::{Error, Result};
 use crate::io::{self, InputConfig, OutputConfig};
 use crate::permutation::Choice;
-use crate::pipeline::{self, GraphJob, Job, PermuteJob};
+use crate::pipeline::{self, GraphJob, Job, PermuteJob, ReportJob};
 use crate::progress::{Terminal, emphasised};
 use crate::simulate::SimulateConfig;
 
@@ -48,6 +48,8 @@ enum Command {
     Permute(Permute),
     /// Compute the velocity graph of a fitted file, ours or another program's, and what follows from it
     Graph(Graph),
+    /// Write a page that opens offline, and pictures, of a fitted file with a velocity graph
+    Report(Report),
     /// Put several fits of the same cells side by side: do they agree, and on what?
     Compare(Compare),
     /// Say what a file holds and whether it is ready for velocity
@@ -202,6 +204,31 @@ struct Graph {
     set: Vec<String>,
 }
 
+/// The page asks first whether the arrows should be believed. It holds all it needs; send it as one file.
+#[derive(Args, Debug)]
+struct Report {
+    /// A fitted file that `nascent graph` has been run on
+    file: PathBuf,
+    /// The folder to write report.html and figures/ to [default: the file's name with .report instead of .h5ad]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// The run's folder, for its losses [default: the file's name with .run instead of .h5ad]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    groups: String,
+    /// Another fit of the same cells, to compare with; may be repeated
+    #[arg(long = "with", value_name = "FILE")]
+    others: Vec<PathBuf>,
+    /// Settings in TOML, as of nascent graph
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change one setting, as embedding.field.density=2; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
 /// Velocities are compared in the cells and velocity genes that all files have.
 #[derive(Args, Debug)]
 struct Compare {
@@ -256,6 +283,7 @@ impl Cli {
             Command::Evaluate(options) => options.run(),
             Command::Permute(options) => options.run(),
             Command::Graph(options) => options.run(),
+            Command::Report(options) => options.run(),
             Command::Compare(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Devices => print(&pipeline::devices().join("\n")),
@@ -357,6 +385,21 @@ fn genes_used(text: Option<&str>) -> Result<GenesUsed> {
         }
         Some(column) => GenesUsed::Column(column.to_owned()),
     })
+}
+
+impl Report {
+    fn run(self) -> Result<()> {
+        let settings = Analysis::load(self.config.as_deref(), &self.set)?;
+        let job = ReportJob {
+            run: self.run.unwrap_or_else(|| self.file.with_extension("run")),
+            folder: self.output.unwrap_or_else(|| self.file.with_extension("report")),
+            input: self.file,
+            groups: self.groups,
+            others: self.others,
+        };
+        let written = pipeline::report(&settings, &job, &mut Terminal::default())?;
+        print(&format!("wrote {} ({:.1} MB)", written.page.display(), written.page_bytes as f64 / 1e6))
+    }
 }
 
 impl Compare {

@@ -5,22 +5,8 @@ use crate::metrics::Evaluation;
 
 /// The scores as people read them; those that do not apply are left out.
 pub(super) fn scores(scores: &Evaluation) -> String {
-    let rows = [
-        ("mean squared error, training cells", scores.mse_train),
-        ("mean squared error, test cells", scores.mse_test),
-        ("mean absolute error, training cells", scores.mae_train),
-        ("mean absolute error, test cells", scores.mae_test),
-        ("log-likelihood per training cell", scores.ll_train),
-        ("log-likelihood per test cell", scores.ll_test),
-        ("time, Spearman correlation with the truth or capture time", scores.time_spearman),
-        ("velocity per cell, median cosine with the truth", scores.velocity_cell_cosine),
-        ("the same with genes scaled alike", scores.velocity_cell_cosine_scaled),
-        ("velocity per gene, median correlation with the truth", scores.velocity_gene_pearson),
-        ("velocity, share of signs that are right", scores.velocity_sign_agreement),
-        ("gamma/beta, median absolute log error", scores.ratio_abs_log_err),
-    ];
-    let known = rows.iter().filter_map(|(name, score)| score.map(|score| format!("{name:58} {score:10.4}")));
-    known.collect::<Vec<_>>().join("\n")
+    let known = scores.named().into_iter().filter_map(|(name, score)| Some(format!("{name:58} {:10.4}", score?)));
+    known.collect::<Vec<String>>().join("\n")
 }
 
 /// What a file holds, and whether it is ready for velocity.

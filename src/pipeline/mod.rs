@@ -3,10 +3,12 @@
 mod compare;
 mod graph;
 mod permute;
+mod report;
 
 pub use compare::{Comparison, One, Pair, compare};
 pub use graph::{GraphJob, GraphSummary, graph};
 pub use permute::{Permutation, PermuteJob, permute};
+pub use report::{ReportJob, report};
 
 use std::fmt;
 use std::fs;
