@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use nascent::Error;
-use nascent::config::Config;
+use nascent::config::{Analysis, Config};
 use nascent::models::ModelConfig;
 use nascent::models::velovae::{Variant, Velovae};
 use nascent::models::velovi::Warmup;
@@ -75,6 +75,9 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
     let mut seen = BTreeSet::new();
     for entry in fs::read_dir(folder).expect("configs/ is there") {
         let path = entry.expect("readable").path();
+        if path.ends_with("graph.toml") {
+            continue;
+        }
         let config = Config::load(Some(&path), &[]).expect("an example is valid");
         let text = fs::read_to_string(&path).expect("readable");
         let given = text.parse::<toml::Table>().expect("TOML");
@@ -97,6 +100,32 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
         seen.insert(kind.to_owned());
     }
     assert!(ModelConfig::KINDS.iter().all(|kind| seen.contains(*kind)), "{seen:?}");
+}
+
+#[test]
+fn the_example_for_the_graph_spells_out_every_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/graph.toml");
+    let settings = Analysis::load(Some(&path), &[]).expect("an example is valid");
+    assert_eq!(settings, Analysis::default());
+    let table = |text: &str| keys("", &text.parse::<toml::Table>().expect("TOML"));
+    assert_eq!(table(&fs::read_to_string(&path).expect("readable")), table(&settings.to_toml()));
+}
+
+#[test]
+fn settings_of_the_graph_that_cannot_be_used_are_named() {
+    for (setting, wanted) in [
+        ("graph.transitions.scale=-1", "graph.transitions.scale"),
+        ("graph.similarity=dot_product", "softmax"),
+        ("graph.transitions.weight_diffusion=1", "weight_diffusion"),
+        ("graph.neighbours=2", "did you mean neighbors?"),
+        ("scores.edges=[\"Ductal\"]", "Ductal > Beta"),
+        ("time.latent.method=mean", "time.latent.method"),
+        ("embedding.umap.spread=0", "embedding.umap.spread"),
+    ] {
+        let error = Analysis::load(None, &[setting.to_owned()]).expect_err(setting);
+        let text = format!("{error} {}", error.hint().unwrap_or_default());
+        assert!(text.contains(wanted), "{setting}: {text}");
+    }
 }
 
 /// Dotted keys of all values, sorted.

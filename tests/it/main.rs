@@ -4,6 +4,8 @@
 
 #[cfg(feature = "flex")]
 mod adam;
+#[cfg(feature = "h5ad")]
+mod after_program;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod cli;
 #[cfg(all(feature = "h5ad", feature = "flex"))]

@@ -1,0 +1,133 @@
+//! What comes after a fit, as its users meet it: `nascent graph`, `compare` and `report`.
+
+use std::fs;
+use std::path::Path;
+
+use nascent::data::Column;
+use nascent::io;
+use serde_json::Value;
+
+use crate::program::Program;
+
+/// A simulated file with two lineages, and a fit by a model of classic statistics.
+fn fitted(program: &Program, kind: &str, name: &str) {
+    if !program.path("counts.h5ad").exists() {
+        program.simulate("counts.h5ad", 300, 60, 2);
+    }
+    program.succeed(&format!(
+        "train --input counts.h5ad --output {name} --set model.kind={kind} --set preprocess.min_shared_counts=5"
+    ));
+}
+
+fn column(path: &Path, name: &str) -> Vec<f64> {
+    let found = io::read_obs(path).unwrap().get(name).and_then(Column::to_numbers);
+    found.unwrap_or_else(|| panic!("no numbers in obs[{name:?}]"))
+}
+
+#[test]
+fn a_fit_gets_a_graph_arrows_times_and_scores() {
+    let program = Program::new();
+    fitted(&program, "dynamical", "fit.h5ad");
+    let said = program.succeed("graph fit.h5ad --output graph.h5ad");
+    for word in ["velocity graph of 300 cells", "X_umap", "inferred", "latent_time", "r of the first 10"] {
+        assert!(said.contains(word), "{word} is missing from:\n{said}");
+    }
+    let path = program.path("graph.h5ad");
+    for name in ["velocity_confidence", "velocity_length", "velocity_self_transition", "root_cells", "end_points"] {
+        assert!(column(&path, name).iter().all(|value| value.is_finite() && *value >= 0.0), "{name}");
+    }
+    for name in ["latent_time", "velocity_pseudotime"] {
+        assert!(column(&path, name).iter().all(|value| (0.0..=1.0).contains(value)), "{name}");
+    }
+    for (uns, key) in [
+        ("velocity_graph_params", "root"),
+        ("rank_velocity_genes", "names"),
+        ("velocity_reconstructability", "null_r"),
+        ("latent_time", "method"),
+    ] {
+        let found = io::read_uns(&path, uns).unwrap().unwrap_or_else(|| panic!("no uns[{uns:?}]"));
+        assert!(found.get(key).is_some(), "{uns}: {found}");
+    }
+    // The same again, bit for bit.
+    program.succeed("graph fit.h5ad --output again.h5ad --threads 1");
+    assert!(fs::read(&path).unwrap() == fs::read(program.path("again.h5ad")).unwrap());
+}
+
+#[test]
+fn a_named_root_is_where_time_starts_whatever_is_inferred() {
+    let program = Program::new();
+    fitted(&program, "dynamical", "fit.h5ad");
+    let path = program.path("fit.h5ad");
+    let truth = column(&path, "true_t");
+    let last = (0..truth.len()).max_by(|&a, &b| truth[a].total_cmp(&truth[b])).expect("cells");
+    let name = io::read_obs(&path).unwrap().index[last].clone();
+    let said = program.succeed(&format!("graph fit.h5ad --root {name}"));
+    assert!(said.contains(&format!("cell {name}")), "{said}");
+    assert!(column(&path, "velocity_pseudotime")[last] == 0.0);
+
+    let said = program.succeed("graph fit.h5ad --root true_t");
+    assert!(said.contains("least obs[\"true_t\"]"), "{said}");
+    let first = (0..truth.len()).min_by(|&a, &b| truth[a].total_cmp(&truth[b])).expect("cells");
+    assert!(column(&path, "velocity_pseudotime")[first] == 0.0);
+
+    let error = program.fail("graph fit.h5ad --root Nowhere", 1);
+    assert!(error.contains("--root") && error.contains("Nowhere") && error.contains("labels of"), "{error}");
+    let error = program.fail("graph fit.h5ad --root clusters=Nowhere", 1);
+    assert!(error.contains("it has:"), "{error}");
+    let error = program.fail("graph fit.h5ad --basis nowhere", 1);
+    assert!(error.contains("--basis") && error.contains("umap"), "{error}");
+}
+
+#[test]
+fn genes_can_be_chosen_and_a_wrong_choice_is_explained() {
+    let program = Program::new();
+    fitted(&program, "steady_state", "fit.h5ad");
+    let var = io::read_var(&program.path("fit.h5ad")).unwrap();
+    fs::write(program.path("genes.txt"), format!("{}\n{}\n{}\n", var.index[0], var.index[1], var.index[2])).unwrap();
+    let said = program.succeed("graph fit.h5ad --output three.h5ad --genes genes.txt");
+    assert!(said.contains(" in 3 genes") || said.contains(" in 2 genes"), "{said}");
+    program.succeed("graph fit.h5ad --output all.h5ad --genes all");
+    fs::write(program.path("genes.txt"), "Gnai3\n").unwrap();
+    let error = program.fail("graph fit.h5ad --genes genes.txt", 1);
+    assert!(error.contains("Gnai3"), "{error}");
+    let error = program.fail("graph fit.h5ad --genes marker", 1);
+    assert!(error.contains("velocity_genes"), "{error}");
+    let error = program.fail("graph counts.h5ad", 1);
+    assert!(error.contains("velocity") && error.contains("nascent train"), "{error}");
+}
+
+#[test]
+fn a_fit_agrees_with_itself_and_in_part_with_another() {
+    let program = Program::new();
+    fitted(&program, "dynamical", "a.h5ad");
+    fitted(&program, "steady_state", "b.h5ad");
+    let text = program.succeed("compare a.h5ad a.h5ad b.h5ad --groups clusters --json");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    let cosine = |pair: usize| found["pairs"][pair]["cell_cosine"][1].as_f64().expect("a number");
+    assert!((cosine(0) - 1.0).abs() < 1e-6 && found["pairs"][0]["signs"] == 1.0, "{text}");
+    assert!(cosine(1) > 0.0 && cosine(1) < 0.999, "{text}");
+    assert!((cosine(1) - cosine(2)).abs() < 1e-12);
+    assert_eq!(found["pairs"][1]["groups"].as_array().map(Vec::is_empty), Some(false));
+    let table = program.succeed("compare a.h5ad b.h5ad");
+    assert!(table.contains("a.h5ad") && table.contains("dynamical"), "{table}");
+}
+
+#[test]
+fn a_report_asks_before_it_shows() {
+    let program = Program::new();
+    fitted(&program, "dynamical", "fit.h5ad");
+    let error = program.fail("report fit.h5ad", 1);
+    assert!(error.contains("nascent graph"), "{error}");
+    program.succeed("graph fit.h5ad --set scores.draws=2");
+    fitted(&program, "steady_state", "other.h5ad");
+    program.succeed("report fit.h5ad --with other.h5ad");
+    let page = fs::read_to_string(program.path("fit.report/report.html")).unwrap();
+    for word in ["Are there enough unspliced molecules?", "Do other models say the same?", "latent_time"] {
+        assert!(page.contains(word), "{word}");
+    }
+    assert!(!page.contains("http://") || !page.contains("src=\"http"), "the page needs a network");
+    let figures = program.path("fit.report/figures");
+    for name in ["stream.svg", "stream.png", "grid.svg", "arrows.png"] {
+        assert!(figures.join(name).metadata().is_ok_and(|file| file.len() > 1000), "{name}");
+    }
+}
