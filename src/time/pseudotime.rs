@@ -25,7 +25,8 @@ use rayon::prelude::*;
 
 use super::average::{over_neighborhoods, to_unit};
 use super::classes::{Partition, components};
-use super::eigen::{Operator, Wanted, leading};
+use super::eigen::{Wanted, leading};
+use super::operator::Operator;
 use super::root::{Root, beside};
 use super::settings::PseudotimeConfig;
 use crate::error::{Error, Result};
@@ -33,6 +34,9 @@ use crate::sparse::Csr;
 
 /// From this eigenvalue on a component counts as stationary.
 const STATIONARY: f64 = 0.9994;
+/// Residual of an eigenpair that has converged.
+const TOLERANCE: f64 = 1e-8;
+const MAX_RESTARTS: usize = 300;
 
 /// A pseudotime and where it starts.
 #[derive(Clone, Debug)]
@@ -229,7 +233,9 @@ impl Map {
         // A cell without links has no density, and one component has no room for a second vector.
         let pairs = if m > 1 {
             let operator = Operator { matrix: &within, scale: Some(&scale), symmetric: true };
-            leading(&operator, &Wanted { n: n_components.min(m - 1), floor: None })?
+            let n = n_components.min(m - 1);
+            let wanted = Wanted { n, floor: None, basis: 8 * n, tolerance: TOLERANCE, max_restarts: MAX_RESTARTS };
+            leading(&operator, &wanted)?
         } else {
             Vec::new()
         };
