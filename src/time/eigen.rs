@@ -32,6 +32,8 @@ const INSIDE: f64 = 1e-12;
 const AGAIN: f64 = 0.1;
 /// Positions per task of a parallel update.
 const BLOCK: usize = 4096;
+/// Positions of all basis vectors that are combined at once: they should fit a core's cache.
+const PIECE: usize = 512;
 
 /// Which pairs are sought.
 pub(super) struct Wanted {
@@ -277,16 +279,24 @@ impl Space {
         self.columns = columns;
     }
 
-    /// V y for every y.
+    /// V y for every y, some positions at a time: a piece of the basis is read once for all.
     fn combined(&self, ys: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let of = |y: &Vec<f64>| {
-            let mut sum = vec![0.0; self.n];
-            for (v, factor) in self.basis.iter().zip(y) {
-                sum.iter_mut().zip(v).for_each(|(sum, v)| *sum += factor * v);
-            }
-            sum
+        let of_piece = |piece: usize| {
+            let range = piece * PIECE..((piece + 1) * PIECE).min(self.n);
+            let of = |y: &Vec<f64>| {
+                let mut sum = vec![0.0; range.len()];
+                for (v, factor) in self.basis.iter().zip(y) {
+                    sum.iter_mut().zip(&v[range.clone()]).for_each(|(sum, v)| *sum += factor * v);
+                }
+                sum
+            };
+            ys.iter().map(of).collect::<Vec<_>>()
         };
-        ys.par_iter().map(of).collect()
+        let pieces: Vec<Vec<Vec<f64>>> = (0..self.n.div_ceil(PIECE)).into_par_iter().map(of_piece).collect();
+        (0..ys.len())
+            .into_par_iter()
+            .map(|at| pieces.iter().flat_map(|piece| piece[at].iter().copied()).collect())
+            .collect()
     }
 
     fn pairs(&self, ritz: &[Ritz], wanted: &Wanted, tolerance: f64) -> Vec<Pair> {
