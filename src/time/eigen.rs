@@ -335,7 +335,9 @@ fn norm(x: &[f64]) -> f64 {
 fn normalise(x: &mut [f64]) {
     let length = norm(x);
     if length > 0.0 {
-        x.iter_mut().for_each(|x| *x /= length);
+        for x in x.iter_mut() {
+            *x /= length;
+        }
     }
 }
 

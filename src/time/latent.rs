@@ -112,15 +112,15 @@ pub fn latent_time<T: Copy + Into<f64> + Sync>(
     let mut times = of_sources(connectivities, &times, |i| confident[i], weights);
     to_unit(&mut times);
     let n_doubtful = confident.iter().filter(|confident| !**confident).count();
-    Ok(Latent { times, roots, ends, rooted, n_genes: genes.n_genes, n_doubtful })
+    Ok(Latent { times, roots, ends, rooted, n_genes: genes.n_known, n_doubtful })
 }
 
 /// Times of the genes that count, cell by cell.
 #[derive(Clone)]
 struct Genes {
-    /// `[n_obs, n_genes]`
+    /// `[n_obs, n_known]`
     times: Vec<f64>,
-    n_genes: usize,
+    n_known: usize,
     /// Likelihoods of these genes, or 1.
     weights: Vec<f64>,
 }
@@ -153,33 +153,33 @@ impl Genes {
             let cell = fit_t.row(i);
             row.iter_mut().zip(&kept).for_each(|(t, &g)| *t = cell[g].into());
         });
-        Ok(Self { times, n_genes: kept.len(), weights })
+        Ok(Self { times, n_known: kept.len(), weights })
     }
 
-    fn by_cell<U: Send>(&self, summary: impl Fn(&[f64]) -> U + Sync) -> Vec<U> {
-        self.times.par_chunks(self.n_genes).map(|row| summary(row)).collect()
+    fn by_cell<U: Send>(&self, summary: impl Fn(&[f64]) -> U + Send + Sync) -> Vec<U> {
+        self.times.par_chunks(self.n_known).map(summary).collect()
     }
 
     /// The largest time of each gene. Of a largest value the order of comparisons does not matter.
     fn latest(&self) -> Vec<f64> {
         let of_cells = |cells: &[f64]| {
-            let mut latest = vec![f64::NEG_INFINITY; self.n_genes];
-            for row in cells.chunks_exact(self.n_genes) {
+            let mut latest = vec![f64::NEG_INFINITY; self.n_known];
+            for row in cells.chunks_exact(self.n_known) {
                 latest.iter_mut().zip(row).for_each(|(latest, t)| *latest = latest.max(*t));
             }
             latest
         };
         let later = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(&b).map(|(a, b)| a.max(*b)).collect();
-        let none = || vec![f64::NEG_INFINITY; self.n_genes];
-        self.times.par_chunks(CELLS * self.n_genes).map(of_cells).reduce(none, later)
+        let none = || vec![f64::NEG_INFINITY; self.n_known];
+        self.times.par_chunks(CELLS * self.n_known).map(of_cells).reduce(none, later)
     }
 
     /// Sets the times to t′ of a root. In double precision also of times in single: rounded differences would put cells before
     /// a later root that are not, or the other way round.
     fn reroot(&mut self, root: usize) {
-        let origin = self.times[root * self.n_genes..(root + 1) * self.n_genes].to_vec();
+        let origin = self.times[root * self.n_known..(root + 1) * self.n_known].to_vec();
         let span: Vec<f64> = self.latest().iter().zip(&origin).map(|(latest, start)| latest - start).collect();
-        self.times.par_chunks_mut(self.n_genes).for_each(|row| {
+        self.times.par_chunks_mut(self.n_known).for_each(|row| {
             for ((t, start), span) in row.iter_mut().zip(&origin).zip(&span) {
                 *t = if *t >= *start { *t - start } else { *t + span };
             }
@@ -203,7 +203,7 @@ fn voters(root: Root<'_>, order: &[usize]) -> (Vec<usize>, bool) {
 /// The mean over roots of the time that each gives to every cell. With [`Rerooting::Shipped`] the genes are left as the last
 /// root has them.
 fn vote(genes: &mut Genes, roots: &[usize], config: &LatentConfig) -> Vec<f64> {
-    let mut sum: Vec<f64> = vec![0.0; genes.times.len() / genes.n_genes];
+    let mut sum: Vec<f64> = vec![0.0; genes.times.len() / genes.n_known];
     for &root in roots {
         let mut own;
         let rooted = if config.rerooting == Rerooting::Shipped {
@@ -230,7 +230,7 @@ fn vote(genes: &mut Genes, roots: &[usize], config: &LatentConfig) -> Vec<f64> {
 fn evenest(genes: &Genes) -> Vec<f64> {
     let least = genes.times.par_iter().copied().reduce(|| f64::INFINITY, f64::min);
     // Only what the highest of the percentiles can reach needs to be in order.
-    let reach = ((genes.n_genes - 1) * 36).div_ceil(100);
+    let reach = ((genes.n_known - 1) * 36).div_ceil(100);
     let by_cell: Vec<[f64; 5]> = genes.by_cell(|row| {
         let mut times: Vec<f64> = row.iter().map(|t| t - least).collect();
         let (below, _, _) = times.select_nth_unstable_by(reach, f64::total_cmp);
@@ -260,7 +260,7 @@ fn unevenness(times: &[f64]) -> f64 {
 }
 
 /// `summary` over genes of each cell's times in units of the longest of the gene; at most 1.
-fn in_units(genes: &Genes, summary: impl Fn(&[f64]) -> f64 + Sync) -> Vec<f64> {
+fn in_units(genes: &Genes, summary: impl Fn(&[f64]) -> f64 + Send + Sync) -> Vec<f64> {
     let longest = genes.latest();
     let mut times = genes.by_cell(|row| {
         let unit = |(&t, &longest): (&f64, &f64)| if longest > 0.0 { t / longest } else { 0.0 };
@@ -273,7 +273,9 @@ fn in_units(genes: &Genes, summary: impl Fn(&[f64]) -> f64 + Sync) -> Vec<f64> {
 fn to_most_1(times: &mut [f64]) {
     let most = times.iter().copied().fold(0.0, f64::max);
     if most > 0.0 {
-        times.iter_mut().for_each(|time| *time /= most);
+        for time in times.iter_mut() {
+            *time /= most;
+        }
     }
 }
 

@@ -206,7 +206,9 @@ impl Maps<'_> {
     /// Of `cells`, in the part with most of them, the one nearest to their mean.
     fn middle(&mut self, cells: &[usize]) -> Result<usize> {
         let mut named = vec![0; self.parts.n];
-        cells.iter().for_each(|&cell| named[self.parts.of[cell]] += 1);
+        for &cell in cells {
+            named[self.parts.of[cell]] += 1;
+        }
         let part = (0..named.len()).fold(0, |best, next| if named[next] > named[best] { next } else { best });
         let inside: Vec<usize> = cells.iter().copied().filter(|&cell| self.parts.of[cell] == part).collect();
         if let [only] = inside[..] {

@@ -105,7 +105,9 @@ impl Walk {
     fn new(n: usize) -> Self {
         let mut x: Vec<f64> = drawn(n, 1).into_iter().map(|drawn| 1.0 + UNEVEN * drawn).collect();
         let total: f64 = x.iter().sum();
-        x.iter_mut().for_each(|x| *x /= total);
+        for x in &mut x {
+            *x /= total;
+        }
         Self { x, stays: 0.0, changes: Vec::new(), settled: false }
     }
 

@@ -193,7 +193,9 @@ fn shape(values: &mut [f64]) {
     cut_top(values);
     let most = values.iter().copied().fold(0.0, f64::max);
     if most > 0.0 {
-        values.iter_mut().for_each(|value| *value /= most);
+        for value in values.iter_mut() {
+            *value /= most;
+        }
     }
 }
 
