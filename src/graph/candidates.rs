@@ -107,7 +107,9 @@ impl Candidates {
         let mut cells = vec![i as u32];
         cells.extend_from_slice(first);
         if self.two_levels {
-            first.iter().for_each(|&j| cells.extend_from_slice(self.direct(j as usize)));
+            for &j in first {
+                cells.extend_from_slice(self.direct(j as usize));
+            }
         }
         cells.sort_unstable();
         cells.dedup();

@@ -175,7 +175,9 @@ fn direction(velocity: ArrayView1<'_, f32>, Similarity { measure, square_root }:
     let squares: f64 = values.iter().map(|value| value * value).sum();
     if measure == Measure::Correlation {
         let mean = values.iter().sum::<f64>() / count(values.len().max(1));
-        values.iter_mut().for_each(|value| *value -= mean);
+        for value in &mut values {
+            *value -= mean;
+        }
     }
     let remaining: f64 = values.iter().map(|value| value * value).sum();
     let factor = match measure {
@@ -217,7 +219,9 @@ impl Vectorized for Compare<'_> {
                 *delta = to - from;
             }
             if square_root {
-                delta.iter_mut().for_each(|delta| *delta = delta.abs().sqrt().copysign(*delta));
+                for delta in &mut delta {
+                    *delta = delta.abs().sqrt().copysign(*delta);
+                }
             }
             let length = match measure {
                 Measure::DotProduct => 1.0,

@@ -140,7 +140,9 @@ pub fn backward(weights: &Csr<f32>) -> Csr<f32> {
         let values = &mut reversed.data[reversed.indptr[i]..reversed.indptr[i + 1]];
         let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
         if sum != 0.0 {
-            values.iter_mut().for_each(|value| *value = (f64::from(*value) / sum) as f32);
+            for value in values.iter_mut() {
+                *value = (f64::from(*value) / sum) as f32;
+            }
         }
     }
     reversed

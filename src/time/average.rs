@@ -57,6 +57,8 @@ pub(super) fn to_unit(values: &mut [f64]) {
 pub(super) fn cut_top(values: &mut [f64]) {
     let bound = percentile(values, 98.0);
     if bound > 0.0 {
-        values.iter_mut().for_each(|value| *value = value.min(bound));
+        for value in values.iter_mut() {
+            *value = value.min(bound);
+        }
     }
 }

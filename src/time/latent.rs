@@ -24,7 +24,7 @@
 //!
 //! Source: Bergen et al. 2020, Methods (gene-shared latent time); behaviour of scVelo 0.3.4 `tl.latent_time`.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::average::{Weights, of_sources, over_neighborhoods, to_unit};
@@ -40,6 +40,8 @@ const PERCENTILES: [f64; 5] = [15.0, 20.0, 25.0, 30.0, 35.0];
 const VOTERS: usize = 4;
 /// Score above which a cell is a root or an end point.
 const CERTAIN: f64 = 1.0 - 1e-3;
+/// Cells per task where the genes' latest times are sought.
+const CELLS: usize = 1024;
 /// Weight of the end points.
 const END_WEIGHT: f64 = 0.2;
 
@@ -70,7 +72,7 @@ pub struct Latent {
 /// # Errors
 /// [`Error::Setting`] as [`LatentConfig::validate`]; [`Error::Shape`] if the arguments do not fit; [`Error::Data`] as
 /// [`Root::check`], or if no gene counts.
-pub fn latent_time<T: Copy + Into<f64>>(
+pub fn latent_time<T: Copy + Into<f64> + Sync>(
     fit_t: ArrayView2<'_, T>,
     likelihood: Option<&[f64]>,
     connectivities: &Csr<f32>,
@@ -88,19 +90,19 @@ pub fn latent_time<T: Copy + Into<f64>>(
     root.check(n_obs)?;
     let end = beside(root, end);
     end.map_or(Ok(()), |end| end.check(n_obs))?;
-    let Genes { times: mut t, weights } = genes(fit_t, likelihood, config.min_likelihood)?;
+    let mut genes = Genes::new(fit_t, likelihood, config.min_likelihood)?;
 
-    let sums: Vec<f64> = t.rows().into_iter().map(|row| row.sum()).collect();
+    let sums = genes.by_cell(|row| row.iter().sum::<f64>());
     let mut order: Vec<usize> = (0..n_obs).collect();
     order.sort_by(|&a, &b| sums[a].total_cmp(&sums[b]));
     let (roots, rooted) = voters(root, &order);
     order.reverse();
     let ends = end.map_or_else(Vec::new, |end| voters(end, &order).0);
 
-    let mut times = vote(&mut t, &weights, &roots, config);
+    let mut times = vote(&mut genes, &roots, config);
     to_unit(&mut times);
     if !ends.is_empty() {
-        let mut before: Vec<f64> = vote(&mut t, &weights, &ends, config).into_iter().map(|time| -time).collect();
+        let mut before: Vec<f64> = vote(&mut genes, &ends, config).into_iter().map(|time| -time).collect();
         to_unit(&mut before);
         times.iter_mut().zip(before).for_each(|(time, before)| *time += END_WEIGHT * before);
         to_unit(&mut times);
@@ -110,32 +112,79 @@ pub fn latent_time<T: Copy + Into<f64>>(
     let mut times = of_sources(connectivities, &times, |i| confident[i], weights);
     to_unit(&mut times);
     let n_doubtful = confident.iter().filter(|confident| !**confident).count();
-    Ok(Latent { times, roots, ends, rooted, n_genes: t.ncols(), n_doubtful })
+    Ok(Latent { times, roots, ends, rooted, n_genes: genes.n_known, n_doubtful })
 }
 
+/// Times of the genes that count, cell by cell.
+#[derive(Clone)]
 struct Genes {
-    /// `[n_obs, genes that count]`
-    times: Array2<f64>,
-    /// Likelihoods of these, or 1.
+    /// `[n_obs, n_known]`
+    times: Vec<f64>,
+    n_known: usize,
+    /// Likelihoods of these genes, or 1.
     weights: Vec<f64>,
 }
 
-fn genes<T: Copy + Into<f64>>(fit_t: ArrayView2<'_, T>, likelihood: Option<&[f64]>, least: f64) -> Result<Genes> {
-    if let Some(likelihood) = likelihood.filter(|likelihood| likelihood.len() != fit_t.ncols()) {
-        let what = "fit_likelihood".to_owned();
-        return Err(Error::Shape { what, wanted: vec![fit_t.ncols()], found: vec![likelihood.len()] });
+impl Genes {
+    fn new<T: Copy + Into<f64> + Sync>(
+        fit_t: ArrayView2<'_, T>,
+        likelihood: Option<&[f64]>,
+        least: f64,
+    ) -> Result<Self> {
+        if let Some(likelihood) = likelihood.filter(|likelihood| likelihood.len() != fit_t.ncols()) {
+            let what = "fit_likelihood".to_owned();
+            return Err(Error::Shape { what, wanted: vec![fit_t.ncols()], found: vec![likelihood.len()] });
+        }
+        let mut counts: Vec<bool> =
+            (0..fit_t.ncols()).map(|g| likelihood.is_none_or(|likelihood| likelihood[g] >= least)).collect();
+        for row in fit_t.rows() {
+            counts.iter_mut().zip(row).for_each(|(counts, &t)| *counts &= t.into().is_finite());
+        }
+        let kept: Vec<usize> = (0..counts.len()).filter(|&g| counts[g]).collect();
+        if kept.is_empty() {
+            return Err(Error::Data {
+                problem: format!("latent time: no gene has times for all cells and a likelihood of at least {least}"),
+                hint: "lower time.latent.min_likelihood".to_owned(),
+            });
+        }
+        let weights = kept.iter().map(|&g| likelihood.map_or(1.0, |likelihood| likelihood[g])).collect();
+        let mut times = vec![0.0; fit_t.nrows() * kept.len()];
+        times.par_chunks_mut(kept.len()).enumerate().for_each(|(i, row)| {
+            let cell = fit_t.row(i);
+            row.iter_mut().zip(&kept).for_each(|(t, &g)| *t = cell[g].into());
+        });
+        Ok(Self { times, n_known: kept.len(), weights })
     }
-    let likely = |g: usize| likelihood.is_none_or(|likelihood| likelihood[g] >= least);
-    let known = |g: usize| fit_t.column(g).iter().all(|&t| t.into().is_finite());
-    let kept: Vec<usize> = (0..fit_t.ncols()).filter(|&g| likely(g) && known(g)).collect();
-    if kept.is_empty() {
-        return Err(Error::Data {
-            problem: format!("latent time: no gene has times for all cells and a likelihood of at least {least}"),
-            hint: "lower time.latent.min_likelihood".to_owned(),
+
+    fn by_cell<U: Send>(&self, summary: impl Fn(&[f64]) -> U + Send + Sync) -> Vec<U> {
+        self.times.par_chunks(self.n_known).map(summary).collect()
+    }
+
+    /// The largest time of each gene. Of a largest value the order of comparisons does not matter.
+    fn latest(&self) -> Vec<f64> {
+        let of_cells = |cells: &[f64]| {
+            let mut latest = vec![f64::NEG_INFINITY; self.n_known];
+            for row in cells.chunks_exact(self.n_known) {
+                latest.iter_mut().zip(row).for_each(|(latest, t)| *latest = latest.max(*t));
+            }
+            latest
+        };
+        let later = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(&b).map(|(a, b)| a.max(*b)).collect();
+        let none = || vec![f64::NEG_INFINITY; self.n_known];
+        self.times.par_chunks(CELLS * self.n_known).map(of_cells).reduce(none, later)
+    }
+
+    /// Sets the times to t′ of a root. In double precision also of times in single: rounded differences would put cells before
+    /// a later root that are not, or the other way round.
+    fn reroot(&mut self, root: usize) {
+        let origin = self.times[root * self.n_known..(root + 1) * self.n_known].to_vec();
+        let span: Vec<f64> = self.latest().iter().zip(&origin).map(|(latest, start)| latest - start).collect();
+        self.times.par_chunks_mut(self.n_known).for_each(|row| {
+            for ((t, start), span) in row.iter_mut().zip(&origin).zip(&span) {
+                *t = if *t >= *start { *t - start } else { *t + span };
+            }
         });
     }
-    let weights = kept.iter().map(|&g| likelihood.map_or(1.0, |likelihood| likelihood[g])).collect();
-    Ok(Genes { times: fit_t.select(Axis(1), &kept).mapv(Into::into), weights })
 }
 
 /// The first cells in `order` that are roots, and whether there were any.
@@ -151,60 +200,45 @@ fn voters(root: Root<'_>, order: &[usize]) -> (Vec<usize>, bool) {
     (order.iter().copied().filter(|&i| certain[i] || !any).take(VOTERS).collect(), any)
 }
 
-/// The mean over roots of the time that each gives to every cell. With [`Rerooting::Shipped`] `t` is left as the last root
-/// has it.
-fn vote(t: &mut Array2<f64>, weights: &[f64], roots: &[usize], config: &LatentConfig) -> Vec<f64> {
-    let mut sum = vec![0.0; t.nrows()];
+/// The mean over roots of the time that each gives to every cell. With [`Rerooting::Shipped`] the genes are left as the last
+/// root has them.
+fn vote(genes: &mut Genes, roots: &[usize], config: &LatentConfig) -> Vec<f64> {
+    let mut sum: Vec<f64> = vec![0.0; genes.times.len() / genes.n_known];
     for &root in roots {
-        let rooted = reroot(t.view(), root);
+        let mut own;
+        let rooted = if config.rerooting == Rerooting::Shipped {
+            &mut *genes
+        } else {
+            own = genes.clone();
+            &mut own
+        };
+        rooted.reroot(root);
         let shared = match config.method {
-            LatentMethod::Scvelo => evenest(rooted.view()),
+            LatentMethod::Scvelo => evenest(rooted),
             LatentMethod::LikelihoodMean => {
-                let total: f64 = weights.iter().sum();
-                in_units(rooted.view(), |t| t.iter().zip(weights).map(|(t, weight)| t * weight).sum::<f64>() / total)
+                let (weights, total) = (&rooted.weights, rooted.weights.iter().sum::<f64>());
+                in_units(rooted, |t| t.iter().zip(weights).map(|(t, weight)| t * weight).sum::<f64>() / total)
             }
-            LatentMethod::Median => in_units(rooted.view(), median),
+            LatentMethod::Median => in_units(rooted, median),
         };
         sum.iter_mut().zip(shared).for_each(|(sum, time)| *sum += time);
-        if config.rerooting == Rerooting::Shipped {
-            *t = rooted;
-        }
     }
     sum.into_iter().map(|sum| sum / count(roots.len().max(1))).collect()
 }
 
-/// t′ of a root. In double precision also of times in single: rounded differences would put cells before a later root that
-/// are not, or the other way round.
-fn reroot(t: ArrayView2<'_, f64>, root: usize) -> Array2<f64> {
-    let origin = t.row(root).to_owned();
-    let mut span = vec![0.0_f64; t.ncols()];
-    for row in t.rows() {
-        for ((span, t), start) in span.iter_mut().zip(row).zip(&origin) {
-            *span = span.max(t - start);
-        }
-    }
-    let mut rooted = t.to_owned();
-    for mut row in rooted.rows_mut() {
-        for ((t, start), span) in row.iter_mut().zip(&origin).zip(&span) {
-            *t = if *t >= *start { *t - start } else { *t + span };
-        }
-    }
-    rooted
-}
-
 /// The two percentiles over genes that spread the cells most evenly, added; at most 1.
-fn evenest(t: ArrayView2<'_, f64>) -> Vec<f64> {
-    let least = t.iter().copied().fold(f64::INFINITY, f64::min);
+fn evenest(genes: &Genes) -> Vec<f64> {
+    let least = genes.times.par_iter().copied().reduce(|| f64::INFINITY, f64::min);
     // Only what the highest of the percentiles can reach needs to be in order.
-    let reach = ((t.ncols() - 1) * 36).div_ceil(100);
-    let of_cell = |i: usize| {
-        let mut times: Vec<f64> = t.row(i).iter().map(|t| t - least).collect();
+    let reach = ((genes.n_known - 1) * 36).div_ceil(100);
+    let by_cell: Vec<[f64; 5]> = genes.by_cell(|row| {
+        let mut times: Vec<f64> = row.iter().map(|t| t - least).collect();
         let (below, _, _) = times.select_nth_unstable_by(reach, f64::total_cmp);
         below.sort_unstable_by(f64::total_cmp);
         PERCENTILES.map(|q| percentile_of_sorted(&times, q))
-    };
-    let by_cell: Vec<[f64; 5]> = (0..t.nrows()).into_par_iter().map(of_cell).collect();
+    });
     let mut candidates: Vec<(f64, Vec<f64>)> = (0..PERCENTILES.len())
+        .into_par_iter()
         .map(|p| {
             let mut times: Vec<f64> = by_cell.iter().map(|of_cell| of_cell[p]).collect();
             to_most_1(&mut times);
@@ -226,13 +260,12 @@ fn unevenness(times: &[f64]) -> f64 {
 }
 
 /// `summary` over genes of each cell's times in units of the longest of the gene; at most 1.
-fn in_units(t: ArrayView2<'_, f64>, summary: impl Fn(&[f64]) -> f64 + Sync) -> Vec<f64> {
-    let longest: Vec<f64> = t.columns().into_iter().map(|t| t.iter().copied().fold(0.0, f64::max)).collect();
-    let of_cell = |i: usize| {
+fn in_units(genes: &Genes, summary: impl Fn(&[f64]) -> f64 + Send + Sync) -> Vec<f64> {
+    let longest = genes.latest();
+    let mut times = genes.by_cell(|row| {
         let unit = |(&t, &longest): (&f64, &f64)| if longest > 0.0 { t / longest } else { 0.0 };
-        summary(&t.row(i).iter().zip(&longest).map(unit).collect::<Vec<f64>>())
-    };
-    let mut times: Vec<f64> = (0..t.nrows()).into_par_iter().map(of_cell).collect();
+        summary(&row.iter().zip(&longest).map(unit).collect::<Vec<f64>>())
+    });
     to_most_1(&mut times);
     times
 }
@@ -240,7 +273,9 @@ fn in_units(t: ArrayView2<'_, f64>, summary: impl Fn(&[f64]) -> f64 + Sync) -> V
 fn to_most_1(times: &mut [f64]) {
     let most = times.iter().copied().fold(0.0, f64::max);
     if most > 0.0 {
-        times.iter_mut().for_each(|time| *time /= most);
+        for time in times.iter_mut() {
+            *time /= most;
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 //! | `root.rs` | a root given by the user, which overrides what is inferred |
 //! | `pseudotime.rs` | distance from the root in a diffusion |
 //! | `latent.rs` | one time per cell from the times of its genes |
-//! | `eigen.rs` | leading eigenpairs of sparse matrices |
+//! | `stationary.rs` | where a walk is in the long run |
+//! | `eigen.rs` | leading eigenpairs of sparse matrices; `operator.rs`: products with them |
 //! | `average.rs` | means over neighbourhoods |
 //! | `settings.rs` | what can be set |
 //!
@@ -17,9 +18,11 @@ mod average;
 mod classes;
 mod eigen;
 mod latent;
+mod operator;
 mod pseudotime;
 mod root;
 mod settings;
+mod stationary;
 mod terminal;
 
 pub use latent::{Latent, latent_time};

@@ -5,7 +5,7 @@
 //! K  = Q⁻¹ A Q⁻¹,   Q = diag(Σ_j A_ij)             density taken out
 //! M  = Z⁻¹ K Z⁻¹,   Z = diag(√Σ_j K_ij)            its eigenvalues are those of a random walk
 //! M ψ_l = λ_l ψ_l                                  the ten of largest |λ|
-//! d²(r, i) = Σ_l w_l² (ψ_l(r) − ψ_l(i))²           w = λ/(1 − λ);  1 where λ ≥ 0.9994
+//! d²(r, i) = Σ_l w_l² (ψ_l(r) − ψ_l(i))²           w_1 = 1,  w = λ/(1 − λ), at most 10⁶
 //! t_i = d(r, i) / max d
 //! ```
 //!
@@ -18,6 +18,11 @@
 //! root. Here M is that of the root's component of A, so that its vectors are determined; other cells have no time (NaN). For a
 //! connected graph the two are the same.
 //!
+//! scVelo also takes w = 1 for all components with λ ≥ 0.9994, as if they were stationary. These are the slowest, and so the
+//! longest ways through the data: of 10⁵ cells in a strip of 400 × 250, their order along it is then lost. Here that
+//! is so for the first component alone, the one that is stationary, unless `flatten_slow` asks for scVelo's rule; where no other
+//! has λ ≥ 0.9994 the two are the same. The bound on w keeps rounding errors out where parts are hardly linked.
+//!
 //! Source: Bergen et al. 2020, Methods; Haghverdi et al. 2016, eq. 15 (supplement); behaviour of scVelo 0.3.4
 //! `tl.velocity_pseudotime` and scanpy 1.10 `tl.dpt`.
 
@@ -25,14 +30,20 @@ use rayon::prelude::*;
 
 use super::average::{over_neighborhoods, to_unit};
 use super::classes::{Partition, components};
-use super::eigen::{Operator, Wanted, leading};
+use super::eigen::{Pair, Wanted, leading};
+use super::operator::Operator;
 use super::root::{Root, beside};
 use super::settings::PseudotimeConfig;
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
-/// From this eigenvalue on a component counts as stationary.
-const STATIONARY: f64 = 0.9994;
+/// From this eigenvalue on a component counts as stationary for scVelo.
+const SLOW: f64 = 0.9994;
+/// Largest weight of a component: one that is less exact than that would bring rounding errors into the distances.
+const MOST: f64 = 1e6;
+/// Residual of an eigenpair that has converged.
+const TOLERANCE: f64 = 1e-8;
+const MAX_RESTARTS: usize = 300;
 
 /// A pseudotime and where it starts.
 #[derive(Clone, Debug)]
@@ -80,7 +91,7 @@ pub fn pseudotime(
     }
     let affinity = undirected(graph);
     let parts = components(&affinity);
-    let mut maps = Maps { affinity: &affinity, parts: &parts, n_components: config.n_components, made: Vec::new() };
+    let mut maps = Maps { affinity: &affinity, parts: &parts, config, made: Vec::new() };
     let root_cell = place(root, connectivities, &mut maps)?;
     let end_cell = beside(root, end).map(|end| place(end, connectivities, &mut maps)).transpose()?.flatten();
     let mut times = match (root_cell, end_cell) {
@@ -168,7 +179,7 @@ fn place(root: Root<'_>, connectivities: &Csr<f32>, maps: &mut Maps<'_>) -> Resu
 struct Maps<'a> {
     affinity: &'a Csr<f32>,
     parts: &'a Partition,
-    n_components: usize,
+    config: &'a PseudotimeConfig,
     made: Vec<(usize, Map)>,
 }
 
@@ -185,7 +196,7 @@ impl Maps<'_> {
         let at = if let Some(at) = self.made.iter().position(|made| made.0 == part) {
             at
         } else {
-            let map = Map::new(self.affinity, self.parts.cells(part), self.n_components)?;
+            let map = Map::new(self.affinity, self.parts.cells(part), self.config)?;
             self.made.push((part, map));
             self.made.len() - 1
         };
@@ -195,7 +206,9 @@ impl Maps<'_> {
     /// Of `cells`, in the part with most of them, the one nearest to their mean.
     fn middle(&mut self, cells: &[usize]) -> Result<usize> {
         let mut named = vec![0; self.parts.n];
-        cells.iter().for_each(|&cell| named[self.parts.of[cell]] += 1);
+        for &cell in cells {
+            named[self.parts.of[cell]] += 1;
+        }
         let part = (0..named.len()).fold(0, |best, next| if named[next] > named[best] { next } else { best });
         let inside: Vec<usize> = cells.iter().copied().filter(|&cell| self.parts.of[cell] == part).collect();
         if let [only] = inside[..] {
@@ -216,7 +229,7 @@ impl Maps<'_> {
 }
 
 impl Map {
-    fn new(affinity: &Csr<f32>, cells: Vec<usize>, n_components: usize) -> Result<Self> {
+    fn new(affinity: &Csr<f32>, cells: Vec<usize>, config: &PseudotimeConfig) -> Result<Self> {
         let m = cells.len();
         let within = affinity.select_rows(&cells).select_columns(&cells);
         let density = within.row_sums();
@@ -229,15 +242,22 @@ impl Map {
         // A cell without links has no density, and one component has no room for a second vector.
         let pairs = if m > 1 {
             let operator = Operator { matrix: &within, scale: Some(&scale), symmetric: true };
-            leading(&operator, &Wanted { n: n_components.min(m - 1), floor: None })?
+            let n = config.n_components.min(m - 1);
+            let wanted = Wanted { n, floor: None, basis: 8 * n, tolerance: TOLERANCE, max_restarts: MAX_RESTARTS };
+            leading(&operator, &wanted)?
         } else {
             Vec::new()
         };
-        let axis = |(value, vector): (f64, Vec<f64>)| {
-            let factor = if value < STATIONARY { value / (1.0 - value) } else { 1.0 };
-            vector.into_iter().map(|x| factor * x).collect()
+        // Not always the first: a graph of two sides has λ = −1 as well.
+        let stationary =
+            (0..pairs.len()).fold(0, |best, at| if pairs[at].value > pairs[best].value { at } else { best });
+        let axis = |(at, pair): (usize, Pair)| {
+            let flat = at == stationary || config.flatten_slow && pair.value >= SLOW;
+            // Of hardly linked parts 1 − λ can be lost in rounding.
+            let factor = if flat { 1.0 } else { (pair.value / (1.0 - pair.value).max(1.0 / MOST)).min(MOST) };
+            pair.vector.into_iter().map(|x| factor * x).collect()
         };
-        Ok(Self { cells, coordinates: pairs.into_iter().map(|pair| axis((pair.value, pair.vector))).collect() })
+        Ok(Self { cells, coordinates: pairs.into_iter().enumerate().map(axis).collect() })
     }
 
     /// Distances from `cell`, in units of the largest; NaN outside.

@@ -36,6 +36,9 @@ pub struct TerminalConfig {
 pub struct PseudotimeConfig {
     /// Number of diffusion components.
     pub n_components: usize,
+    /// Whether components with an eigenvalue of at least 0.9994 get a weight of 1, as if they were stationary; scVelo does so, and loses
+    /// the slowest, longest ways through large data.
+    pub flatten_slow: bool,
 }
 
 /// `[time.latent]`: one time per cell from the times of its genes.
@@ -107,9 +110,9 @@ impl TerminalConfig {
 }
 
 impl Default for PseudotimeConfig {
-    /// Ten components, as scVelo.
+    /// Ten components, as scVelo, of which only the first is stationary.
     fn default() -> Self {
-        Self { n_components: 10 }
+        Self { n_components: 10, flatten_slow: false }
     }
 }
 

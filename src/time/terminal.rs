@@ -18,7 +18,8 @@
 //! if it leaks. A class is a terminal state if it has at least `min_share` of all cells and leads to no other that has;
 //! a component of that many cells without such a class, such as a chain, counts with all its classes. Vectors of a class
 //! with λ ≥ (1 − `tolerance`) λ₁ mark parts of it that cells hardly leave, and count as in scVelo. μ is found by following a walk;
-//! only where that does not settle, because there are such parts, by Krylov spaces (`eigen.rs`).
+//! only where that does not settle, because there are such parts, by Krylov spaces. Where neither gives an answer that holds
+//! (`stationary.rs` says which does), it is where cells are after 10,000 steps of the walk, and [`TerminalState::settled`] is false.
 //!
 //! **Departures.** scVelo takes what eigenvectors of all of T it finds with λ ≥ 1 − 10⁻³. Five cells without anybody
 //! moving to them, and so without a row in the backward matrix, are then enough for no roots at all (λ₁ = 0.994 in one of
@@ -30,8 +31,8 @@ use ndarray::ArrayView2;
 
 use super::average::{cut_top, over_neighborhoods, to_unit};
 use super::classes::{Partition, classes, components};
-use super::eigen::{Operator, Wanted, leading, settle};
 use super::settings::TerminalConfig;
+use super::stationary::{Stationary, stationary};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 use crate::stats::{count, mean, percentile};
@@ -63,6 +64,9 @@ pub struct TerminalState {
     pub stays: f64,
     /// How many distributions it has: 1, and one for each further part that is hardly left.
     pub n_vectors: usize,
+    /// Whether they are stationary. If not, the one distribution says where cells are after 10,000 steps that begin almost evenly
+    /// everywhere in the state (each step is skipped with a chance of 0.1).
+    pub settled: bool,
 }
 
 /// Terminal states of `transitions`, `[n_obs, n_obs]`: of [`transition_matrix`](crate::graph::transition_matrix) without
@@ -72,7 +76,7 @@ pub struct TerminalState {
 ///
 /// # Errors
 /// [`Error::Setting`] as [`TerminalConfig::validate`]; [`Error::Shape`] if the matrices do not fit; [`Error::Data`] if a
-/// transition is negative or not finite, or an eigenvector does not converge.
+/// transition is negative or not finite.
 pub fn terminal_states(transitions: &Csr<f32>, distances: &Csr<f32>, config: &TerminalConfig) -> Result<Terminal> {
     config.validate()?;
     let n_obs = transitions.n_rows;
@@ -98,7 +102,7 @@ pub fn terminal_states(transitions: &Csr<f32>, distances: &Csr<f32>, config: &Te
     let mut sum = vec![0.0; n_obs];
     let mut states = Vec::new();
     for cells in members(&groups, &terminal) {
-        let Some((state, vectors)) = distributions(transitions, &cells, config)? else { continue };
+        let Some((state, vectors)) = distributions(transitions, &cells, config) else { continue };
         states.push(state);
         for vector in vectors {
             let mut everywhere = vec![0.0; n_obs];
@@ -166,24 +170,18 @@ fn distributions(
     transitions: &Csr<f32>,
     cells: &[usize],
     config: &TerminalConfig,
-) -> Result<Option<(TerminalState, Vec<Vec<f64>>)>> {
+) -> Option<(TerminalState, Vec<Vec<f64>>)> {
     let within = transitions.select_rows(cells).select_columns(cells);
-    let (stays, vectors) = if let [_] = cells {
-        (within.data.first().map_or(0.0, |&own| f64::from(own)), vec![vec![1.0]])
+    let Stationary { stays, settled, vectors } = if let [_] = cells {
+        let stays = within.data.first().map_or(0.0, |&own| f64::from(own));
+        Stationary { stays, settled: true, vectors: vec![vec![1.0]] }
     } else {
-        let operator = Operator { matrix: &within.transpose(), scale: None, symmetric: false };
-        let floor = 1.0 - config.tolerance;
-        let pairs = match settle(&operator, floor) {
-            Some(only) => vec![only],
-            None => leading(&operator, &Wanted { n: config.n_eigenvectors, floor: Some(floor) })?,
-        };
-        (pairs[0].value, pairs.into_iter().map(|pair| pair.vector).collect::<Vec<_>>())
+        stationary(&within, config.n_eigenvectors, 1.0 - config.tolerance)
     };
     if 1.0 - stays > config.max_leak {
-        return Ok(None);
+        return None;
     }
-    let state = TerminalState { n_cells: cells.len(), stays, n_vectors: vectors.len() };
-    Ok(Some((state, vectors)))
+    Some((TerminalState { n_cells: cells.len(), stays, n_vectors: vectors.len(), settled }, vectors))
 }
 
 /// Cuts a distribution at both ends and divides it by its largest value.
@@ -195,7 +193,9 @@ fn shape(values: &mut [f64]) {
     cut_top(values);
     let most = values.iter().copied().fold(0.0, f64::max);
     if most > 0.0 {
-        values.iter_mut().for_each(|value| *value /= most);
+        for value in values.iter_mut() {
+            *value /= most;
+        }
     }
 }
 

@@ -153,6 +153,47 @@ fn two_closed_classes_are_two_states_and_both_have_their_highest_score() {
     }
 }
 
+/// A walk that goes up with chance `up` and down otherwise, and waits at both ends.
+fn drift(n: usize, up: f32) -> (Csr<f32>, Csr<f32>) {
+    let edges = (0..n).flat_map(|i| [(i, i.saturating_sub(1), 1.0 - up), (i, (i + 1).min(n - 1), up)]);
+    let nearest = (0..n).map(|i| (i, if i == 0 { 1 } else { i - 1 }, 1.0));
+    let matrix = |edges: Vec<(usize, usize, f32)>| Csr::from_triplets(n, n, &edges).unwrap();
+    (matrix(edges.collect()), matrix(nearest.collect()))
+}
+
+#[test]
+fn a_strong_drift_over_thousands_of_cells_ends_at_the_last() {
+    let (walk, distances) = drift(3000, 0.95);
+    let found = terminal_states(&walk, &distances, &TerminalConfig::default()).unwrap();
+    let [state] = found.states[..] else { panic!("{:?}", found.states) };
+    assert!(state.settled && (state.n_cells, state.n_vectors) == (3000, 1));
+    assert!((state.stays - 1.0).abs() < 1e-6);
+    assert!(highest(&found.scores) >= 2930);
+}
+
+#[test]
+fn a_walk_too_long_to_settle_says_so() {
+    let (walk, distances) = drift(6000, 0.55);
+    let found = terminal_states(&walk, &distances, &TerminalConfig::default()).unwrap();
+    assert!(!found.states[0].settled && (found.states[0].stays - 1.0).abs() < 1e-6);
+    assert!(found.scores.iter().all(|score| (0.0..=1.0).contains(score)));
+}
+
+#[test]
+fn the_slowest_ways_through_the_data_keep_their_order_unless_flattened() {
+    let (x, v) = points(3000);
+    let curve = curve(&x, &v);
+    let connectivities = &curve.neighbors.connectivities;
+    let order = |flatten_slow: bool| {
+        let config = PseudotimeConfig { flatten_slow, ..PseudotimeConfig::default() };
+        let found = pseudotime(&curve.graph, connectivities, Root::Cells(&[0]), None, &config).unwrap();
+        spearman(&found.times, &rising(3000))
+    };
+    let (kept, flattened) = (order(false), order(true));
+    println!("rank correlation with the truth {kept:.4}, flattened {flattened:.4}");
+    assert!(kept > 0.97 && flattened < 0.9);
+}
+
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let (x, v) = points(700);
@@ -227,6 +268,41 @@ fn latent_time_does_not_depend_on_the_unit_of_time() {
             assert_eq!(run(&paced), run(&times));
         }
     }
+}
+
+#[test]
+fn roots_start_from_the_fitted_times_or_from_each_other_which_differs_only_for_several() {
+    let (mut times, likelihood, neighbors) = gene_times(200);
+    // The second cell is as the first: rooting there once more changes nothing.
+    let first = times.row(0).to_owned();
+    times.row_mut(1).assign(&first);
+    for method in METHODS {
+        let run = |roots: &[usize], rerooting: Rerooting| {
+            let config = LatentConfig { method, rerooting, ..LatentConfig::default() };
+            let root = Root::Cells(roots);
+            latent_time(times.view(), Some(&likelihood), &neighbors.connectivities, root, None, &config).unwrap().times
+        };
+        let one = run(&[0], Rerooting::Fixed);
+        assert_eq!(one, run(&[0], Rerooting::Shipped));
+        assert_eq!(one, run(&[0, 1], Rerooting::Fixed));
+        assert_eq!(one, run(&[0, 1], Rerooting::Shipped));
+        assert_ne!(run(&[0, 40, 90], Rerooting::Fixed), run(&[0, 40, 90], Rerooting::Shipped));
+    }
+}
+
+#[test]
+fn rows_are_renormalised_only_where_neighbours_are_doubtful() {
+    let (times, likelihood, neighbors) = gene_times(200);
+    let run = |min_confidence: f64, renormalise_rows: bool| {
+        let config = LatentConfig { min_confidence, renormalise_rows, ..LatentConfig::default() };
+        let root = Root::Cells(&[0]);
+        latent_time(times.view(), Some(&likelihood), &neighbors.connectivities, root, None, &config).unwrap()
+    };
+    assert_eq!(run(0.0, true).n_doubtful, 0);
+    assert_eq!(run(0.0, true).times, run(0.0, false).times);
+    let (renormalised, shipped) = (run(0.97, true), run(0.97, false));
+    assert!(renormalised.n_doubtful > 0 && renormalised.n_doubtful < 150, "{}", renormalised.n_doubtful);
+    assert!(spearman(&renormalised.times, &rising(200)) > spearman(&shipped.times, &rising(200)));
 }
 
 #[test]
