@@ -79,6 +79,9 @@ struct Train {
     /// Continue from the last checkpoint of the run
     #[arg(long)]
     resume: bool,
+    /// Then add the velocity graph to the output and write a report, as `nascent graph` and `nascent report` do
+    #[arg(long)]
+    report: bool,
     /// Where to compute: auto, flex, ndarray, wgpu, cuda:0 [see: nascent devices]
     #[arg(long, value_name = "D")]
     device: Option<String>,
@@ -169,7 +172,7 @@ struct Permute {
 
 /// Settings come from the defaults, then `--config`, then `--set`; configs/graph.toml spells them out. What is computed is
 /// added to the file under scVelo's names.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct Graph {
     /// A file with velocities and moments, from nascent, scVelo or veloVI
     file: PathBuf,
@@ -205,7 +208,7 @@ struct Graph {
 }
 
 /// The page asks first whether the arrows should be believed. It holds all it needs; send it as one file.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct Report {
     /// A fitted file that `nascent graph` has been run on
     file: PathBuf,
@@ -306,7 +309,12 @@ impl Train {
             resume: self.resume,
         };
         let summary = pipeline::train(&config, &job, Box::<Terminal>::default(), stop_on_ctrl_c())?;
-        print(&summary.to_string())
+        print(&summary.to_string())?;
+        if !self.report {
+            return Ok(());
+        }
+        Graph { file: job.output.clone(), seed: self.seed, ..Graph::default() }.run()?;
+        Report { file: job.output, run: Some(job.run), ..Report::default() }.run()
     }
 }
 

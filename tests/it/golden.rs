@@ -51,7 +51,6 @@ pub(crate) fn csr(path: &Path, group: &str, n: usize) -> Csr<f32> {
 }
 
 /// The array at `name` of the file, such as `obsm/X_umap`.
-#[allow(dead_code, reason = "used by later modules")]
 pub(crate) fn array(path: &Path, name: &str) -> Array2<f32> {
     let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
     let stored = file.dataset(name).unwrap();

@@ -17,6 +17,7 @@ pub(super) use root::groups;
 use std::fmt;
 use std::path::PathBuf;
 
+use cpu_time::ProcessTime;
 use ndarray::Array2;
 
 use self::trust::numbers;
@@ -54,6 +55,8 @@ pub struct GraphSummary {
     n_obs: usize,
     n_genes: usize,
     n_similarities: usize,
+    /// CPU seconds of the graph alone.
+    seconds: f64,
     basis: String,
     confidence: f64,
     root: String,
@@ -65,8 +68,11 @@ pub struct GraphSummary {
 
 impl fmt::Display for GraphSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { n_obs, n_genes, n_similarities, .. } = self;
-        writeln!(f, "velocity graph of {n_obs} cells in {n_genes} genes: {n_similarities} similarities")?;
+        let Self { n_obs, n_genes, n_similarities, seconds, .. } = self;
+        writeln!(
+            f,
+            "velocity graph of {n_obs} cells in {n_genes} genes: {n_similarities} similarities in {seconds:.2} CPU seconds"
+        )?;
         writeln!(f, "  arrows on    X_{}", self.basis)?;
         writeln!(f, "  root         {}", self.root)?;
         writeln!(
@@ -106,7 +112,9 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let candidates = space::candidates(&settings.graph, &around, settings.seed)?;
     let similarity = space::similarity(&settings.graph, &data.mode);
     let [x, v] = space::coordinates(&settings.graph, &data)?;
+    let begun = ProcessTime::now();
     let found = graph::velocity_graph(&States::compared_by(x.view(), similarity), &candidates, v.view(), reporter)?;
+    let seconds = begun.elapsed().as_secs_f64();
     drop([x, v]);
     let confidences: Vec<f32> = (0..found.n_rows).map(|i| graph::confidence(found.row(i).1)).collect();
     let own = graph::self_transitions(&confidences);
@@ -123,6 +131,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         n_obs: data.n_obs(),
         n_genes: data.genes.len(),
         n_similarities: found.nnz(),
+        seconds,
         basis: basis.clone(),
         confidence: crate::stats::median(&confidence),
         root: times.root.clone(),

@@ -49,6 +49,9 @@ pub(super) fn times(
         );
         reporter.warn(&text);
     }
+    if roots.states.iter().chain(&ends.states).any(|state| !state.settled) {
+        reporter.warn("root cells or end points did not settle: cells hardly move there, and their scores are rough");
+    }
     let mut obs = vec![column(keys::ROOT_CELLS, &roots.scores), column(keys::END_POINTS, &ends.scores)];
     let (start, in_words) = match root {
         Some((cells, words)) => (Root::Cells(cells), format!("{words}, {} in all, as given", cells.len())),

@@ -67,7 +67,7 @@ pub(super) fn genes(data: &Velocities, cells: &[usize]) -> Result<Vec<Gene>> {
             velocity,
             fit_s: values(&fit_s, gene),
             fit_u: values(&fit_u, gene),
-            time: values(&fit_t, gene),
+            time: values(&fit_t, gene).filter(|_| facts.own_clocks),
             course: facts.courses(gene, ms.column(gene).iter().copied().fold(0.0, f32::max)),
             statistics: facts.statistics(gene),
             rank: facts.rank(gene),
@@ -83,6 +83,8 @@ struct Facts {
     numbers: Vec<(&'static str, &'static str, Vec<f64>)>,
     status: Option<Vec<String>>,
     used: Vec<bool>,
+    /// Whether a gene's times are its curve's. veloVI's are means over kinetic states, on none of the branches.
+    own_clocks: bool,
     /// Where the curve begins, unspliced and spliced (dynamical).
     offsets: [Option<Vec<f64>>; 2],
 }
@@ -94,7 +96,8 @@ impl Facts {
         let mut used = vec![false; data.var.index.len()];
         data.genes.iter().for_each(|&gene| used[gene] = true);
         let offsets = [keys::FIT_U0, keys::FIT_S0].map(column);
-        Self { numbers, offsets, status: data.var.get(keys::FIT_STATUS).map(Column::to_labels), used }
+        let own_clocks = data.mode != "velovi";
+        Self { numbers, own_clocks, offsets, status: data.var.get(keys::FIT_STATUS).map(Column::to_labels), used }
     }
 
     fn value(&self, key: &str, gene: usize) -> Option<f64> {
@@ -123,15 +126,15 @@ impl Facts {
         let status = self.status.as_ref().map(|status| status[gene].as_str());
         let low = |key: &str, bound: f64| self.value(key, gene).is_some_and(|value| value < bound);
         let why = if let Some(status) = status.filter(|status| !matches!(*status, "fitted" | "not converged")) {
-            format!("the fit ended so: {status}")
+            format!("because the fit ended so: {status}")
         } else if !has_velocity {
-            "the model gave it no velocity: too few counts, or it was not among the genes kept".to_owned()
+            "without a velocity from the model".to_owned()
         } else if low(keys::VELOCITY_R2, 0.01) {
-            "a line through its extreme cells explains too little (R² below 0.01)".to_owned()
+            "where a line through the extreme cells explains too little (R² below 0.01)".to_owned()
         } else if low(keys::FIT_R2, 0.0) {
-            "a line through its cells explains less than a constant".to_owned()
+            "where a line through the cells explains less than a constant".to_owned()
         } else {
-            "it is not among the velocity genes of the model".to_owned()
+            "that the model did not choose as velocity genes".to_owned()
         };
         (false, why)
     }
@@ -160,7 +163,7 @@ impl Facts {
                 name: name.to_owned(),
                 s: states.iter().map(|state| state.s + offset[1]).collect(),
                 u: states.iter().map(|state| state.u * scaling + offset[0]).collect(),
-                t: (0..POINTS).map(|point| start + at(point)).collect(),
+                t: if self.own_clocks { (0..POINTS).map(|point| start + at(point)).collect() } else { Vec::new() },
             }
         };
         let length = (off - on).max(0.0);

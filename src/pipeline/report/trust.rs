@@ -79,11 +79,13 @@ fn genes(content: &Content, data: &Velocities) -> Trust {
         }
     }
     reasons.sort_by(|a, b| b.1.cmp(&a.1));
-    let shown = content.genes.len();
+    let before = all - content.genes.len();
+    let filtered = "filtered before the fit: too few counts, not variable enough, or without a steady-state line";
+    let before = (before > 0).then_some((filtered, before));
+    let list: Vec<String> = before.into_iter().chain(reasons).map(|(why, n)| format!("{n} {why}")).collect();
     let mut explanation = "Only velocity genes move the arrows.".to_owned();
-    if !reasons.is_empty() {
-        let list: Vec<String> = reasons.iter().map(|(why, n)| format!("{n}: {why}")).collect();
-        explanation += &format!(" Of {shown} genes with moments, the others fell out: {}.", list.join("; "));
+    if !list.is_empty() {
+        explanation += &format!(" The others fell out: {}.", list.join("; "));
     }
     let verdict = match used {
         ..20 => Verdict::Bad,
