@@ -1,20 +1,21 @@
 //! The words that users type.
 
+mod after;
 mod tables;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Analysis, Config};
-use crate::data::GenesUsed;
+use self::after::{Compare, Graph, Report};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::io::{self, InputConfig, OutputConfig};
 use crate::permutation::Choice;
-use crate::pipeline::{self, GraphJob, Job, PermuteJob, ReportJob};
+use crate::pipeline::{self, Job, PermuteJob};
 use crate::progress::{Terminal, emphasised};
 use crate::simulate::SimulateConfig;
 
@@ -170,82 +171,6 @@ struct Permute {
     table: Option<PathBuf>,
 }
 
-/// Settings come from the defaults, then `--config`, then `--set`; configs/graph.toml spells them out. What is computed is
-/// added to the file under scVelo's names.
-#[derive(Args, Debug, Default)]
-struct Graph {
-    /// A file with velocities and moments, from nascent, scVelo or veloVI
-    file: PathBuf,
-    /// The .h5ad file to write [default: the same file]
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Settings in TOML
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Genes whose velocity is used: all, a column of truth values in var, or a file with one name per line [default: the
-    /// column velocity_genes]
-    #[arg(long, value_name = "all|COLUMN|FILE")]
-    genes: Option<String>,
-    /// Where time starts, instead of where transitions run backward end: a cell, a label, COLUMN=LABEL, a column of truth
-    /// values, or a column of capture times, of which the earliest count
-    #[arg(long, value_name = "ROOT", default_value = "", hide_default_value = true)]
-    root: String,
-    /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
-    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
-    groups: String,
-    /// Embedding to draw on, as umap for X_umap [default: umap, tsne, …; computed if there is none]
-    #[arg(long, value_name = "BASIS", default_value = "", hide_default_value = true)]
-    basis: String,
-    /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Seed of all random draws [default: 0]
-    #[arg(long, value_name = "S")]
-    seed: Option<u64>,
-    /// Change one setting, as graph.transitions.scale=5; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
-/// The page asks first whether the arrows should be believed. It holds all it needs; send it as one file.
-#[derive(Args, Debug, Default)]
-struct Report {
-    /// A fitted file that `nascent graph` has been run on
-    file: PathBuf,
-    /// The folder to write report.html and figures/ to [default: the file's name with .report instead of .h5ad]
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// The run's folder, for its losses [default: the file's name with .run instead of .h5ad]
-    #[arg(long, value_name = "DIR")]
-    run: Option<PathBuf>,
-    /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
-    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
-    groups: String,
-    /// Another fit of the same cells, to compare with; may be repeated
-    #[arg(long = "with", value_name = "FILE")]
-    others: Vec<PathBuf>,
-    /// Settings in TOML, as of nascent graph
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Change one setting, as embedding.field.density=2; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
-/// Velocities are compared in the cells and velocity genes that all files have.
-#[derive(Args, Debug)]
-struct Compare {
-    /// Fitted .h5ad files, of nascent or another program
-    #[arg(num_args = 2.., required = true)]
-    files: Vec<PathBuf>,
-    /// Column of obs with groups of cells: agreement in each
-    #[arg(long, value_name = "COLUMN")]
-    groups: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Args, Debug)]
 struct Inspect {
     /// Any .h5ad file
@@ -360,60 +285,6 @@ impl Permute {
             std::fs::write(path, found.table()).map_err(|reason| Error::file(path, "write", reason))?;
         }
         print(&found.to_string())
-    }
-}
-
-impl Graph {
-    fn run(self) -> Result<()> {
-        use_threads(self.threads)?;
-        let mut overrides = self.set;
-        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
-        let settings = Analysis::load(self.config.as_deref(), &overrides)?;
-        let job = GraphJob {
-            output: self.output.unwrap_or_else(|| self.file.clone()),
-            input: self.file,
-            genes: genes_used(self.genes.as_deref())?,
-            root: self.root,
-            groups: self.groups,
-            basis: self.basis,
-        };
-        print(&pipeline::graph(&settings, &job, &mut Terminal::default())?.to_string())
-    }
-}
-
-/// What the words after `--genes` mean.
-fn genes_used(text: Option<&str>) -> Result<GenesUsed> {
-    Ok(match text {
-        None => GenesUsed::VelocityGenes,
-        Some("all") => GenesUsed::All,
-        Some(name) if Path::new(name).is_file() => {
-            let path = Path::new(name);
-            let names = std::fs::read_to_string(path).map_err(|reason| Error::file(path, "read", reason))?;
-            GenesUsed::Named(names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
-        }
-        Some(column) => GenesUsed::Column(column.to_owned()),
-    })
-}
-
-impl Report {
-    fn run(self) -> Result<()> {
-        let settings = Analysis::load(self.config.as_deref(), &self.set)?;
-        let job = ReportJob {
-            run: self.run.unwrap_or_else(|| self.file.with_extension("run")),
-            folder: self.output.unwrap_or_else(|| self.file.with_extension("report")),
-            input: self.file,
-            groups: self.groups,
-            others: self.others,
-        };
-        let written = pipeline::report(&settings, &job, &mut Terminal::default())?;
-        print(&format!("wrote {} ({:.1} MB)", written.page.display(), written.page_bytes as f64 / 1e6))
-    }
-}
-
-impl Compare {
-    fn run(self) -> Result<()> {
-        let found = pipeline::compare(&self.files, self.groups.as_deref())?;
-        if self.json { print_json(&found) } else { print(&found.to_string()) }
     }
 }
 

@@ -133,7 +133,9 @@ fn centred(values: impl Iterator<Item = f64>) -> (Vec<f64>, f64) {
     let mut values: Vec<f64> = values.collect();
     let mean = values.iter().sum::<f64>() / count(values.len().max(1));
     let squares: f64 = values.iter().map(|value| value * value).sum();
-    values.iter_mut().for_each(|value| *value -= mean);
+    for value in &mut values {
+        *value -= mean;
+    }
     let remaining: f64 = values.iter().map(|value| value * value).sum();
     let length = if is_constant(remaining, squares) { 0.0 } else { remaining.sqrt() };
     (values, length)

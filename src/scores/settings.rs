@@ -14,7 +14,8 @@ pub struct ScoresConfig {
     pub draws: usize,
     /// Cells over which that is averaged, drawn at random where there are more.
     pub cells: usize,
-    /// Column of numbers in var that says which genes come first: the larger, the earlier.
+    /// Column of numbers in var that says which genes come first: the larger, the earlier. Empty: how well a gene fits, as the model
+    /// has it.
     pub order: String,
     /// Known directions between groups, as "Ductal > Beta".
     pub edges: Vec<String>,
@@ -30,7 +31,7 @@ impl Default for ScoresConfig {
             sizes: vec![10, 30, 100, 300],
             draws: 5,
             cells: 1000,
-            order: "fit_likelihood".to_owned(),
+            order: String::new(),
             edges: Vec::new(),
             shuffles: 20,
             top_genes: 100,

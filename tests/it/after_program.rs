@@ -70,11 +70,11 @@ fn a_named_root_is_where_time_starts_whatever_is_inferred() {
     let first = (0..truth.len()).min_by(|&a, &b| truth[a].total_cmp(&truth[b])).expect("cells");
     assert!(column(&path, "velocity_pseudotime")[first] == 0.0);
 
-    let error = program.fail("graph fit.h5ad --root Nowhere", 1);
+    let error = program.fail("graph fit.h5ad --root Nowhere", 2);
     assert!(error.contains("--root") && error.contains("Nowhere") && error.contains("labels of"), "{error}");
-    let error = program.fail("graph fit.h5ad --root clusters=Nowhere", 1);
+    let error = program.fail("graph fit.h5ad --root clusters=Nowhere", 2);
     assert!(error.contains("it has:"), "{error}");
-    let error = program.fail("graph fit.h5ad --basis nowhere", 1);
+    let error = program.fail("graph fit.h5ad --basis nowhere", 2);
     assert!(error.contains("--basis") && error.contains("umap"), "{error}");
 }
 
@@ -88,11 +88,11 @@ fn genes_can_be_chosen_and_a_wrong_choice_is_explained() {
     assert!(said.contains(" in 3 genes") || said.contains(" in 2 genes"), "{said}");
     program.succeed("graph fit.h5ad --output all.h5ad --genes all");
     fs::write(program.path("genes.txt"), "Gnai3\n").unwrap();
-    let error = program.fail("graph fit.h5ad --genes genes.txt", 1);
+    let error = program.fail("graph fit.h5ad --genes genes.txt", 2);
     assert!(error.contains("Gnai3"), "{error}");
-    let error = program.fail("graph fit.h5ad --genes marker", 1);
+    let error = program.fail("graph fit.h5ad --genes marker", 2);
     assert!(error.contains("velocity_genes"), "{error}");
-    let error = program.fail("graph counts.h5ad", 1);
+    let error = program.fail("graph counts.h5ad", 2);
     assert!(error.contains("velocity") && error.contains("nascent train"), "{error}");
 }
 
@@ -116,7 +116,7 @@ fn a_fit_agrees_with_itself_and_in_part_with_another() {
 fn a_report_asks_before_it_shows() {
     let program = Program::new();
     fitted(&program, "dynamical", "fit.h5ad");
-    let error = program.fail("report fit.h5ad", 1);
+    let error = program.fail("report fit.h5ad", 2);
     assert!(error.contains("nascent graph"), "{error}");
     program.succeed("graph fit.h5ad --set scores.draws=2");
     fitted(&program, "steady_state", "other.h5ad");

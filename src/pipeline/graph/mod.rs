@@ -126,7 +126,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let direct = Candidates::nearest(&around.distances, usize::MAX)?;
     let velocity = data.velocity.view();
     let confidence = scores::confidence(velocity, &direct)?;
-    let sweep = trust::sweep(&settings.scores, &data, &found, &candidates, similarity, settings.seed)?;
+    let (sweep, ordered_by) = trust::sweep(&settings.scores, &data, &found, &candidates, similarity, settings.seed)?;
     let summary = GraphSummary {
         n_obs: data.n_obs(),
         n_genes: data.genes.len(),
@@ -154,7 +154,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         uns: vec![
             (keys::VELOCITY_GRAPH.to_owned(), Uns::Csr(towards)),
             (keys::VELOCITY_GRAPH_NEG.to_owned(), Uns::Csr(away)),
-            trust::sweep_for_uns(&sweep, &settings.scores.order),
+            trust::sweep_for_uns(&sweep, &ordered_by),
             params(settings, job, &data, &times, &basis),
         ],
         ..Results::default()

@@ -22,12 +22,11 @@ pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> R
         return Ok((around, false));
     }
     let k = N_NEIGHBORS.min(data.n_obs());
-    let distances = match data.embedding("pca") {
-        Some(pca) => neighbors::nearest(pca.view(), k)?,
-        None => {
-            let most = N_COMPONENTS.min(data.n_obs().saturating_sub(1)).min(data.genes.len().saturating_sub(1));
-            neighbors::nearest(pca_dense(data.ms.view(), most.max(1))?.scores.view(), k)?
-        }
+    let distances = if let Some(pca) = data.embedding("pca") {
+        neighbors::nearest(pca.view(), k)?
+    } else {
+        let most = N_COMPONENTS.min(data.n_obs().saturating_sub(1)).min(data.genes.len().saturating_sub(1));
+        neighbors::nearest(pca_dense(data.ms.view(), most.max(1))?.scores.view(), k)?
     };
     reporter
         .say(&format!("no neighbour graph with distances in the file: {k} neighbours, the cell included, computed"));

@@ -1,9 +1,5 @@
 //! Roots, end points and times of the cells.
 
-use std::path::Path;
-
-use ndarray::Array2;
-
 use crate::data::{Column, Neighbors, Reporter, Velocities};
 use crate::error::Result;
 use crate::graph::{self, Kernel};
@@ -62,7 +58,10 @@ pub(super) fn times(
     let pseudotime = time::pseudotime(found, &around.connectivities, start, end, &settings.pseudotime)?;
     obs.push(column(keys::VELOCITY_PSEUDOTIME, &pseudotime.times));
     let mut latent = None;
-    if let Some((fit_t, likelihood)) = gene_times(data)? {
+    if io::has_layer(&data.path, keys::FIT_T)? {
+        // Of all genes: those that are no velocity genes have times too, and a likelihood that says whether they count.
+        let fit_t = io::read_layer(&data.path, keys::FIT_T)?;
+        let likelihood = data.var.get(keys::FIT_LIKELIHOOD).and_then(Column::to_numbers);
         let times = time::latent_time(
             fit_t.view(),
             likelihood.as_deref(),
@@ -87,16 +86,6 @@ pub(super) fn times(
 
 fn column(key: &str, values: &[f64]) -> (String, Column) {
     (key.to_owned(), Column::Float(values.to_vec()))
-}
-
-/// Time per cell and gene with the genes' likelihoods, of all genes of the file, if the model has such times.
-fn gene_times(data: &Velocities) -> Result<Option<(Array2<f32>, Option<Vec<f64>>)>> {
-    let path: &Path = &data.path;
-    if !io::has_layer(path, keys::FIT_T)? {
-        return Ok(None);
-    }
-    let likelihood = data.var.get(keys::FIT_LIKELIHOOD).and_then(Column::to_numbers);
-    Ok(Some((io::read_layer(path, keys::FIT_T)?, likelihood)))
 }
 
 /// The column for a shared time: scVelo's name for scVelo's method, unless the model has put its own time there.

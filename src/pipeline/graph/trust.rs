@@ -11,7 +11,10 @@ use crate::io::{Uns, keys};
 use crate::scores::{self, Boundary, Moving, ScoresConfig, Sweep, Whole};
 use crate::sparse::Csr;
 
-/// Reconstructability for growing numbers of genes, the most telling first.
+/// Columns of var that say how well a gene fits, the first that is there.
+const GOODNESS: [&str; 4] = [keys::FIT_LIKELIHOOD, keys::FIT_DYNAMICS, keys::VELOCITY_R2, keys::FIT_R2];
+
+/// Reconstructability for growing numbers of genes, the most telling first, and the column that says which.
 pub(super) fn sweep(
     settings: &ScoresConfig,
     data: &Velocities,
@@ -19,7 +22,7 @@ pub(super) fn sweep(
     candidates: &Candidates,
     similarity: Similarity,
     seed: u64,
-) -> Result<Sweep> {
+) -> Result<(Sweep, String)> {
     let n_obs = data.n_obs();
     let mut cells: Vec<usize> = if settings.cells < n_obs {
         sample(&mut stream(seed, "cells of reconstructability", 0), n_obs, settings.cells).into_vec()
@@ -35,13 +38,25 @@ pub(super) fn sweep(
         velocities: data.velocity.view(),
         cells: &cells,
     };
+    let (scores, ordered_by) = ordering(settings, data)?;
+    let score = |gene: usize| if scores[gene].is_nan() { f64::NEG_INFINITY } else { scores[gene] };
     let mut order: Vec<usize> = (0..data.genes.len()).collect();
-    let scores = data.gene_numbers(&settings.order);
-    if let Some(scores) = &scores {
-        let score = |gene: usize| if scores[gene].is_nan() { f64::NEG_INFINITY } else { scores[gene] };
-        order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+    order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+    Ok((whole.sweep(&order, &settings.sizes, settings.draws, seed)?, ordered_by))
+}
+
+/// What says which genes come first, `[n_genes]`, and its column. Without any such column, the genes as they stand in the file.
+fn ordering(settings: &ScoresConfig, data: &Velocities) -> Result<(Vec<f64>, String)> {
+    if !settings.order.is_empty() {
+        let scores = data.gene_numbers(&settings.order).ok_or_else(|| Error::Setting {
+            key: "scores.order".to_owned(),
+            value: format!("{:?}", settings.order),
+            wanted: "must be a column of numbers in var".to_owned(),
+        })?;
+        return Ok((scores, settings.order.clone()));
     }
-    whole.sweep(&order, &settings.sizes, settings.draws, seed)
+    let usual = GOODNESS.into_iter().find_map(|column| Some((data.gene_numbers(column)?, column.to_owned())));
+    Ok(usual.unwrap_or_else(|| (vec![0.0; data.genes.len()], "place in the file".to_owned())))
 }
 
 /// [`Sweep`] for uns; `ordered_by` says which genes came first.

@@ -141,13 +141,11 @@ fn losses(run: &Path) -> Vec<Curve> {
         for (key, name) in [("train/loss", "training"), ("validation/loss", "validation")] {
             let Some(loss) = line.get(key).and_then(Value::as_f64) else { continue };
             let name = if stage.is_empty() { name.to_owned() } else { format!("{name}, {stage}") };
-            let curve = match curves.iter_mut().position(|curve| curve.name == name) {
-                Some(at) => &mut curves[at],
-                None => {
-                    curves.push(Curve { name, ..Curve::default() });
-                    curves.last_mut().expect("pushed")
-                }
-            };
+            let at = curves.iter().position(|curve| curve.name == name).unwrap_or_else(|| {
+                curves.push(Curve { name, ..Curve::default() });
+                curves.len() - 1
+            });
+            let curve = &mut curves[at];
             curve.steps.push(step);
             curve.values.push(loss);
         }

@@ -78,14 +78,14 @@ fn genes(content: &Content, data: &Velocities) -> Trust {
             None => reasons.push((&gene.why_not, 1)),
         }
     }
-    reasons.sort_by(|a, b| b.1.cmp(&a.1));
+    reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     let before = all - content.genes.len();
     let filtered = "filtered before the fit: too few counts, not variable enough, or without a steady-state line";
     let before = (before > 0).then_some((filtered, before));
     let list: Vec<String> = before.into_iter().chain(reasons).map(|(why, n)| format!("{n} {why}")).collect();
     let mut explanation = "Only velocity genes move the arrows.".to_owned();
     if !list.is_empty() {
-        explanation += &format!(" The others fell out: {}.", list.join("; "));
+        explanation = format!("{explanation} The others fell out: {}.", list.join("; "));
     }
     let verdict = match used {
         ..20 => Verdict::Bad,
@@ -210,7 +210,8 @@ fn root(params: &Value) -> Trust {
             .to_owned()
     };
     if parts > 1.0 {
-        explanation += &format!(" The velocity graph falls into {parts:.0} parts, whose times cannot be compared.");
+        explanation =
+            format!("{explanation} The velocity graph falls into {parts:.0} parts, whose times cannot be compared.");
     }
     let verdict = if given && parts <= 1.0 { Verdict::Good } else { Verdict::Caution };
     line("Where does time start, and who says so?", root.to_owned(), verdict, &explanation)
@@ -334,7 +335,7 @@ fn models(job: &ReportJob, groups: Option<&(String, Groups)>) -> Result<Trust> {
     );
     if !apart.is_empty() {
         let names: Vec<String> = apart.iter().take(5).map(|(name, cosine)| format!("{name} {cosine:.2}")).collect();
-        explanation += &format!(" They disagree most in: {}.", names.join(", "));
+        explanation = format!("{explanation} They disagree most in: {}.", names.join(", "));
     }
     Ok(line(QUESTION, words.collect::<Vec<String>>().join("; "), verdict, &explanation))
 }
@@ -353,7 +354,7 @@ fn overall(lines: &[Trust]) -> Overall {
         (Verdict::Good, "Nothing that was measured speaks against these arrows.".to_owned())
     };
     if !unknown.is_empty() {
-        text += &format!(" Not asked: {} of {} questions.", unknown.len(), lines.len());
+        text = format!("{text} Not asked: {} of {} questions.", unknown.len(), lines.len());
     }
     Overall { verdict, text }
 }

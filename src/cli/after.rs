@@ -1,0 +1,142 @@
+//! The words for what comes after a fit.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{print, print_json, use_threads};
+use crate::config::Analysis;
+use crate::data::GenesUsed;
+use crate::error::{Error, Result};
+use crate::pipeline::{self, GraphJob, ReportJob};
+use crate::progress::Terminal;
+
+/// Settings come from the defaults, then `--config`, then `--set`; configs/graph.toml spells them out. What is computed is
+/// added to the file under scVelo's names.
+#[derive(Args, Debug, Default)]
+pub(super) struct Graph {
+    /// A file with velocities and moments, from nascent, scVelo or veloVI
+    pub(super) file: PathBuf,
+    /// The .h5ad file to write [default: the same file]
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Settings in TOML
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Genes whose velocity is used: all, a column of truth values in var, or a file with one name per line [default: the
+    /// column velocity_genes]
+    #[arg(long, value_name = "all|COLUMN|FILE")]
+    pub(super) genes: Option<String>,
+    /// Where time starts, instead of where transitions run backward end: a cell, a label, COLUMN=LABEL, a column of truth
+    /// values, or a column of capture times, of which the earliest count
+    #[arg(long, value_name = "ROOT", default_value = "", hide_default_value = true)]
+    pub(super) root: String,
+    /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    pub(super) groups: String,
+    /// Embedding to draw on, as umap for X_umap [default: umap, tsne, …; computed if there is none]
+    #[arg(long, value_name = "BASIS", default_value = "", hide_default_value = true)]
+    pub(super) basis: String,
+    /// Threads to use [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+    /// Seed of all random draws [default: 0]
+    #[arg(long, value_name = "S")]
+    pub(super) seed: Option<u64>,
+    /// Change one setting, as graph.transitions.scale=5; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+/// The page asks first whether the arrows should be believed. It holds all it needs; send it as one file.
+#[derive(Args, Debug, Default)]
+pub(super) struct Report {
+    /// A fitted file that `nascent graph` has been run on
+    pub(super) file: PathBuf,
+    /// The folder to write report.html and figures/ to [default: the file's name with .report instead of .h5ad]
+    #[arg(long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+    /// The run's folder, for its losses [default: the file's name with .run instead of .h5ad]
+    #[arg(long, value_name = "DIR")]
+    pub(super) run: Option<PathBuf>,
+    /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
+    #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
+    pub(super) groups: String,
+    /// Another fit of the same cells, to compare with; may be repeated
+    #[arg(long = "with", value_name = "FILE")]
+    pub(super) others: Vec<PathBuf>,
+    /// Settings in TOML, as of nascent graph
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Change one setting, as embedding.field.density=2; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+/// Velocities are compared in the cells and velocity genes that all files have.
+#[derive(Args, Debug)]
+pub(super) struct Compare {
+    /// Fitted .h5ad files, of nascent or another program
+    #[arg(num_args = 2.., required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Column of obs with groups of cells: agreement in each
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) groups: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Graph {
+    pub(super) fn run(self) -> Result<()> {
+        use_threads(self.threads)?;
+        let mut overrides = self.set;
+        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
+        let settings = Analysis::load(self.config.as_deref(), &overrides)?;
+        let job = GraphJob {
+            output: self.output.unwrap_or_else(|| self.file.clone()),
+            input: self.file,
+            genes: genes_used(self.genes.as_deref())?,
+            root: self.root,
+            groups: self.groups,
+            basis: self.basis,
+        };
+        print(&pipeline::graph(&settings, &job, &mut Terminal::default())?.to_string())
+    }
+}
+
+/// What the words after `--genes` mean.
+fn genes_used(text: Option<&str>) -> Result<GenesUsed> {
+    Ok(match text {
+        None => GenesUsed::VelocityGenes,
+        Some("all") => GenesUsed::All,
+        Some(name) if Path::new(name).is_file() => {
+            let path = Path::new(name);
+            let names = std::fs::read_to_string(path).map_err(|reason| Error::file(path, "read", reason))?;
+            GenesUsed::Named(names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        }
+        Some(column) => GenesUsed::Column(column.to_owned()),
+    })
+}
+
+impl Report {
+    pub(super) fn run(self) -> Result<()> {
+        let settings = Analysis::load(self.config.as_deref(), &self.set)?;
+        let job = ReportJob {
+            run: self.run.unwrap_or_else(|| self.file.with_extension("run")),
+            folder: self.output.unwrap_or_else(|| self.file.with_extension("report")),
+            input: self.file,
+            groups: self.groups,
+            others: self.others,
+        };
+        let written = pipeline::report(&settings, &job, &mut Terminal::default())?;
+        print(&format!("wrote {} ({:.1} MB)", written.page.display(), written.page_bytes as f64 / 1e6))
+    }
+}
+
+impl Compare {
+    pub(super) fn run(self) -> Result<()> {
+        let found = pipeline::compare(&self.files, self.groups.as_deref())?;
+        if self.json { print_json(&found) } else { print(&found.to_string()) }
+    }
+}
