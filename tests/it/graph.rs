@@ -1,7 +1,10 @@
 //! The velocity graph against its definition.
 
 use nascent::Error;
-use nascent::graph::{Candidates, Kernel, States, confidence, rows, self_transitions, split, transition_matrix};
+use nascent::graph::{
+    Candidates, Kernel, Measure, Similarity, States, backward, confidence, rows, self_transitions, softmax, split,
+    transition_matrix,
+};
 use nascent::neighbors::nearest;
 use nascent::sparse::Csr;
 use nascent::stats::pearson;
@@ -173,5 +176,90 @@ fn velocities_of_another_shape_are_refused() {
     let narrow = rows(&states, &candidates, 0..2, v.slice(s![..2, ..3]));
     for result in [few, outside, narrow] {
         assert!(matches!(result, Err(Error::Shape { .. })), "{result:?}");
+    }
+}
+
+/// From the definitions: cosines and products, of the ways or of their square roots with signs.
+#[test]
+fn every_similarity_is_that_of_its_formula() {
+    let (x, v, candidates) = cells();
+    let root = |value: f64| value.abs().sqrt().copysign(value);
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    for (measure, square_root) in [
+        (Measure::Cosine, false),
+        (Measure::Cosine, true),
+        (Measure::DotProduct, false),
+        (Measure::DotProduct, true),
+        (Measure::Correlation, true),
+    ] {
+        let states = States::compared_by(x.view(), Similarity { measure, square_root });
+        let graph = rows(&states, &candidates, 0..40, v.view()).unwrap();
+        for i in 0..40 {
+            for (&j, &found) in graph.row(i).0.iter().zip(graph.row(i).1) {
+                let shown = |values: Vec<f64>| -> Vec<f64> {
+                    if square_root { values.into_iter().map(root).collect() } else { values }
+                };
+                let way = shown(doubles((&x.row(j as usize) - &x.row(i)).view()));
+                let velocity = shown(doubles(v.row(i)));
+                let wanted = match measure {
+                    Measure::Correlation => pearson(&way, &velocity),
+                    Measure::DotProduct => dot(&way, &velocity),
+                    Measure::Cosine => dot(&way, &velocity) / (dot(&way, &way) * dot(&velocity, &velocity)).sqrt(),
+                };
+                assert!(
+                    (f64::from(found) - wanted).abs() < 1e-5,
+                    "{measure:?} {square_root} {i} {j}: {found} {wanted}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_on_candidates_hold_are_repeated_and_draw_from_the_same_cells() {
+    let (x, _, all) = cells();
+    let distances = nearest(x.view(), 5).unwrap();
+    let limited = |seed: u64| Candidates::new(&distances).unwrap().limited(6, seed);
+    let (first, again, other) = (limited(1), limited(1), limited(2));
+    let mut differ = false;
+    for i in 0..40 {
+        let drawn = first.of(i);
+        assert!(drawn.len() == all.of(i).len().min(6) && drawn.is_sorted() && drawn == again.of(i));
+        assert!(drawn.iter().all(|cell| all.of(i).contains(cell)));
+        differ |= drawn != other.of(i);
+    }
+    assert!(differ);
+    let two = Candidates::nearest(&distances, 2).unwrap();
+    assert!((0..40).all(|i| two.direct(i).len() == 2 && two.of(i).len() == 3));
+    assert!(Candidates::connected(&Csr::empty(2, 3)).is_err());
+}
+
+#[test]
+fn softmax_sums_to_one_ignores_the_cell_itself_and_is_uniform_without_velocity() {
+    let (x, mut v, _) = cells();
+    v.row_mut(3).fill(0.0);
+    let candidates = Candidates::connected(&nearest(x.view(), 5).unwrap()).unwrap();
+    let graph = whole(&x, &v, &candidates);
+    let t = softmax(&graph, &candidates, None).unwrap();
+    let sizes: Vec<f64> = graph.data.iter().map(|value| f64::from(value.abs())).collect();
+    let scale = 1.0 / nascent::stats::median(&sizes);
+    for i in 0..40 {
+        let sum: f32 = t.row(i).1.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6 && !t.row(i).0.contains(&(i as u32)));
+    }
+    assert!(t.row(3).1.iter().all(|&p| (p - 0.25).abs() < 1e-6));
+    let (cells, p) = t.row(0);
+    let pi = |at: usize| f64::from(graph.to_dense()[[0, cells[at] as usize]]);
+    let ratio = (scale * (pi(0) - pi(1))).exp();
+    assert!((f64::from(p[0]) / f64::from(p[1]) / ratio - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn time_run_backward_sums_to_one_where_anybody_comes_from() {
+    let (x, v, candidates) = cells();
+    let back = backward(&whole(&x, &v, &candidates).map(f32::abs));
+    for i in 0..40 {
+        let sum: f32 = back.row(i).1.iter().sum();
+        assert!(back.row_nnz(i) == 0 || (sum - 1.0).abs() < 1e-6);
     }
 }

@@ -3,13 +3,13 @@
 
 use nascent::data::{Column, Silent};
 use nascent::graph::{
-    Candidates, Kernel, Measure, Similarity, States, confidence, rows, self_transitions, split, transition_matrix,
-    velocity_graph,
+    Candidates, Kernel, Measure, Similarity, States, along_embedding, confidence, rows, self_transitions, split,
+    transition_matrix, velocity_graph,
 };
 use nascent::sparse::Csr;
 use nascent::{io, scores};
 
-use crate::golden::{CASES, csr, golden, used};
+use crate::golden::{CASES, array, csr, golden, used};
 
 /// scVelo correlates in f32; e^{10 π} multiplies the error by up to 10.
 const TOLERANCE: f64 = 1e-5;
@@ -108,6 +108,35 @@ fn lengths_and_confidences_agree_with_scvelo() {
             let worst = compared.iter().map(|&i| (found[i] - wanted[i]).abs()).fold(0.0, f64::max);
             println!("{name} {key}: {worst:.1e} over {} of {n} cells", compared.len());
             assert!(worst < tolerance && compared.len() * 10 > n * 8, "{name} {key}: {worst}");
+        }
+    }
+}
+
+/// Golden: scVelo's matrices along its embedding, from its stored graphs (scripts/golden_transitions.py).
+#[test]
+fn transitions_along_an_embedding_agree_with_scvelo() {
+    let text = include_str!("../golden/transitions.json");
+    let golden_rows: serde_json::Value = serde_json::from_str(text).unwrap();
+    for name in ["sim_300x30", "dentategyrus_100obs"] {
+        let Some((path, data)) = golden(name) else { continue };
+        let n = data.n_obs();
+        let [towards, away] = ["uns/velocity_graph", "uns/velocity_graph_neg"].map(|key| csr(&path, key, n));
+        let both = Csr::from_dense((&towards.to_dense() + &away.to_dense()).view());
+        let confidences: Vec<f32> = (0..n).map(|i| confidence(both.row(i).1)).collect();
+        let plain = transition_matrix(&both, Some(&self_transitions(&confidences)), Kernel::default()).unwrap();
+        let umap = array(&path, "obsm/X_umap");
+        for (scale, weight) in [(1.0, 0.0), (0.7, 0.3)] {
+            let found = along_embedding(&plain, umap.view(), scale, weight).unwrap();
+            let rows = golden_rows["runs"][name][format!("{scale:?} {weight:?}")].as_object().expect("rows");
+            for (i, row) in rows {
+                let (cells, values) = found.row(i.parse().unwrap());
+                let wanted: Vec<u32> = serde_json::from_value(row["cells"].clone()).unwrap();
+                assert_eq!(cells, wanted, "{name} {i}");
+                for (found, wanted) in values.iter().zip(row["values"].as_array().expect("numbers")) {
+                    let difference = (f64::from(*found) - wanted.as_f64().expect("a number")).abs();
+                    assert!(difference < TOLERANCE, "{name} {i}: {difference}");
+                }
+            }
         }
     }
 }
