@@ -2,6 +2,7 @@
 //!
 //! Sums are taken in `f64` and in the order of the entries, so that no result depends on the number of threads.
 
+use std::borrow::Cow;
 use std::ops::AddAssign;
 
 use ndarray::{Array2, ArrayView2};
@@ -118,6 +119,16 @@ impl<T: Copy> Csr<T> {
         }
         selected.n_rows = self.n_rows;
         selected
+    }
+
+    /// The rows and the columns at `positions` of a square matrix, rising; the matrix itself where they are all of them.
+    #[must_use]
+    pub fn within(&self, positions: &[usize]) -> Cow<'_, Self> {
+        debug_assert!(self.n_rows == self.n_cols && positions.is_sorted_by(|before, after| before < after));
+        if positions.len() == self.n_rows {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(self.select_rows(positions).select_columns(positions))
     }
 
     /// The matrix with rows and columns exchanged, `[n_cols, n_rows]`.

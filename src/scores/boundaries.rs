@@ -12,7 +12,7 @@
 //!
 //! Source: Qiao & Huang 2021 (VeloAE), the definitions of the evaluation of Gu et al. 2022; the null is ours.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -96,9 +96,13 @@ impl Moving<'_> {
 
     fn coherence_of(&self, units: &Array2<f32>) -> Vec<f64> {
         let of_cell = |i: usize| {
-            let same = self.near(i).filter(|&j| self.groups[i].is_some() && self.groups[j] == self.groups[i]);
-            let products: Vec<f64> = same.map(|j| product(units.row(i), units.row(j))).collect();
-            mean(&products)
+            // The mean of products is the product with the mean.
+            let (mut sum, mut n) = (Array1::<f32>::zeros(units.ncols()), 0);
+            for j in self.near(i).filter(|&j| self.groups[i].is_some() && self.groups[j] == self.groups[i]) {
+                sum += &units.row(j);
+                n += 1;
+            }
+            product(units.row(i), sum.view()) / count(n)
         };
         (0..self.groups.len()).into_par_iter().map(of_cell).collect()
     }

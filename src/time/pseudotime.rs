@@ -44,6 +44,8 @@ const MOST: f64 = 1e6;
 /// Residual of an eigenpair that has converged.
 const TOLERANCE: f64 = 1e-8;
 const MAX_RESTARTS: usize = 300;
+/// Rows that are made together.
+const ROWS: usize = 4096;
 
 /// A pseudotime and where it starts.
 #[derive(Clone, Debug)]
@@ -129,21 +131,20 @@ fn mean_of_known(a: f64, b: f64) -> f64 {
 
 /// `|π| + |π|ᵀ`
 fn undirected(graph: &Csr<f32>) -> Csr<f32> {
-    let sizes = graph.map(f32::abs);
-    let other = sizes.transpose();
+    let other = graph.transpose();
     let of_row = |i: usize| {
-        let ((a, x), (b, y)) = (sizes.row(i), other.row(i));
+        let ((a, x), (b, y)) = (graph.row(i), other.row(i));
         let mut sum = Vec::with_capacity(a.len() + b.len());
         let (mut p, mut q) = (0, 0);
         while p < a.len() || q < b.len() {
             let column = a.get(p).copied().unwrap_or(u32::MAX).min(b.get(q).copied().unwrap_or(u32::MAX));
             let mut value = 0.0;
             if a.get(p) == Some(&column) {
-                value += x[p];
+                value += x[p].abs();
                 p += 1;
             }
             if b.get(q) == Some(&column) {
-                value += y[q];
+                value += y[q].abs();
                 q += 1;
             }
             if value > 0.0 {
@@ -152,8 +153,15 @@ fn undirected(graph: &Csr<f32>) -> Csr<f32> {
         }
         sum
     };
-    let rows: Vec<_> = (0..graph.n_rows).into_par_iter().map(of_row).collect();
-    Csr::from_rows(graph.n_cols, &rows)
+    // Some rows at a time: this matrix is twice as large as the graph, and twice at once would be the most memory ever used.
+    let mut sum = Csr::empty(0, graph.n_cols);
+    sum.indices.reserve_exact(2 * graph.nnz());
+    sum.data.reserve_exact(2 * graph.nnz());
+    for start in (0..graph.n_rows).step_by(ROWS) {
+        let rows: Vec<_> = (start..graph.n_rows.min(start + ROWS)).into_par_iter().map(of_row).collect();
+        sum.append(Csr::from_rows(graph.n_cols, &rows));
+    }
+    sum
 }
 
 /// The cell that stands for a root or an end; `None` if all its scores are 0.
@@ -231,7 +239,7 @@ impl Maps<'_> {
 impl Map {
     fn new(affinity: &Csr<f32>, cells: Vec<usize>, config: &PseudotimeConfig) -> Result<Self> {
         let m = cells.len();
-        let within = affinity.select_rows(&cells).select_columns(&cells);
+        let within = affinity.within(&cells);
         let density = within.row_sums();
         let weight = |i: usize| {
             let (columns, values) = within.row(i);

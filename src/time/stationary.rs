@@ -17,7 +17,8 @@
 //! - |μ T − λ μ|₁ is small beside |μ|₁;
 //! - μ has one sign.
 //!
-//! If not, the walk goes on to [`MAX_STEPS`], and where cells are by then is the answer, marked as not settled.
+//! If not, the walk goes on to [`MAX_STEPS`], and where cells are by then is the answer, marked as not settled. Of a large matrix
+//! steps and restarts are fewer, so that the [`WORK`] is bounded.
 
 use super::eigen::{Pair, Wanted, leading};
 use super::operator::{Operator, drawn};
@@ -26,6 +27,10 @@ use crate::sparse::Csr;
 /// Steps before Krylov spaces are asked, and steps at most.
 const FIRST_STEPS: usize = 1000;
 pub(super) const MAX_STEPS: usize = 10_000;
+/// Entries multiplied in the first steps, and again in Krylov spaces, and again in the last steps.
+const WORK: usize = 10_000_000_000;
+/// Steps that are made in any case.
+const LEAST_STEPS: usize = 100;
 /// Chance to rest for a step.
 const REST: f64 = 0.1;
 /// How uneven the walk starts: an even start could be stationary and hide further vectors.
@@ -60,7 +65,8 @@ pub(super) fn stationary(transitions: &Csr<f32>, n_vectors: usize, floor: f64) -
     let backward = transitions.transpose();
     let operator = Operator { matrix: &backward, scale: None, symmetric: false };
     let mut walk = Walk::new(transitions.n_rows);
-    if walk.follow(&operator, FIRST_STEPS) && walk.alone(floor) {
+    let affordable = WORK / transitions.nnz().max(1);
+    if walk.follow(&operator, FIRST_STEPS.min(affordable.max(LEAST_STEPS))) && walk.alone(floor) {
         return walk.into();
     }
     let wanted = Wanted {
@@ -68,7 +74,7 @@ pub(super) fn stationary(transitions: &Csr<f32>, n_vectors: usize, floor: f64) -
         floor: Some(floor),
         basis: 2 * n_vectors + 20,
         tolerance: STILL,
-        max_restarts: MAX_RESTARTS,
+        max_restarts: MAX_RESTARTS.min(1 + affordable / (n_vectors + 20)),
     };
     // That they do not converge is no error: the walk knows an answer.
     let pairs = leading(&operator, &wanted).unwrap_or_default();
@@ -77,7 +83,7 @@ pub(super) fn stationary(transitions: &Csr<f32>, n_vectors: usize, floor: f64) -
         return Stationary { stays, settled: true, vectors: pairs.into_iter().map(|pair| pair.vector).collect() };
     }
     if !walk.settled {
-        walk.follow(&operator, MAX_STEPS - FIRST_STEPS);
+        walk.follow(&operator, (MAX_STEPS - FIRST_STEPS).min(affordable.max(LEAST_STEPS)));
     }
     walk.into()
 }

@@ -171,7 +171,7 @@ fn distributions(
     cells: &[usize],
     config: &TerminalConfig,
 ) -> Option<(TerminalState, Vec<Vec<f64>>)> {
-    let within = transitions.select_rows(cells).select_columns(cells);
+    let within = transitions.within(cells);
     let Stationary { stays, settled, vectors } = if let [_] = cells {
         let stays = within.data.first().map_or(0.0, |&own| f64::from(own));
         Stationary { stays, settled: true, vectors: vec![vec![1.0]] }

@@ -80,3 +80,18 @@ fn sums_and_scaled_rows_have_known_values() {
     assert_eq!(scaled.to_dense(), array![[0.0, 4.0, 0.0, 2.0], [0.0; 4], [1.5, 0.0, 2.0, 2.5]]);
     assert!(sparse.scale_rows(&[1.0]).is_err());
 }
+
+#[test]
+fn the_part_within_some_positions_is_that_of_the_dense_matrix_and_rows_can_be_appended() {
+    let dense = ndarray::Array2::from_shape_fn(
+        (5, 5),
+        |(i, j)| if (i + 2 * j) % 3 == 0 { 0.0_f32 } else { (i * 5 + j) as f32 },
+    );
+    let matrix = Csr::from_dense(dense.view());
+    let part = matrix.within(&[1, 4]);
+    assert_eq!(part.to_dense(), dense.select(ndarray::Axis(0), &[1, 4]).select(ndarray::Axis(1), &[1, 4]));
+    assert!(matches!(matrix.within(&[0, 1, 2, 3, 4]), std::borrow::Cow::Borrowed(_)));
+    let mut above = matrix.select_rows(&[0, 1]);
+    above.append(matrix.select_rows(&[2, 3, 4]));
+    assert_eq!(above, matrix);
+}

@@ -118,7 +118,6 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     drop([x, v]);
     let confidences: Vec<f32> = (0..found.n_rows).map(|i| graph::confidence(found.row(i).1)).collect();
     let own = graph::self_transitions(&confidences);
-    let transitions = space::transitions(&settings.graph, &found, &own, &candidates, coordinates.view())?;
     let arrows = embedding::project(&found, coordinates.view(), &settings.embedding.projection)?;
     let arrows = arrows.scaled().mapv(|value| value as f32);
     let times = times::times(&settings.time, &data, &found, &around, root.as_ref(), reporter)?;
@@ -140,6 +139,8 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         sweep: sweep.clone(),
         output: job.output.clone(),
     };
+    // Last: times make large matrices of their own.
+    let transitions = space::transitions(&settings.graph, &found, &own, &candidates, coordinates.view())?;
     let (towards, away) = graph::split(&found);
     drop(found);
     let following = scores::transition_confidence(data.ms.view(), velocity, &transitions)?;
