@@ -293,17 +293,20 @@ fn boundaries(data: &Velocities) -> Result<Trust> {
     let (mut right, mut wrong, mut words) = (0, 0, Vec::new());
     for (name, edge) in &edges {
         let (score, null, std) = (number(edge, "score"), number(edge, "null_mean"), number(edge, "null_std"));
-        right += usize::from(score > null + 2.0 * std && score > 0.0);
-        wrong += usize::from(score < 0.0);
+        right += usize::from(score > (null + 2.0 * std).max(0.0));
+        wrong += usize::from(score < (null - 2.0 * std).min(0.0));
         words.push(format!("{name} {score:+.2} (shuffled {null:+.2})"));
     }
-    let verdict = match (right, wrong) {
-        (_, 1..) => Verdict::Bad,
-        (right, 0) if right == edges.len() => Verdict::Good,
-        _ => Verdict::Caution,
+    let verdict = match edges.len() {
+        n if right == n => Verdict::Good,
+        n if 2 * wrong < n => Verdict::Caution,
+        _ => Verdict::Bad,
     };
-    let explanation = "Mean cosine on the embedding between arrows at a boundary and the way across it; the same of arrows handed to other cells.";
-    Ok(line(QUESTION, words.join("; "), verdict, explanation))
+    let explanation = format!(
+        "{}: mean cosine on the embedding between arrows at a boundary and the way across it, and that of arrows handed to other cells.",
+        words.join("; ")
+    );
+    Ok(line(QUESTION, format!("{right} of {} boundaries, {wrong} reversed", edges.len()), verdict, &explanation))
 }
 
 fn models(job: &ReportJob, groups: Option<&(String, Groups)>) -> Result<Trust> {
