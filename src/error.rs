@@ -119,8 +119,8 @@ impl Error {
             | Self::Data { hint, .. }
             | Self::Device { hint, .. }
             | Self::NonFinite { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
-            Self::Setting { key, .. } => Some(match key.strip_prefix("simulate.") {
-                // Simulations have flags and no config file.
+            // Flags, and simulations, which have no config file.
+            Self::Setting { key, .. } => Some(match key.strip_prefix("simulate.").or_else(|| key.strip_prefix("--")) {
                 Some(flag) => format!("give another with --{flag}"),
                 None => format!("change it in the config file, or with --set {key}=VALUE"),
             }),

@@ -17,6 +17,8 @@ pub struct ScoresConfig {
     /// Column of numbers in var that says which genes come first: the larger, the earlier. Empty: how well a gene fits, as the model
     /// has it.
     pub order: String,
+    /// Genes of which is asked whether they alone would give the graph.
+    pub genes: Vec<String>,
     /// Known directions between groups, as "Ductal > Beta".
     pub edges: Vec<String>,
     /// Times that velocities are handed to other cells.
@@ -32,6 +34,7 @@ impl Default for ScoresConfig {
             draws: 5,
             cells: 1000,
             order: String::new(),
+            genes: Vec::new(),
             edges: Vec::new(),
             shuffles: 20,
             top_genes: 100,

@@ -72,6 +72,7 @@ fn a_named_root_is_where_time_starts_whatever_is_inferred() {
 
     let error = program.fail("graph fit.h5ad --root Nowhere", 2);
     assert!(error.contains("--root") && error.contains("Nowhere") && error.contains("labels of"), "{error}");
+    assert!(error.contains("give another with --root"), "{error}");
     let error = program.fail("graph fit.h5ad --root clusters=Nowhere", 2);
     assert!(error.contains("it has:"), "{error}");
     let error = program.fail("graph fit.h5ad --basis nowhere", 2);
@@ -84,6 +85,11 @@ fn genes_can_be_chosen_and_a_wrong_choice_is_explained() {
     fitted(&program, "steady_state", "fit.h5ad");
     let var = io::read_var(&program.path("fit.h5ad")).unwrap();
     fs::write(program.path("genes.txt"), format!("{}\n{}\n{}\n", var.index[0], var.index[1], var.index[2])).unwrap();
+    let named = format!("scores.genes=[\"{}\"]", var.index[0]);
+    let said = program.succeed(&format!("graph fit.h5ad --output named.h5ad --genes all --set {named}"));
+    assert!(said.contains("of the named 1 "), "{said}");
+    let error = program.fail("graph fit.h5ad --set scores.genes=[\"Gnai3\"]", 2);
+    assert!(error.contains("scores.genes") && error.contains("Gnai3"), "{error}");
     let said = program.succeed("graph fit.h5ad --output three.h5ad --genes genes.txt");
     assert!(said.contains(" in 3 genes") || said.contains(" in 2 genes"), "{said}");
     program.succeed("graph fit.h5ad --output all.h5ad --genes all");

@@ -62,7 +62,8 @@ pub struct GraphSummary {
     root: String,
     latent: Option<(String, String)>,
     agreement: Option<f64>,
-    sweep: Sweep,
+    first: Sweep,
+    named: Option<Sweep>,
     output: PathBuf,
 }
 
@@ -86,9 +87,12 @@ impl fmt::Display for GraphSummary {
         if let Some(agreement) = self.agreement {
             writeln!(f, "  latent time and velocity pseudotime correlate by {agreement:.2} (Spearman)")?;
         }
-        for (at, k) in self.sweep.k.iter().enumerate() {
-            let (r, [low, high]) = (self.sweep.r[at].r, self.sweep.null_range[at]);
-            writeln!(f, "  r of the first {k:<4} genes {r:.2}, of as many random ones {low:.2}–{high:.2}")?;
+        let sets = [("first", Some(&self.first)), ("named", self.named.as_ref())];
+        for (which, sweep) in sets.into_iter().filter_map(|(which, sweep)| Some((which, sweep?))) {
+            for (at, k) in sweep.k.iter().enumerate() {
+                let (r, [low, high]) = (sweep.r[at].r, sweep.null_range[at]);
+                writeln!(f, "  r of the {which} {k:<4} genes {r:.2}, of as many random ones {low:.2}–{high:.2}")?;
+            }
         }
         write!(f, "  written to   {}", self.output.display())
     }
@@ -125,7 +129,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let direct = Candidates::nearest(&around.distances, usize::MAX)?;
     let velocity = data.velocity.view();
     let confidence = scores::confidence(velocity, &direct)?;
-    let (sweep, ordered_by) = trust::sweep(&settings.scores, &data, &found, &candidates, similarity, settings.seed)?;
+    let sets = trust::sets(&settings.scores, &data, &found, &candidates, similarity, settings.seed)?;
     let summary = GraphSummary {
         n_obs: data.n_obs(),
         n_genes: data.genes.len(),
@@ -136,7 +140,8 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         root: times.root.clone(),
         latent: times.latent.clone(),
         agreement: times.agreement,
-        sweep: sweep.clone(),
+        first: sets.first.clone(),
+        named: sets.named.clone(),
         output: job.output.clone(),
     };
     // Last: times make large matrices of their own.
@@ -155,7 +160,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         uns: vec![
             (keys::VELOCITY_GRAPH.to_owned(), Uns::Csr(towards)),
             (keys::VELOCITY_GRAPH_NEG.to_owned(), Uns::Csr(away)),
-            trust::sweep_for_uns(&sweep, &ordered_by),
+            trust::sets_for_uns(&sets),
             params(settings, job, &data, &times, &basis),
         ],
         ..Results::default()

@@ -14,15 +14,25 @@ use crate::sparse::Csr;
 /// Columns of var that say how well a gene fits, the first that is there.
 const GOODNESS: [&str; 4] = [keys::FIT_LIKELIHOOD, keys::FIT_DYNAMICS, keys::VELOCITY_R2, keys::FIT_R2];
 
-/// Reconstructability for growing numbers of genes, the most telling first, and the column that says which.
-pub(super) fn sweep(
+/// What is asked of sets of genes.
+pub(super) struct Sets {
+    /// Growing numbers of genes, the most telling first.
+    pub(super) first: Sweep,
+    /// The column that says which those are.
+    pub(super) ordered_by: String,
+    /// The genes that the user named, if any: a sweep of one size.
+    pub(super) named: Option<Sweep>,
+}
+
+/// Reconstructability of sets of genes.
+pub(super) fn sets(
     settings: &ScoresConfig,
     data: &Velocities,
     graph: &Csr<f32>,
     candidates: &Candidates,
     similarity: Similarity,
     seed: u64,
-) -> Result<(Sweep, String)> {
+) -> Result<Sets> {
     let n_obs = data.n_obs();
     let mut cells: Vec<usize> = if settings.cells < n_obs {
         sample(&mut stream(seed, "cells of reconstructability", 0), n_obs, settings.cells).into_vec()
@@ -42,7 +52,24 @@ pub(super) fn sweep(
     let score = |gene: usize| if scores[gene].is_nan() { f64::NEG_INFINITY } else { scores[gene] };
     let mut order: Vec<usize> = (0..data.genes.len()).collect();
     order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
-    Ok((whole.sweep(&order, &settings.sizes, settings.draws, seed)?, ordered_by))
+    let first = whole.sweep(&order, &settings.sizes, settings.draws, seed)?;
+    let named = named(settings, data)?;
+    let named = named.map(|genes| whole.sweep(&genes, &[genes.len()], settings.draws, seed)).transpose()?;
+    Ok(Sets { first, ordered_by, named })
+}
+
+/// Positions of the genes that the user named, among those used.
+fn named(settings: &ScoresConfig, data: &Velocities) -> Result<Option<Vec<usize>>> {
+    let position = |name: &String| {
+        let found = data.genes.iter().position(|&gene| data.var.index[gene] == *name);
+        found.ok_or_else(|| Error::Setting {
+            key: "scores.genes".to_owned(),
+            value: format!("{name:?}"),
+            wanted: "must be genes whose velocity is used".to_owned(),
+        })
+    };
+    let genes = settings.genes.iter().map(position).collect::<Result<Vec<usize>>>()?;
+    Ok((!genes.is_empty()).then_some(genes))
 }
 
 /// What says which genes come first, `[n_genes]`, and its column. Without any such column, the genes as they stand in the file.
@@ -59,22 +86,26 @@ fn ordering(settings: &ScoresConfig, data: &Velocities) -> Result<(Vec<f64>, Str
     Ok(usual.unwrap_or_else(|| (vec![0.0; data.genes.len()], "place in the file".to_owned())))
 }
 
-/// [`Sweep`] for uns; `ordered_by` says which genes came first.
-pub(super) fn sweep_for_uns(found: &Sweep, ordered_by: &str) -> (String, Uns) {
-    let numbers = |values: Vec<f64>| Uns::Floats(values);
-    let of = |part: fn(&scores::Reconstructability) -> f64| numbers(found.r.iter().map(part).collect());
-    let members = vec![
-        ("order".to_owned(), Uns::Text(ordered_by.to_owned())),
-        ("n_genes".to_owned(), numbers(found.k.iter().map(|&k| k as f64).collect())),
+/// [`Sets`] for uns.
+pub(super) fn sets_for_uns(sets: &Sets) -> (String, Uns) {
+    let mut members = sweep_for_uns(&sets.first);
+    members.push(("order".to_owned(), Uns::Text(sets.ordered_by.clone())));
+    members.extend(sets.named.as_ref().map(|named| ("named_genes".to_owned(), Uns::Dict(sweep_for_uns(named)))));
+    (keys::VELOCITY_RECONSTRUCTABILITY.to_owned(), Uns::Dict(members))
+}
+
+fn sweep_for_uns(found: &Sweep) -> Vec<(String, Uns)> {
+    let of = |part: fn(&scores::Reconstructability) -> f64| Uns::Floats(found.r.iter().map(part).collect());
+    vec![
+        ("n_genes".to_owned(), Uns::Floats(found.k.iter().map(|&k| k as f64).collect())),
         ("r".to_owned(), of(|r| r.r)),
         ("r_lower".to_owned(), of(|r| r.lower)),
         ("r_upper".to_owned(), of(|r| r.upper)),
         ("n_cells".to_owned(), of(|r| r.n_cells as f64)),
-        ("null_r".to_owned(), numbers(found.null_r.clone())),
-        ("null_least".to_owned(), numbers(found.null_range.iter().map(|range| range[0]).collect())),
-        ("null_largest".to_owned(), numbers(found.null_range.iter().map(|range| range[1]).collect())),
-    ];
-    (keys::VELOCITY_RECONSTRUCTABILITY.to_owned(), Uns::Dict(members))
+        ("null_r".to_owned(), Uns::Floats(found.null_r.clone())),
+        ("null_least".to_owned(), Uns::Floats(found.null_range.iter().map(|range| range[0]).collect())),
+        ("null_largest".to_owned(), Uns::Floats(found.null_range.iter().map(|range| range[1]).collect())),
+    ]
 }
 
 /// Known directions between groups, on the embedding.

@@ -79,7 +79,8 @@ fn genes(content: &Content, data: &Velocities) -> Trust {
         }
     }
     reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    let before = all - content.genes.len();
+    // Without unspliced moments there are no genes to show, and nothing to say of why.
+    let before = if content.genes.is_empty() { 0 } else { all - content.genes.len() };
     let filtered = "filtered before the fit: too few counts, not variable enough, or without a steady-state line";
     let before = (before > 0).then_some((filtered, before));
     let list: Vec<String> = before.into_iter().chain(reasons).map(|(why, n)| format!("{n} {why}")).collect();
