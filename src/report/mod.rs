@@ -1,7 +1,7 @@
 //! Pictures of a fit as SVG and PNG, and one page that holds them all and opens without a network.
 //!
-//! [`Content`] is what is said, in plain data. [`page`] makes the HTML, [`figures`] makes the pictures, both in memory;
-//! [`write`] alone touches files:
+//! [`Content`] is what is said, in plain data. [`page`] makes the HTML, [`figures()`] makes the pictures, both in memory;
+//! [`write()`] alone touches files:
 //!
 //! ```text
 //! report.html            the page
@@ -69,7 +69,7 @@ impl Default for Options {
     }
 }
 
-/// What [`write`] has written.
+/// What [`write()`] has written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The page.
