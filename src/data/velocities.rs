@@ -29,6 +29,8 @@ pub struct Velocities {
     pub obsm: Vec<(String, Array2<f32>)>,
     /// What made the velocities: scVelo's word where it has one.
     pub mode: String,
+    /// Whether `obs["latent_time"]` is the model's own; none if the file does not say.
+    pub own_time: Option<bool>,
 }
 
 /// Genes whose velocity is used.

@@ -337,6 +337,8 @@ fn velocity_params(fit: &Fit, params: &Value) -> Uns {
         }
     };
     default(keys::MODE, Uns::Text(fit.model.clone()));
+    // Whose `obs["latent_time"]` is: an earlier fit may have left one.
+    default(keys::LATENT_TIME, Uns::Bool(fit.latent_time.is_some()));
     if let Some(ahead) = fit.future_time {
         default(keys::FUTURE_TIME, Uns::Float(ahead));
     }

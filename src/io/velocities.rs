@@ -51,6 +51,7 @@ pub fn read_velocities(path: &Path, used: &GenesUsed) -> Result<Velocities> {
         velocity,
         neighbors: neighbors::read(&file, n_obs, &place)?,
         obsm: embeddings(&file, n_obs, &place.child("obsm"))?,
+        own_time: params.get(keys::LATENT_TIME).and_then(serde_json::Value::as_bool),
         mode: params.get(keys::MODE).and_then(|mode| mode.as_str()).unwrap_or_default().to_owned(),
         obs,
         var,

@@ -102,6 +102,33 @@ fn genes_can_be_chosen_and_a_wrong_choice_is_explained() {
     assert!(error.contains("velocity") && error.contains("nascent train"), "{error}");
 }
 
+/// The soft grid times cells itself; the time that the dynamical model's genes vote for is another.
+#[test]
+fn the_time_of_a_model_is_not_overwritten_and_that_of_an_earlier_graph_is() {
+    let program = Program::new();
+    fitted(&program, "dynamical", "a.h5ad");
+    program.succeed("graph a.h5ad");
+    program.succeed("train --input a.h5ad --output b.h5ad --set model.kind=dynamical --set model.time_scope=shared");
+    let own = column(&program.path("b.h5ad"), "latent_time");
+    let said = program.succeed("graph b.h5ad");
+    assert!(said.contains("latent_time_genes"), "{said}");
+    assert!(column(&program.path("b.h5ad"), "latent_time") == own);
+    let before = column(&program.path("a.h5ad"), "latent_time");
+    program.succeed("graph a.h5ad --root true_t --set time.latent.method=median");
+    assert!(column(&program.path("a.h5ad"), "latent_time") == before);
+    assert!(column(&program.path("a.h5ad"), "latent_time_median").iter().all(|time| time.is_finite()));
+}
+
+#[test]
+fn known_directions_are_checked_before_the_work_begins() {
+    let program = Program::new();
+    fitted(&program, "steady_state", "fit.h5ad");
+    let labels = io::read_obs(&program.path("fit.h5ad")).unwrap().get("clusters").expect("clusters").to_labels();
+    let error = program.fail("graph fit.h5ad --set scores.edges=[\"a>b\"]", 2);
+    assert!(error.contains("scores.edges") && error.contains(&labels[0]), "{error}");
+    assert!(!error.contains("velocity graph"), "{error}");
+}
+
 #[test]
 fn a_fit_agrees_with_itself_and_in_part_with_another() {
     let program = Program::new();

@@ -132,7 +132,7 @@ fn the_graph_and_the_settings_come_back() {
     assert_eq!(load(&output).neighbors, Some(data.neighbors));
     let params = io::read_params(&output).unwrap().expect("velocity_params");
     let expected = json!({
-        "mode": "velovae_full", "future_time": 0.125, "seed": 1, "fit_scaling": true,
+        "mode": "velovae_full", "future_time": 0.125, "seed": 1, "fit_scaling": true, "latent_time": true,
         "config": "[model]\nkind = \"x\"",
     });
     assert_eq!(serde_json::Value::Object(params), expected);

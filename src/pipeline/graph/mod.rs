@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use cpu_time::ProcessTime;
 use ndarray::Array2;
 
-use self::trust::numbers;
+use self::trust::{Asked, numbers};
 use crate::config::Analysis;
 use crate::data::{GenesUsed, Neighbors, Reporter, Velocities};
 use crate::embedding;
@@ -110,6 +110,8 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     }
     let groups = groups(&data.obs, &job.groups)?;
     let root = (!job.root.is_empty()).then(|| root::cells(&data.obs, &job.root, groups.as_ref())).transpose()?;
+    let edges = trust::edges(&settings.scores, groups.as_ref())?;
+    let asked = Asked::new(&settings.scores, &data)?;
     let (around, made) = space::neighbors(&mut data, reporter)?;
     let (basis, coordinates, drawn) = embedded(settings, job, &data, &around, reporter)?;
 
@@ -129,7 +131,8 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let direct = Candidates::nearest(&around.distances, usize::MAX)?;
     let velocity = data.velocity.view();
     let confidence = scores::confidence(velocity, &direct)?;
-    let sets = trust::sets(&settings.scores, &data, &found, &candidates, similarity, settings.seed)?;
+    let compared = (&found, &candidates, similarity);
+    let sets = trust::sets(&settings.scores, &asked, &data, compared, settings.seed)?;
     let summary = GraphSummary {
         n_obs: data.n_obs(),
         n_genes: data.genes.len(),
@@ -175,8 +178,8 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     if let Some((column, groups)) = &groups {
         let moving =
             Moving { states: coordinates.view(), velocities: arrows.view(), candidates: &direct, groups: &groups.of };
-        let edges = trust::boundaries(&settings.scores, &moving, groups, settings.seed)?;
-        results.uns.extend(trust::boundaries_for_uns(&edges, groups));
+        let boundaries = moving.boundaries(&edges, settings.scores.shuffles, settings.seed);
+        results.uns.extend(trust::boundaries_for_uns(&boundaries, groups));
         let in_genes = Moving { states: data.ms.view(), velocities: velocity, ..moving };
         results.obs.push(numbers(keys::VELOCITY_COHERENCE, in_genes.coherence()));
         let names: Vec<&str> = data.genes.iter().map(|&gene| data.var.index[gene].as_str()).collect();

@@ -96,8 +96,13 @@ fn latent_key(settings: &LatentConfig, data: &Velocities) -> Result<String> {
     if !plain {
         return Ok(keys::latent_time_by(&method(settings)));
     }
-    let ours = io::read_uns(&data.path, keys::LATENT_TIME)?.is_some();
-    let of_model = data.obs.get(keys::LATENT_TIME).is_some() && data.mode != keys::DYNAMICAL && !ours;
+    let of_model = if let Some(own) = data.own_time {
+        own
+    } else {
+        // Another program's file. scVelo's dynamical model has no time of its own, and what we wrote is on record.
+        let ours = io::read_uns(&data.path, keys::LATENT_TIME)?.is_some();
+        data.obs.get(keys::LATENT_TIME).is_some() && data.mode != keys::DYNAMICAL && !ours
+    };
     Ok(if of_model { keys::latent_time_by("genes") } else { keys::LATENT_TIME.to_owned() })
 }
 

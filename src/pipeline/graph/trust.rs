@@ -8,7 +8,7 @@ use crate::data::{Column, Groups, Velocities, stream};
 use crate::error::{Error, Result};
 use crate::graph::{Candidates, Similarity};
 use crate::io::{Uns, keys};
-use crate::scores::{self, Boundary, Moving, ScoresConfig, Sweep, Whole};
+use crate::scores::{self, Boundary, ScoresConfig, Sweep, Whole};
 use crate::sparse::Csr;
 
 /// Columns of var that say how well a gene fits, the first that is there.
@@ -24,13 +24,33 @@ pub(super) struct Sets {
     pub(super) named: Option<Sweep>,
 }
 
+/// Sets of genes that are asked about, as positions among the genes used.
+pub(super) struct Asked {
+    order: Vec<usize>,
+    ordered_by: String,
+    named: Option<Vec<usize>>,
+}
+
+impl Asked {
+    /// What the settings ask about.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such gene or column.
+    pub(super) fn new(settings: &ScoresConfig, data: &Velocities) -> Result<Self> {
+        let (scores, ordered_by) = ordering(settings, data)?;
+        let score = |gene: usize| if scores[gene].is_nan() { f64::NEG_INFINITY } else { scores[gene] };
+        let mut order: Vec<usize> = (0..data.genes.len()).collect();
+        order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
+        Ok(Self { order, ordered_by, named: named(settings, data)? })
+    }
+}
+
 /// Reconstructability of sets of genes.
 pub(super) fn sets(
     settings: &ScoresConfig,
+    asked: &Asked,
     data: &Velocities,
-    graph: &Csr<f32>,
-    candidates: &Candidates,
-    similarity: Similarity,
+    (graph, candidates, similarity): (&Csr<f32>, &Candidates, Similarity),
     seed: u64,
 ) -> Result<Sets> {
     let n_obs = data.n_obs();
@@ -48,14 +68,10 @@ pub(super) fn sets(
         velocities: data.velocity.view(),
         cells: &cells,
     };
-    let (scores, ordered_by) = ordering(settings, data)?;
-    let score = |gene: usize| if scores[gene].is_nan() { f64::NEG_INFINITY } else { scores[gene] };
-    let mut order: Vec<usize> = (0..data.genes.len()).collect();
-    order.sort_by(|&a, &b| score(b).total_cmp(&score(a)));
-    let first = whole.sweep(&order, &settings.sizes, settings.draws, seed)?;
-    let named = named(settings, data)?;
-    let named = named.map(|genes| whole.sweep(&genes, &[genes.len()], settings.draws, seed)).transpose()?;
-    Ok(Sets { first, ordered_by, named })
+    let sweep = |genes: &[usize], sizes: &[usize]| whole.sweep(genes, sizes, settings.draws, seed);
+    let first = sweep(&asked.order, &settings.sizes)?;
+    let named = asked.named.as_ref().map(|genes| sweep(genes, &[genes.len()])).transpose()?;
+    Ok(Sets { first, ordered_by: asked.ordered_by.clone(), named })
 }
 
 /// Positions of the genes that the user named, among those used.
@@ -108,27 +124,28 @@ fn sweep_for_uns(found: &Sweep) -> Vec<(String, Uns)> {
     ]
 }
 
-/// Known directions between groups, on the embedding.
-pub(super) fn boundaries(
-    settings: &ScoresConfig,
-    moving: &Moving<'_>,
-    groups: &Groups,
-    seed: u64,
-) -> Result<Vec<Boundary>> {
+/// The known directions between groups, by their numbers.
+///
+/// # Errors
+/// [`Error::Setting`] if there are no groups or none of that name.
+pub(super) fn edges(settings: &ScoresConfig, groups: Option<&(String, Groups)>) -> Result<Vec<(u32, u32)>> {
     let number = |edge: &str, name: &str| {
-        let found = groups.names.iter().position(|known| known == name).map(|at| at as u32);
+        let known = groups.map_or(&[][..], |(_, groups)| &groups.names);
+        let found = known.iter().position(|known| known == name).map(|at| at as u32);
         found.ok_or_else(|| Error::Setting {
             key: "scores.edges".to_owned(),
             value: format!("{edge:?}"),
-            wanted: format!("no group is called {name:?}; groups: {}", groups.names.join(", ")),
+            wanted: match groups {
+                Some((column, _)) => format!("no group of {column} is called {name:?}; groups: {}", known.join(", ")),
+                None => "needs groups of cells: name their column with --groups".to_owned(),
+            },
         })
     };
     let edge = |edge: &String| {
         let (from, to) = edge.split_once('>').unwrap_or_default();
         Ok((number(edge, from.trim())?, number(edge, to.trim())?))
     };
-    let edges = settings.edges.iter().map(edge).collect::<Result<Vec<(u32, u32)>>>()?;
-    Ok(moving.boundaries(&edges, settings.shuffles, seed))
+    settings.edges.iter().map(edge).collect()
 }
 
 /// Boundaries for uns, each under its words.
