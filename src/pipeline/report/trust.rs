@@ -236,7 +236,9 @@ fn reconstructability(data: &Velocities) -> Result<Trust> {
         |key: &str| -> Option<Vec<f64>> { record.as_ref()?.get(key)?.as_array()?.iter().map(Value::as_f64).collect() };
     let found = numbers("n_genes").zip(numbers("r")).zip(numbers("null_least")).zip(numbers("null_largest"));
     let middle = found.filter(|(((k, _), _), _)| !k.is_empty()).map(|(((k, r), low), high)| {
-        let at = k.iter().rposition(|&k| k <= 100.0).unwrap_or(0);
+        // Of half the genes any set gives the graph of all.
+        let most = 100.0_f64.min(count(data.genes.len()) / 4.0);
+        let at = k.iter().rposition(|&k| k <= most).unwrap_or(0);
         (k[at], r[at], low[at], high[at])
     });
     let Some((k, r, low, high)) = middle else {
