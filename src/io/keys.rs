@@ -269,7 +269,10 @@ pub const VELOCITY_GRAPH_PARAMS: &str = "velocity_graph_params";
 /// obs: pseudotime along the velocity graph.
 pub const VELOCITY_PSEUDOTIME: &str = "velocity_pseudotime";
 
-/// obs: a shared time of the genes that was not made as scVelo makes it, or stands beside the model's own. Ours.
+/// obs: the shared time of the genes, made as scVelo makes it, where [`LATENT_TIME`] is the model's own. Ours.
+pub const LATENT_TIME_GENES: &str = "latent_time_genes";
+
+/// obs: a shared time of the genes that was not made as scVelo makes it. Ours.
 #[must_use]
 pub fn latent_time_by(method: &str) -> String {
     format!("{LATENT_TIME}_{method}")

@@ -103,7 +103,7 @@ fn latent_key(settings: &LatentConfig, data: &Velocities) -> Result<String> {
         let ours = io::read_uns(&data.path, keys::LATENT_TIME)?.is_some();
         data.obs.get(keys::LATENT_TIME).is_some() && data.mode != keys::DYNAMICAL && !ours
     };
-    Ok(if of_model { keys::latent_time_by("genes") } else { keys::LATENT_TIME.to_owned() })
+    Ok(if of_model { keys::LATENT_TIME_GENES.to_owned() } else { keys::LATENT_TIME.to_owned() })
 }
 
 /// The method in one word.

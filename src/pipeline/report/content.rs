@@ -17,7 +17,7 @@ use crate::report::{Colouring, Content, Curve, Embedding, Scale, Table, Values};
 /// Columns of numbers that cells can be coloured by, in this order.
 const NUMBERS: [&str; 14] = [
     keys::LATENT_TIME,
-    "latent_time_genes",
+    keys::LATENT_TIME_GENES,
     keys::VELOCITY_PSEUDOTIME,
     keys::VELOCITY_CONFIDENCE,
     keys::VELOCITY_CONFIDENCE_TRANSITION,
@@ -77,7 +77,7 @@ pub(super) fn cells(
 
 /// The time that cells are ordered by: the model's, else what the graph has added.
 fn time(data: &Velocities) -> Option<Vec<f64>> {
-    let columns = [keys::LATENT_TIME, "latent_time_genes", keys::VELOCITY_PSEUDOTIME];
+    let columns = [keys::LATENT_TIME, keys::LATENT_TIME_GENES, keys::VELOCITY_PSEUDOTIME];
     columns.iter().find_map(|column| data.obs.get(column).and_then(Column::to_numbers))
 }
 

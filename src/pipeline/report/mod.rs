@@ -46,10 +46,9 @@ pub fn report(settings: &Analysis, job: &ReportJob, reporter: &mut dyn Reporter)
     let groups = super::graph::groups(&data.obs, &job.groups)?;
     let options = Options::default();
     let mut content = content::cells(settings, job, &data, &params, groups.as_ref())?;
-    let times = content.time.clone();
     content.gene_cells = report::subsample(data.n_obs(), options.gene_cells);
     content.genes = genes::genes(&data, &content.gene_cells)?;
-    trust::fill(&mut content, job, &data, &params, groups.as_ref(), times.as_deref())?;
+    trust::fill(&mut content, job, &data, &params, groups.as_ref())?;
     let written = report::write(&job.folder, &content, &options)?;
     reporter.say(&format!("{} pictures in {}", written.figures.len(), job.folder.join("figures").display()));
     Ok(written)

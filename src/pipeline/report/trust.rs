@@ -16,15 +16,15 @@ use crate::stats::{count, median, percentile};
 /// Share of the cells that counts as early.
 const EARLY: f64 = 0.1;
 
-/// Fills in `trust` and `overall`; `time` is that of the cells.
+/// Fills in `trust` and `overall` of what is otherwise complete.
 pub(super) fn fill(
     content: &mut Content,
     job: &ReportJob,
     data: &Velocities,
     params: &Value,
     groups: Option<&(String, Groups)>,
-    time: Option<&[f64]>,
 ) -> Result<()> {
+    let time = content.time.as_deref();
     let mut lines = vec![unspliced(data)?, genes(content, data)];
     lines.push(permutation(data));
     lines.push(direction(data, time)?);
