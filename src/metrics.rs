@@ -15,10 +15,11 @@
 
 use std::f64::consts::PI;
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::{ArcArray2, Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::data::{MomentScaling, ReconstructionRecord};
 use crate::error::{Error, Result};
 use crate::stats::{self, count, std_dev};
 
@@ -77,31 +78,91 @@ impl Evaluation {
 
 /// What [`evaluate`] compares; a score for which something is missing is left out.
 ///
-/// Matrices are `[n_obs, n_vars]`, the genes those of the fit in its order.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Evidence<'a> {
+/// Matrices are `[n_obs, n_vars]`, the genes those of the fit in its order. Copies share their matrices.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
     /// First moments `Mu` and `Ms`.
-    pub moments: Option<[ArrayView2<'a, f32>; 2]>,
+    pub moments: Option<[ArcArray2<f32>; 2]>,
     /// Their reconstructions, in the same units.
-    pub reconstruction: Option<[ArrayView2<'a, f32>; 2]>,
+    pub reconstruction: Option<[ArcArray2<f32>; 2]>,
     /// Residual s.d. of unspliced and spliced abundance per gene, `[n_vars]`.
-    pub residual_std: Option<[ArrayView1<'a, f64>; 2]>,
+    pub residual_std: Option<[Array1<f64>; 2]>,
+    /// How well the moments are reconstructed, as measured when the fit was made: where the reconstruction itself is not kept.
+    pub measured: Option<ReconstructionRecord>,
     /// The part of the data each cell was in: 0 train, 1 validation, 2 test; `[n_obs]`.
-    pub split: Option<&'a [u8]>,
+    pub split: Option<Vec<u8>>,
     /// Inferred `ds/dt`.
-    pub velocity: Option<ArrayView2<'a, f32>>,
+    pub velocity: Option<ArcArray2<f32>>,
     /// True `ds/dt`.
-    pub true_velocity: Option<ArrayView2<'a, f32>>,
+    pub true_velocity: Option<ArcArray2<f32>>,
     /// Inferred time of each cell, `[n_obs]`.
-    pub time: Option<&'a [f64]>,
+    pub time: Option<Vec<f64>>,
     /// True time of each cell, `[n_obs]`.
-    pub true_time: Option<&'a [f64]>,
+    pub true_time: Option<Vec<f64>>,
     /// Capture time of each cell, `[n_obs]`.
-    pub capture_time: Option<&'a [f64]>,
+    pub capture_time: Option<Vec<f64>>,
     /// Inferred γ/β per gene, in the units of the counts, `[n_vars]`.
-    pub ratio: Option<&'a [f64]>,
+    pub ratio: Option<Vec<f64>>,
     /// True γ/β per gene, `[n_vars]`.
-    pub true_ratio: Option<&'a [f64]>,
+    pub true_ratio: Option<Vec<f64>>,
+}
+
+impl Evidence {
+    /// That of the cells and genes at these positions. What was measured over all of them is left out.
+    #[must_use]
+    pub fn select(&self, cells: &[usize], genes: &[usize]) -> Self {
+        let matrix = |all: &ArcArray2<f32>| all.select(Axis(1), genes).select(Axis(0), cells).into_shared();
+        let pair = |all: &Option<[ArcArray2<f32>; 2]>| all.as_ref().map(|all| all.each_ref().map(matrix));
+        let of_cells = |all: &Option<Vec<f64>>| all.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect());
+        let of_genes = |all: &Option<Vec<f64>>| all.as_ref().map(|all| genes.iter().map(|&gene| all[gene]).collect());
+        Self {
+            moments: pair(&self.moments),
+            reconstruction: pair(&self.reconstruction),
+            residual_std: self.residual_std.as_ref().map(|all| all.each_ref().map(|std| std.select(Axis(0), genes))),
+            measured: None,
+            split: self.split.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect()),
+            velocity: self.velocity.as_ref().map(matrix),
+            true_velocity: self.true_velocity.as_ref().map(matrix),
+            time: of_cells(&self.time),
+            true_time: of_cells(&self.true_time),
+            capture_time: of_cells(&self.capture_time),
+            ratio: of_genes(&self.ratio),
+            true_ratio: of_genes(&self.true_ratio),
+        }
+    }
+
+    /// From units of scaled moments to counts. With `u' = (u − min_u) / span_u` and s' likewise,
+    /// `ds/dt = span_s ds'/dt`, and `ds'/dt = β' u' − γ' s'` has `γ/β = γ'/β' · span_u / span_s` in counts.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the scaling is not that of the genes.
+    pub fn restore(&mut self, scaling: &MomentScaling) -> Result<()> {
+        let MomentScaling { mu, ms } = scaling;
+        let pairs = [&self.moments, &self.reconstruction].into_iter().flatten().flatten();
+        for layer in self.velocity.iter().chain(pairs) {
+            same_shape("layers of the fit", &[layer.nrows(), ms.span.len()], layer.shape())?;
+        }
+        let changed = |layer: &mut ArcArray2<f32>, change: &dyn Fn(&mut Array2<f32>)| {
+            let mut own = std::mem::take(layer).into_owned();
+            change(&mut own);
+            *layer = own.into_shared();
+        };
+        if let Some(velocity) = &mut self.velocity {
+            changed(velocity, &|velocity| ms.restore_differences(velocity));
+        }
+        for [u, s] in [&mut self.moments, &mut self.reconstruction].into_iter().flatten() {
+            changed(u, &|u| mu.restore(u));
+            changed(s, &|s| ms.restore(s));
+        }
+        if let Some([std_u, std_s]) = &mut self.residual_std {
+            *std_u *= &mu.span;
+            *std_s *= &ms.span;
+        }
+        for (gene, ratio) in self.ratio.iter_mut().flatten().enumerate() {
+            *ratio *= mu.span[gene] / ms.span[gene];
+        }
+        Ok(())
+    }
 }
 
 /// Computes every score that `evidence` allows.
@@ -110,34 +171,56 @@ pub struct Evidence<'a> {
 /// [`Error::Shape`] if arrays that are compared do not have the same shape.
 pub fn evaluate(evidence: &Evidence) -> Result<Evaluation> {
     let mut scores = Evaluation::default();
-    if let (Some(moments), Some(fit)) = (evidence.moments, evidence.reconstruction) {
-        let errors = |part: Part| {
-            let cells = evidence.split.map(|split| (split, part));
-            reconstruction(moments, fit, evidence.residual_std, cells)
-        };
-        let train = errors(Part::Train)?;
-        (scores.mse_train, scores.mae_train, scores.ll_train) = (train.mse, train.mae, train.ll);
-        if evidence.split.is_some() {
-            let test = errors(Part::Test)?;
-            (scores.mse_test, scores.mae_test, scores.ll_test) = (test.mse, test.mae, test.ll);
-        }
-    }
-    if let (Some(time), Some(known)) = (evidence.time, evidence.true_time.or(evidence.capture_time)) {
+    let fitted = match (&evidence.moments, &evidence.reconstruction) {
+        (Some(_), Some(_)) => reconstructed(evidence)?,
+        _ => evidence.measured.unwrap_or_default(),
+    };
+    (scores.mse_train, scores.mae_train, scores.ll_train) = (fitted.mse_train, fitted.mae_train, fitted.ll_train);
+    (scores.mse_test, scores.mae_test, scores.ll_test) = (fitted.mse_test, fitted.mae_test, fitted.ll_test);
+    if let (Some(time), Some(known)) = (&evidence.time, evidence.true_time.as_ref().or(evidence.capture_time.as_ref())) {
         same_shape("time", &[known.len()], &[time.len()])?;
         scores.time_spearman = over_finite_pairs(stats::spearman, time, known);
     }
-    if let (Some(velocity), Some(truth)) = (evidence.velocity, evidence.true_velocity) {
-        let found = velocity_scores(velocity, truth)?;
+    if let (Some(velocity), Some(truth)) = (&evidence.velocity, &evidence.true_velocity) {
+        let found = velocity_scores(velocity.view(), truth.view())?;
         scores.velocity_cell_cosine = found.cell_cosine;
         scores.velocity_cell_cosine_scaled = found.cell_cosine_scaled;
         scores.velocity_gene_pearson = found.gene_pearson;
         scores.velocity_sign_agreement = found.sign_agreement;
     }
-    if let (Some(ratio), Some(truth)) = (evidence.ratio, evidence.true_ratio) {
+    if let (Some(ratio), Some(truth)) = (&evidence.ratio, &evidence.true_ratio) {
         same_shape("ratio gamma/beta", &[truth.len()], &[ratio.len()])?;
         scores.ratio_abs_log_err = ratio_abs_log_err(ratio, truth);
     }
     Ok(scores)
+}
+
+/// How well the moments are reconstructed, by part of the data; without a split, all cells count as training.
+///
+/// # Errors
+/// [`Error::Shape`] if arrays that are compared do not have the same shape.
+pub fn reconstructed(evidence: &Evidence) -> Result<ReconstructionRecord> {
+    let (Some(moments), Some(fit)) = (&evidence.moments, &evidence.reconstruction) else {
+        return Ok(ReconstructionRecord::default());
+    };
+    let errors = |part: Part| {
+        let std = evidence.residual_std.as_ref().map(|std| std.each_ref().map(|std| std.view()));
+        reconstruction(views(moments), views(fit), std, evidence.split.as_deref().map(|split| (split, part)))
+    };
+    let train = errors(Part::Train)?;
+    let test = if evidence.split.is_some() { errors(Part::Test)? } else { Reconstruction::default() };
+    Ok(ReconstructionRecord {
+        mse_train: train.mse,
+        mse_test: test.mse,
+        mae_train: train.mae,
+        mae_test: test.mae,
+        ll_train: train.ll,
+        ll_test: test.ll,
+    })
+}
+
+fn views(pair: &[ArcArray2<f32>; 2]) -> [ArrayView2<'_, f32>; 2] {
+    [pair[0].view(), pair[1].view()]
 }
 
 /// A part of the cells, with its number in `split`.

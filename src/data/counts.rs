@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ndarray::Array2;
 
 use super::{Frame, Neighbors};
+use crate::hash::fnv1a;
 use crate::sparse::Csr;
 
 /// The content of an `.h5ad` file that velocity needs. Axis 0 is cells (`n_obs`), axis 1 genes (`n_vars`).
@@ -41,5 +42,18 @@ impl Counts {
     #[must_use]
     pub fn n_vars(&self) -> usize {
         self.spliced.n_cols
+    }
+
+    /// A fingerprint of the counts and of the names of cells and genes: that of other counts is another.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let names = self.obs.index.iter().chain(&self.var.index).flat_map(|name| name.bytes().chain([0]));
+        let entries = [&self.spliced, &self.unspliced].into_iter().flat_map(|layer| {
+            let rows = layer.indptr.iter().flat_map(|&at| (at as u64).to_le_bytes());
+            let entry = |(gene, value): (&u32, &f32)| (u64::from(*gene) << 32 | u64::from(value.to_bits())).to_le_bytes();
+            rows.chain(layer.indices.iter().zip(&layer.data).flat_map(entry))
+        });
+        let hash = fnv1a(names.chain(entries));
+        format!("{} cells x {} genes, {:016x}", self.n_obs(), self.n_vars(), hash)
     }
 }

@@ -5,6 +5,8 @@ mod dataset;
 mod fit;
 mod frame;
 mod groups;
+pub mod quantities;
+mod record;
 mod run;
 mod scaling;
 mod source;
@@ -14,9 +16,13 @@ mod velocities;
 pub use crate::neighbors::Neighbors;
 pub use counts::Counts;
 pub use dataset::Dataset;
-pub use fit::{Fit, GeneParams};
+pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};
 pub use frame::{Column, Frame};
 pub use groups::Groups;
+pub use record::{
+    FORMAT, FitRecord, GraphRecord, LatentTimeRecord, Moments, NeighborsRecord, PROGRAM, PermutationRecord, ReconstructionRecord, RootRecord,
+    Source, is_written,
+};
 pub use run::{Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;

@@ -1,16 +1,13 @@
 //! A fit as what comes after it takes it.
 
-use std::path::PathBuf;
-
-use ndarray::Array2;
+use ndarray::{ArcArray2, Array2};
+use serde::{Deserialize, Serialize};
 
 use super::{Column, Frame, Neighbors};
 
 /// States and velocities of the genes that are used, and what is known of the cells. Axis 0 is cells (`n_obs`).
 #[derive(Clone, Debug)]
 pub struct Velocities {
-    /// The file, for messages.
-    pub path: PathBuf,
     /// Annotation of cells.
     pub obs: Frame,
     /// Annotation of all genes of the file.
@@ -20,21 +17,22 @@ pub struct Velocities {
     /// Number of genes that were asked for but have a velocity or abundance that is not a number.
     pub unusable: usize,
     /// Smoothed spliced abundances of the genes used, `[n_obs, genes.len()]`.
-    pub ms: Array2<f32>,
+    pub ms: ArcArray2<f32>,
     /// `ds/dt` of the genes used, the same shape, in units of `ms` per time.
-    pub velocity: Array2<f32>,
-    /// Neighbour graph of the file, if it has one.
-    pub neighbors: Option<Neighbors>,
+    pub velocity: ArcArray2<f32>,
+    /// Neighbour graph of the file, if it has one, and where in `uns` it is described.
+    pub neighbors: Option<(String, Neighbors)>,
     /// Embeddings: name as in the file (`X_umap`) and coordinates, `[n_obs, n_dims]`.
     pub obsm: Vec<(String, Array2<f32>)>,
     /// What made the velocities: scVelo's word where it has one.
     pub mode: String,
-    /// Whether `obs["latent_time"]` is the model's own; none if the file does not say.
-    pub own_time: Option<bool>,
+    /// Whether `obs["latent_time"]` is the model's own, rather than a shared time of the genes.
+    pub own_time: bool,
 }
 
 /// Genes whose velocity is used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "of", rename_all = "snake_case")]
 pub enum GenesUsed {
     /// Those in the column `velocity_genes`; all, if there is no such column.
     #[default]

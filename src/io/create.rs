@@ -7,11 +7,12 @@ use ndarray::Array2;
 use super::OutputConfig;
 use super::atomic::Draft;
 use super::element::Sink;
+use super::pieces::{Content, Piece};
 use super::place::Place;
-use super::results::{Layer, Results};
 use super::uns::Uns;
-use super::write::{Additions, Genes, create};
+use super::write::{Additions, Genes, check, create};
 use crate::data::Frame;
+use crate::data::quantities::Slot;
 use crate::error::Result;
 use crate::sparse::Csr;
 
@@ -40,15 +41,8 @@ pub struct NewFile {
 /// [`Error::Shape`](crate::Error::Shape) if the arrays do not run over the rows of `obs` and `var`, [`Error::File`](crate::Error::File) if
 /// the system refuses to write; then what stood at `output` still stands there.
 pub fn write_new(output: &Path, config: &OutputConfig, file: &NewFile) -> Result<()> {
-    let results = Results {
-        layers: layers_of(file),
-        obs: file.obs.columns.clone(),
-        var: file.var.columns.clone(),
-        obsm: file.obsm.iter().map(|(key, matrix)| (key.clone(), matrix.view())).collect(),
-        obsp: Vec::new(),
-        uns: file.uns.clone(),
-    };
-    results.check(file.obs.index.len(), file.var.index.len())?;
+    let pieces = pieces_of(file);
+    check(&pieces, file.obs.index.len(), file.var.index.len())?;
     let draft = Draft::begin(output)?;
     let final_path = draft.output().to_path_buf();
     let sink = Sink::new(&final_path, config.compression);
@@ -65,14 +59,21 @@ pub fn write_new(output: &Path, config: &OutputConfig, file: &NewFile) -> Result
         sink.dict(&target, group)?;
     }
     let genes = Genes::Same;
-    Additions { sink, genes }.add(&target, &Place::root(output), &results)?;
+    Additions { sink, genes }.add(&target, &Place::root(output), &pieces)?;
     sink.close(target)?;
     draft.finish()?;
     Ok(())
 }
 
-fn layers_of(file: &NewFile) -> Vec<(String, Layer<'_>)> {
-    let sparse = file.sparse_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Sparse(matrix)));
-    let dense = file.dense_layers.iter().map(|(key, matrix)| (key.clone(), Layer::Dense(matrix.view())));
-    sparse.chain(dense).collect()
+fn pieces_of(file: &NewFile) -> Vec<Piece<'_>> {
+    let piece = |slot: Slot, key: &String, content| Piece { slot, key: key.clone(), content };
+    let mut pieces = Vec::new();
+    for (slot, frame) in [(Slot::Obs, &file.obs), (Slot::Var, &file.var)] {
+        pieces.extend(frame.columns.iter().map(|(key, column)| piece(slot, key, Content::Column(column.clone()))));
+    }
+    pieces.extend(file.sparse_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Sparse(matrix))));
+    pieces.extend(file.dense_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Dense(matrix.view()))));
+    pieces.extend(file.obsm.iter().map(|(key, matrix)| piece(Slot::Obsm, key, Content::Dense(matrix.view()))));
+    pieces.extend(file.uns.iter().map(|(key, value)| piece(Slot::Uns, key, Content::Uns(value.clone()))));
+    pieces
 }

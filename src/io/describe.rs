@@ -9,8 +9,8 @@ use super::frame::{self, LEGACY_CATEGORIES};
 use super::h5::{self, Node};
 use super::matrix::{Matrix, Stored};
 use super::place::Place;
-use super::read::read_params;
-use super::{InputConfig, keys};
+use super::InputConfig;
+use super::records::Records;
 use crate::data::Column;
 use crate::error::Result;
 
@@ -100,7 +100,7 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
         Some(node) if node.encoding().as_deref() != Some("null") => Some(matrix(&file, "X", place.child("X"))?.0),
         _ => None,
     };
-    let model = read_params(path)?.and_then(|params| Some(params.get(keys::MODE)?.as_str()?.to_owned()));
+    let model = Some(Records::read(&file, &place)?.mode).filter(|mode| !mode.is_empty());
     Ok(Description {
         encoding_version: h5::attr_text(&file, "encoding-version"),
         n_obs,
@@ -131,6 +131,18 @@ fn unspliced_share(totals: &[(bool, f64)]) -> Option<f64> {
     let (spliced, unspliced) = (sum_of(false)?, sum_of(true)?);
     let all = spliced + unspliced;
     (all > 0.0).then(|| unspliced / all)
+}
+
+/// The share of unspliced molecules in two layers, if the file has both; nothing else is read.
+pub(super) fn unspliced_share_of(file: &File, config: &InputConfig, place: &Place) -> Result<Option<f64>> {
+    let Some(Node::Group(layers)) = Node::open(file, "layers") else { return Ok(None) };
+    let mut totals = Vec::new();
+    for (is_unspliced, name) in [(false, &config.spliced), (true, &config.unspliced)] {
+        if layers.link_exists(name) {
+            totals.push((is_unspliced, matrix(&layers, name, place.child("layers").child(name))?.1));
+        }
+    }
+    Ok(unspliced_share(&totals))
 }
 
 /// Describes a matrix and adds up its finite entries.

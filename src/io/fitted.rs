@@ -1,170 +1,242 @@
-//! What is evaluated in a file that a model was fitted to.
+//! A fitted file as what comes after a fit sees it: opened once, of which only what belongs to its fit is seen, and each layer
+//! read at most once.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use ndarray::{Array1, Array2, Axis};
+use hdf5::File;
+use ndarray::ArcArray2;
 
-use super::{keys, read_layer, read_obs, read_params, read_var};
-use crate::data::{Column, Frame, MinMax, MomentScaling};
+use super::h5::{self, Node};
+use super::matrix::Matrix as Stored;
+use super::place::Place;
+use super::read::{annotation, embeddings, layer, uns};
+use super::records::{Owner, Records};
+use super::{InputConfig, describe, neighbors};
+use crate::data::quantities::{Matrix, NEIGHBORS, Numbers, Quantity, Record, SPLICED, Slot, UNSPLICED, about};
+use crate::data::{Column, FitRecord, Frame, GraphRecord, Neighbors};
 use crate::error::{Error, Result};
-use crate::metrics::Evidence;
+use crate::models::ModelConfig;
 
-/// The fit and, where the file holds it, the truth. Matrices are `[n_obs, n_vars]`; genes that were not fitted are NaN.
-///
-/// Abundances, velocities and ratios are in counts: what was fitted to scaled moments is brought back when it is read.
-#[derive(Clone, Debug)]
-pub struct Fitted {
-    moments: Option<[Array2<f32>; 2]>,
-    reconstruction: Option<[Array2<f32>; 2]>,
-    residual_std: Option<[Array1<f64>; 2]>,
-    split: Option<Vec<u8>>,
-    velocity: Array2<f32>,
-    true_velocity: Option<Array2<f32>>,
-    time: Option<Vec<f64>>,
-    true_time: Option<Vec<f64>>,
-    capture_time: Option<Vec<f64>>,
-    ratio: Option<Vec<f64>>,
-    true_ratio: Option<Vec<f64>>,
+/// A fitted `.h5ad` file, of this program or another. What an earlier fit may have left in it is not seen.
+pub struct FittedFile {
+    path: PathBuf,
+    file: File,
+    records: Records,
+    obs: Frame,
+    var: Frame,
+    layers: RefCell<BTreeMap<&'static str, ArcArray2<f32>>>,
 }
 
-/// Reads what can be evaluated in the file at `path`.
+impl FittedFile {
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is no AnnData file or is damaged, [`Error::File`] if the system refuses to read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = h5::open(path)?;
+        let place = Place::root(path);
+        let records = Records::read(&file, &place)?;
+        let (mut obs, mut var) = annotation(&file, &place)?;
+        for (slot, frame) in [(Slot::Obs, &mut obs), (Slot::Var, &mut var)] {
+            frame.columns.retain(|(name, _)| about(slot, name).is_none_or(|about| records.owns(about, name)));
+        }
+        Ok(Self { path: path.to_path_buf(), file, records, obs, var, layers: RefCell::default() })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Who made its velocities.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.records.owner
+    }
+
+    /// What made its velocities: scVelo's word where it has one, else the model's name; empty if the file does not say.
+    #[must_use]
+    pub fn mode(&self) -> &str {
+        &self.records.mode
+    }
+
+    /// Our record of the fit, if it is ours.
+    #[must_use]
+    pub fn fit(&self) -> Option<&FitRecord> {
+        self.records.fit.as_ref()
+    }
+
+    /// Our record of the velocity graph, if the file has one that was made from this fit.
+    #[must_use]
+    pub fn graph(&self) -> Option<&GraphRecord> {
+        self.records.graph.as_ref()
+    }
+
+    /// What marks this fit in the records of what is computed from it.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        self.records.stamp()
+    }
+
+    /// Whether a gene's `fit_t` are times along its own curve, rather than means over kinetic states.
+    #[must_use]
+    pub fn times_on_curve(&self) -> bool {
+        match &self.records.fit {
+            Some(fit) => ModelConfig::entry_of(&fit.model).is_none_or(|entry| entry.times_on_curve),
+            None => self.records.owner != Owner::Velovi,
+        }
+    }
+
+    /// Annotation of cells; of results, those of this fit.
+    #[must_use]
+    pub fn obs(&self) -> &Frame {
+        &self.obs
+    }
+
+    /// Annotation of all genes of the file; of results, those of this fit.
+    #[must_use]
+    pub fn var(&self) -> &Frame {
+        &self.var
+    }
+
+    /// A column of cells, `[n_obs]`, or of genes, `[n_vars]`, if this fit has it.
+    #[must_use]
+    pub fn numbers(&self, quantity: Quantity<Numbers>) -> Option<Vec<f64>> {
+        self.column(quantity).and_then(Column::to_numbers)
+    }
+
+    /// A column of cells or of genes, if this fit has it.
+    #[must_use]
+    pub fn column<T>(&self, quantity: Quantity<T>) -> Option<&Column> {
+        let frame = if quantity.about().slot == Slot::Obs { &self.obs } else { &self.var };
+        frame.get(&self.records.stored_key(quantity.about()))
+    }
+
+    /// Whether this fit has a layer.
+    #[must_use]
+    pub fn has_layer(&self, quantity: Quantity<Matrix>) -> bool {
+        let key = self.records.stored_key(quantity.about());
+        let there = || match Node::open(&self.file, "layers") {
+            Some(Node::Group(layers)) => layers.link_exists(&key),
+            _ => false,
+        };
+        self.records.owns(quantity.about(), &key) && there()
+    }
+
+    /// A layer, `[n_obs, n_vars]`, if this fit has it. It is read once, and kept until [`release`](Self::release).
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged or has another shape.
+    pub fn layer(&self, quantity: Quantity<Matrix>) -> Result<Option<ArcArray2<f32>>> {
+        if let Some(known) = self.layers.borrow().get(quantity.key()) {
+            return Ok(Some(known.clone()));
+        }
+        if !self.has_layer(quantity) {
+            return Ok(None);
+        }
+        let read = self.stored(quantity)?.to_dense()?.into_shared();
+        self.layers.borrow_mut().insert(quantity.key(), read.clone());
+        Ok(Some(read))
+    }
+
+    /// A layer that the file must have; `hint` says how it is made.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the hint if it is not there.
+    pub fn needed_layer(&self, quantity: Quantity<Matrix>, hint: &str) -> Result<ArcArray2<f32>> {
+        if let Some(found) = self.layer(quantity)? {
+            return Ok(found);
+        }
+        let key = self.records.stored_key(quantity.about());
+        Err(match layer(&self.file, &key, None, &Place::root(&self.path)) {
+            Err(Error::Input { path, place, problem, .. }) => Error::Input { path, place, problem, hint: hint.to_owned() },
+            Err(other) => other,
+            Ok(_) => Error::input(&self.path, format!("layers[{key:?}]"), "is not of the fit that the file holds", hint),
+        })
+    }
+
+    fn stored(&self, quantity: Quantity<Matrix>) -> Result<Stored<'_>> {
+        let place = Place::root(&self.path);
+        let stored = layer(&self.file, &self.records.stored_key(quantity.about()), None, &place)?;
+        stored.require_shape(self.obs.index.len(), self.var.index.len())?;
+        Ok(stored)
+    }
+
+    /// Forgets a layer that nobody asks for any more.
+    pub fn release(&self, quantity: Quantity<Matrix>) {
+        self.layers.borrow_mut().remove(quantity.key());
+    }
+
+    /// A dictionary of `uns`, if this fit has it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged.
+    pub fn record(&self, quantity: Quantity<Record>) -> Result<Option<Record>> {
+        if !self.records.owns(quantity.about(), quantity.key()) {
+            return Ok(None);
+        }
+        uns(&self.file, quantity.key(), &Place::root(&self.path))
+    }
+
+    /// What stands at `uns[name]`, whoever put it there: colours of groups.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged.
+    pub fn uns(&self, name: &str) -> Result<Option<Record>> {
+        uns(&self.file, name, &Place::root(&self.path))
+    }
+
+    /// The neighbour graph that the fit used, else scanpy's, if the file has one; and its key in `uns`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is damaged.
+    pub fn neighbors(&self) -> Result<Option<(String, Neighbors)>> {
+        let key = self.records.fit.as_ref().map_or(NEIGHBORS.key(), |fit| fit.neighbors.key.as_str());
+        let found = neighbors::read(&self.file, key, self.obs.index.len(), &Place::root(&self.path))?;
+        Ok(found.map(|found| (key.to_owned(), found)))
+    }
+
+    /// Coordinates of cells: name as in the file (`X_umap`), `[n_obs, n_dims]`; of results, those of this fit.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are damaged.
+    pub fn embeddings(&self) -> Result<Vec<(String, ndarray::Array2<f32>)>> {
+        let place = Place::root(&self.path).child("obsm");
+        let mut found = embeddings(&self.file, self.obs.index.len(), &place)?;
+        found.retain(|(name, _)| about(Slot::Obsm, name).is_none_or(|about| self.records.owns(about, name)));
+        Ok(found)
+    }
+
+    /// Share of unspliced molecules in the layers that the fit was made from, or the usual ones; `None` if they are not there.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a layer is damaged.
+    pub fn unspliced_share(&self) -> Result<Option<f64>> {
+        let named = |setting: &str, usual: &'static str| {
+            let fit = self.records.fit.as_ref();
+            let input = fit.and_then(|fit| fit.settings.get("input")?.get(setting)?.as_str().map(str::to_owned));
+            input.unwrap_or_else(|| usual.to_owned())
+        };
+        let input = InputConfig {
+            spliced: named("spliced", SPLICED.key()),
+            unspliced: named("unspliced", UNSPLICED.key()),
+        };
+        describe::unspliced_share_of(&self.file, &input, &Place::root(&self.path))
+    }
+}
+
+/// The values of a quantity in a file, whoever wrote it; for tests and tools that look at one element.
 ///
 /// # Errors
-/// [`Error::Input`] if the file cannot be read or holds no velocities.
-pub fn read_fitted(path: &Path) -> Result<Fitted> {
-    let velocity = read_layer(path, keys::VELOCITY).map_err(|error| match error {
-        Error::Input { path, place, problem, .. } => {
-            let hint = "only a file with velocities can be evaluated: run `nascent train` first".to_owned();
-            Error::Input { path, place, problem, hint }
-        }
-        other => other,
-    })?;
-    let (obs, var) = (read_obs(path)?, read_var(path)?);
-    let pair = |first: &str, second: &str| -> Option<[Array2<f32>; 2]> {
-        Some([read_layer(path, first).ok()?, read_layer(path, second).ok()?])
-    };
-    let params = read_params(path)?.unwrap_or_default();
-    let capture_column = params.get(keys::CAPTURE_TIME).and_then(|value| value.as_str());
-    let mut fitted = Fitted {
-        velocity,
-        moments: pair(keys::MU, keys::MS),
-        reconstruction: pair(keys::FIT_U, keys::FIT_S),
-        residual_std: numbers(&var, keys::FIT_STD_U)
-            .zip(numbers(&var, keys::FIT_STD_S))
-            .map(|(u, s)| [Array1::from(u), Array1::from(s)]),
-        split: obs.get(keys::VELOCITY_SPLIT).map(parts),
-        true_velocity: read_layer(path, keys::TRUE_VELOCITY).ok(),
-        time: numbers(&obs, keys::LATENT_TIME),
-        true_time: numbers(&obs, keys::TRUE_T),
-        capture_time: capture_column.and_then(|column| numbers(&obs, column)),
-        ratio: ratio(&var, keys::FIT_GAMMA, keys::FIT_BETA).or_else(|| numbers(&var, keys::VELOCITY_GAMMA)),
-        true_ratio: ratio(&var, keys::TRUE_GAMMA, keys::TRUE_BETA),
-    };
-    // The columns alone prove nothing: an earlier fit may have left them.
-    if params.get(keys::MOMENTS_SCALED).and_then(serde_json::Value::as_bool) == Some(true) {
-        let scaling = scaling(&var).ok_or_else(|| {
-            let columns = [keys::MU_MIN, keys::MU_SPAN, keys::MS_MIN, keys::MS_SPAN].join(", ");
-            let problem = format!("the fit is of scaled moments, and of the columns {columns} one is missing");
-            Error::input(path, "var", problem, "train again, or keep these columns when the file is changed")
-        })?;
-        fitted.restore(&scaling)?;
+/// [`Error::Input`] if the file is no AnnData file or has no such layer.
+pub fn read_layer(path: &Path, name: &str) -> Result<ndarray::Array2<f32>> {
+    let file = h5::open(path)?;
+    let place = Place::root(path);
+    match Node::open(&file, "X") {
+        Some(node) if name == "X" => Stored::open(&node, place.child("X"))?.to_dense(),
+        _ => layer(&file, name, None, &place)?.to_dense(),
     }
-    Ok(fitted)
-}
-
-impl Fitted {
-    /// From units of scaled moments to counts. With `u' = (u − min_u) / span_u` and s' likewise,
-    /// `ds/dt = span_s ds'/dt`, and `ds'/dt = β' u' − γ' s'` has `γ/β = γ'/β' · span_u / span_s` in counts.
-    fn restore(&mut self, scaling: &MomentScaling) -> Result<()> {
-        let MomentScaling { mu, ms } = scaling;
-        for layer in
-            std::iter::once(&self.velocity).chain([&self.moments, &self.reconstruction].into_iter().flatten().flatten())
-        {
-            if layer.ncols() != ms.span.len() {
-                let (wanted, found) = (vec![layer.nrows(), ms.span.len()], layer.shape().to_vec());
-                return Err(Error::Shape { what: "layers of the fit".to_owned(), wanted, found });
-            }
-        }
-        ms.restore_differences(&mut self.velocity);
-        for [u, s] in [&mut self.moments, &mut self.reconstruction].into_iter().flatten() {
-            mu.restore(u);
-            ms.restore(s);
-        }
-        if let Some([std_u, std_s]) = &mut self.residual_std {
-            *std_u *= &mu.span;
-            *std_s *= &ms.span;
-        }
-        for (gene, ratio) in self.ratio.iter_mut().flatten().enumerate() {
-            *ratio *= mu.span[gene] / ms.span[gene];
-        }
-        Ok(())
-    }
-
-    /// `ds/dt`, in counts; NaN for genes that were not fitted.
-    #[must_use]
-    pub fn velocity(&self) -> &Array2<f32> {
-        &self.velocity
-    }
-
-    /// The same of the cells and genes at these positions.
-    #[must_use]
-    pub fn select(&self, cells: &[usize], genes: &[usize]) -> Self {
-        let matrix = |all: &Array2<f32>| all.select(Axis(1), genes).select(Axis(0), cells);
-        let pair = |all: &Option<[Array2<f32>; 2]>| all.as_ref().map(|all| all.each_ref().map(matrix));
-        let of_cells = |all: &Option<Vec<f64>>| all.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect());
-        let of_genes = |all: &Option<Vec<f64>>| all.as_ref().map(|all| genes.iter().map(|&gene| all[gene]).collect());
-        Self {
-            moments: pair(&self.moments),
-            reconstruction: pair(&self.reconstruction),
-            residual_std: self.residual_std.as_ref().map(|all| all.each_ref().map(|std| std.select(Axis(0), genes))),
-            split: self.split.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect()),
-            velocity: matrix(&self.velocity),
-            true_velocity: self.true_velocity.as_ref().map(matrix),
-            time: of_cells(&self.time),
-            true_time: of_cells(&self.true_time),
-            capture_time: of_cells(&self.capture_time),
-            ratio: of_genes(&self.ratio),
-            true_ratio: of_genes(&self.true_ratio),
-        }
-    }
-
-    /// The same, as the metrics take it.
-    #[must_use]
-    pub fn evidence(&self) -> Evidence<'_> {
-        Evidence {
-            moments: self.moments.as_ref().map(|[u, s]| [u.view(), s.view()]),
-            reconstruction: self.reconstruction.as_ref().map(|[u, s]| [u.view(), s.view()]),
-            residual_std: self.residual_std.as_ref().map(|[u, s]| [u.view(), s.view()]),
-            split: self.split.as_deref(),
-            velocity: Some(self.velocity.view()),
-            true_velocity: self.true_velocity.as_ref().map(Array2::view),
-            time: self.time.as_deref(),
-            true_time: self.true_time.as_deref(),
-            capture_time: self.capture_time.as_deref(),
-            ratio: self.ratio.as_deref(),
-            true_ratio: self.true_ratio.as_deref(),
-        }
-    }
-}
-
-fn numbers(frame: &Frame, name: &str) -> Option<Vec<f64>> {
-    frame.get(name).and_then(Column::to_numbers)
-}
-
-fn ratio(frame: &Frame, above: &str, below: &str) -> Option<Vec<f64>> {
-    let (above, below) = (numbers(frame, above)?, numbers(frame, below)?);
-    Some(above.iter().zip(&below).map(|(above, below)| above / below).collect())
-}
-
-/// The part of each cell by its label; a label of another program counts as training.
-fn parts(column: &Column) -> Vec<u8> {
-    let part = |label: &String| if label == keys::SPLITS[2] { 2 } else { u8::from(label == keys::SPLITS[1]) };
-    column.to_labels().iter().map(part).collect()
-}
-
-/// How the moments were scaled, NaN for genes that were not fitted.
-fn scaling(var: &Frame) -> Option<MomentScaling> {
-    let column = |name: &str| numbers(var, name).map(Array1::from);
-    let min_max = |min: &str, span: &str| Some(MinMax { min: column(min)?, span: column(span)? });
-    Some(MomentScaling { mu: min_max(keys::MU_MIN, keys::MU_SPAN)?, ms: min_max(keys::MS_MIN, keys::MS_SPAN)? })
 }

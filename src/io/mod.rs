@@ -1,8 +1,8 @@
 //! Files in and out: AnnData's `.h5ad`.
 //!
-//! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write()`] adds results to a copy of the input, [`write_new`] makes a file
-//! from nothing, [`describe()`] says what is in one. Only this module knows HDF5, and only [`keys`] spells AnnData's
-//! keys.
+//! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write_fit`] and its like put results
+//! into a copy of the input, [`FittedFile`] is how a fit is read back, [`write_new`] makes a file from nothing, [`describe()`] says what
+//! is in one. Only this module knows HDF5. Which keys there are, [`quantities`](crate::data::quantities) says.
 
 mod atomic;
 mod check;
@@ -10,19 +10,21 @@ mod chunks;
 mod create;
 mod describe;
 mod element;
+mod evidence;
 mod fitted;
 mod frame;
 mod h5;
-pub mod keys;
 mod matrix;
 mod neighbors;
 mod numbers;
+mod pieces;
 mod place;
 mod raw;
 mod read;
 mod record;
-mod results;
+mod records;
 mod sparse;
+mod store;
 mod stream;
 mod subset;
 mod uns;
@@ -35,14 +37,15 @@ use serde::{Deserialize, Serialize};
 
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
-pub use fitted::{Fitted, read_fitted};
-pub use read::{has_layer, read, read_layer, read_obs, read_params, read_uns, read_var};
-pub use results::{Layer, Results};
+pub use fitted::{FittedFile, read_layer};
+pub use read::read;
+pub use records::{DYNAMICAL, MODE, Owner, STOCHASTIC};
+pub use store::{neighbors_record, write_fit, write_graph, write_permutation};
 pub use stream::CellStream;
 pub use uns::Uns;
-pub use velocities::read_velocities;
-pub use write::{Written, write, write_results};
+pub use write::Written;
 
+use crate::data::quantities::{self, About, SPLICED, Slot, UNSPLICED, Writer};
 use crate::error::{Result, require};
 
 /// `[input]`: what in the file is what.
@@ -57,7 +60,7 @@ pub struct InputConfig {
 
 impl Default for InputConfig {
     fn default() -> Self {
-        Self { spliced: keys::SPLICED.to_owned(), unspliced: keys::UNSPLICED.to_owned() }
+        Self { spliced: SPLICED.key().to_owned(), unspliced: UNSPLICED.key().to_owned() }
     }
 }
 
@@ -80,15 +83,23 @@ pub enum GenesWritten {
 pub struct OutputConfig {
     /// Which genes the file has: `auto`, `all` or `fitted`.
     pub genes: GenesWritten,
+    /// Which layers are written: `needed`, those that the next commands and scVelo read; `all`; or names of others, separated by
+    /// commas, beside the needed ones (`fit_u,fit_s`).
+    pub layers: String,
     /// gzip level of what is added, 0 (none) to 9.
     pub compression: u8,
 }
 
 impl Default for OutputConfig {
     fn default() -> Self {
-        Self { genes: GenesWritten::Auto, compression: 4 }
+        Self { genes: GenesWritten::Auto, layers: NEEDED.to_owned(), compression: 4 }
     }
 }
+
+/// [`OutputConfig::layers`]: the layers that the next commands and scVelo read.
+const NEEDED: &str = "needed";
+/// [`OutputConfig::layers`]: all layers that the model has.
+const ALL: &str = "all";
 
 impl OutputConfig {
     /// Fails unless every setting has a value that it can have.
@@ -96,11 +107,27 @@ impl OutputConfig {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting).
     pub fn validate(&self) -> Result<()> {
+        let known = |name: &str| quantities::ALL.iter().any(|about| about.slot == Slot::Layers && about.key == name);
+        let unknown = self.names().find(|name| ![NEEDED, ALL].contains(name) && !known(name));
+        let names = quantities::ALL.iter().filter(|about| about.slot == Slot::Layers && about.writer >= Writer::Preprocess);
+        let names: Vec<&str> = names.map(|about| about.key).collect();
+        let wanted = format!("must be \"needed\", \"all\", or names of layers separated by commas: {}", names.join(", "));
+        require(unknown.is_none(), "output.layers", format!("{:?}", self.layers), &wanted)?;
         require(self.compression <= 9, "output.compression", self.compression, "must be a gzip level, 0 to 9")
+    }
+
+    /// Whether a quantity is to be written. Only layers can be left out: the rest is small.
+    #[must_use]
+    pub fn wants(&self, quantity: &About) -> bool {
+        quantity.slot != Slot::Layers || quantity.needed || self.names().any(|name| name == ALL || name == quantity.key)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.layers.split(',').map(str::trim).filter(|name| !name.is_empty())
     }
 }
 
-/// Fails early where [`write()`] would fail late: if no file can be made at `output`.
+/// Fails early where [`write_fit`] would fail late: if no file can be made at `output`.
 ///
 /// # Errors
 /// [`Error::File`](crate::Error::File) with the system's reason.

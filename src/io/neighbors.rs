@@ -3,39 +3,40 @@
 use hdf5::Group;
 
 use super::h5::{self, Node};
-use super::keys;
 use super::matrix::Matrix;
 use super::place::Place;
 use super::sparse;
+use super::store::{CONNECTIVITIES_KEY, DISTANCES_KEY, N_NEIGHBORS, PARAMS};
+use crate::data::quantities::{CONNECTIVITIES, DISTANCES, NEIGHBORS};
 use crate::data::Neighbors;
 use crate::error::Result;
 use crate::sparse::Csr;
 
-/// The neighbour graph: `obsp` under the names that `uns["neighbors"]` gives or the usual ones (scanpy 1.5 and
+/// The neighbour graph that `uns[key]` describes: `obsp` under the names that it gives or the usual ones (scanpy 1.5 and
 /// later), else inside `uns["neighbors"]`. `None` if there is none, or one over other cells.
 ///
 /// Distances are empty where the file has only connectivities.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) if the graph is damaged or has weights that are negative or not finite.
-pub(super) fn read(root: &Group, n_obs: usize, place: &Place) -> Result<Option<Neighbors>> {
+pub(super) fn read(root: &Group, key: &str, n_obs: usize, place: &Place) -> Result<Option<Neighbors>> {
     let record = match Node::open(root, "uns") {
-        Some(Node::Group(uns)) => uns.group(keys::NEIGHBORS).ok(),
+        Some(Node::Group(uns)) => uns.group(key).ok(),
         _ => None,
     };
     let graph = |key: &str, usual: &str| find(root, record.as_ref(), key, usual, n_obs, place);
-    let Some(connectivities) = graph(keys::CONNECTIVITIES_KEY, keys::CONNECTIVITIES)? else {
+    let Some(connectivities) = graph(CONNECTIVITIES_KEY, CONNECTIVITIES.key())? else {
         return Ok(None);
     };
-    let distances = graph(keys::DISTANCES_KEY, keys::DISTANCES)?.unwrap_or_else(|| Csr {
+    let distances = graph(DISTANCES_KEY, DISTANCES.key())?.unwrap_or_else(|| Csr {
         n_rows: n_obs,
         n_cols: n_obs,
         indptr: vec![0; n_obs + 1],
         ..Csr::default()
     });
     let recorded = record.as_ref().and_then(|record| {
-        let params = record.group(keys::PARAMS).ok()?;
-        h5::scalar(&params, keys::N_NEIGHBORS)
+        let params = record.group(PARAMS).ok()?;
+        h5::scalar(&params, N_NEIGHBORS)
     });
     // a small count; `as` saturates
     let n_neighbors = match recorded {
@@ -66,7 +67,7 @@ fn find(
     let (node, place) = match in_obsp {
         Some(node) => (node, place.child("obsp").child(&name)),
         None => match in_uns() {
-            Some(node) => (node, place.child("uns").child(keys::NEIGHBORS).child(usual)),
+            Some(node) => (node, place.child("uns").child(NEIGHBORS.key()).child(usual)),
             None => return Ok(None),
         },
     };

@@ -9,17 +9,19 @@ use super::frame::{self, quoted};
 use super::h5::{self, Kind, Node};
 use super::matrix::Matrix;
 use super::place::{At, Place};
-use super::{InputConfig, check, keys, neighbors, record};
-use crate::data::{Counts, Frame};
+use super::records::Records;
+use super::{InputConfig, check, neighbors, record};
+use crate::data::quantities::{MS, MS_RAW, MU, MU_RAW, NEIGHBORS, Quantity};
+use crate::data::{Counts, Frame, Moments, NeighborsRecord, Source};
 use crate::error::Result;
 use crate::sparse::Csr;
 
 /// Reads what velocity needs from an `.h5ad` file of anndata 0.6 to 0.12.
 ///
 /// Counts are made sparse; columns of `obs` and `var` whose types are unknown are left out; `obsm` gives its
-/// two-dimensional numeric arrays. `moments` is set if the file has both `Mu` and `Ms`, and is in counts: where this
-/// program scaled them, they are read from `Mu_raw` and `Ms_raw`. A file written by this program has NaN there for genes that were
-/// not kept.
+/// two-dimensional numeric arrays. `moments` is set if the file has both `Mu` and `Ms`, and is in counts: where an earlier fit
+/// left others there, they are read from `Mu_raw` and `Ms_raw`. A file written by this program has NaN there for genes that were
+/// not kept. Neighbours are the user's own: those that an earlier fit computed are not taken for them.
 ///
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) naming the place and the remedy, if the file is no AnnData file, is damaged, lacks a layer, or
@@ -39,13 +41,22 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
     let spliced = counts("spliced", &config.spliced)?;
     let unspliced = counts("unspliced", &config.unspliced)?;
     let [n_obs, n_vars] = shape;
+    // A record that cannot be read is another program's.
+    let records = Records::read(&file, &place).ok();
+    let (earlier, graph) = records.map_or((None, None), |records| (records.fit, records.graph));
+    // Neighbours that this program computed would be computed again; of a file that was cut to some genes they could not.
+    let computed = |used: &NeighborsRecord| used.source == Source::Computed && used.key == NEIGHBORS.key();
+    let cut = earlier.as_ref().is_some_and(|fit| fit.only_fitted_genes);
+    let ours = !cut
+        && (earlier.as_ref().is_some_and(|fit| computed(&fit.neighbors))
+            || graph.as_ref().is_some_and(|graph| computed(&graph.neighbors)));
     Ok(Counts {
         path: path.to_path_buf(),
         x: main_matrix(&file, n_obs, n_vars, &place)?,
         spliced,
         unspliced,
-        moments: moments(&file, n_obs, n_vars, &place)?,
-        neighbors: neighbors::read(&file, n_obs, &place)?,
+        moments: moments_of(&file, earlier.as_ref().map_or_else(Moments::default, |fit| fit.moments), shape, &place)?,
+        neighbors: if ours { None } else { neighbors::read(&file, NEIGHBORS.key(), n_obs, &place)? },
         obsm: embeddings(&file, n_obs, &place.child("obsm"))?,
         obs,
         var,
@@ -102,14 +113,17 @@ fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Resul
     stored.to_csr().map(Some)
 }
 
-fn moments(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+fn moments_of(
+    file: &File,
+    moments: Moments,
+    [n_obs, n_vars]: [usize; 2],
+    place: &Place,
+) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
     let Some(Node::Group(layers)) = Node::open(file, "layers") else {
         return Ok(None);
     };
-    // A record that cannot be read is another program's, which scales nothing.
-    let params = params(file, place).ok().flatten().unwrap_or_default();
-    let scaled = params.get(keys::MOMENTS_SCALED).and_then(serde_json::Value::as_bool) == Some(true);
-    let [mu, ms] = if scaled { [keys::MU_RAW, keys::MS_RAW] } else { [keys::MU, keys::MS] };
+    // Scaled moments, or moments over inferred sizes, are no means of counts: those behind them are, if the file has them.
+    let [mu, ms] = if moments == Moments::SizeNormalised { [MU, MS] } else { [MU_RAW, MS_RAW] }.map(Quantity::key);
     if !layers.link_exists(mu) || !layers.link_exists(ms) {
         return Ok(None);
     }
@@ -152,74 +166,8 @@ fn embeddings_of(group: &Group, place: &Place) -> Result<Vec<(String, Array2<f32
     Ok(found)
 }
 
-/// One layer as a full matrix, or the main matrix if `name` is `X`.
-///
-/// # Errors
-/// [`Error::Input`](crate::Error::Input) if the file is no AnnData file or has no such layer, [`Error::File`](crate::Error::File) if the
-/// system refuses to read.
-pub fn read_layer(path: &Path, name: &str) -> Result<Array2<f32>> {
-    let file = h5::open(path)?;
-    let place = Place::root(path);
-    match Node::open(&file, "X") {
-        Some(node) if name == "X" => Matrix::open(&node, place.child("X"))?.to_dense(),
-        _ => layer(&file, name, None, &place)?.to_dense(),
-    }
-}
-
-/// The annotation of cells.
-///
-/// # Errors
-/// As [`read_layer`].
-pub fn read_obs(path: &Path) -> Result<Frame> {
-    let file = h5::open(path)?;
-    frame::read(&file, "obs", &Place::root(path).child("obs"))
-}
-
-/// The annotation of genes.
-///
-/// # Errors
-/// As [`read_layer`].
-pub fn read_var(path: &Path) -> Result<Frame> {
-    let file = h5::open(path)?;
-    frame::read(&file, "var", &Place::root(path).child("var"))
-}
-
-/// The record that a velocity tool left in `uns["velocity_params"]`: words, numbers and truth values, nested
-/// dictionaries included; `None` if there is none.
-///
-/// # Errors
-/// As [`read_layer`].
-pub fn read_params(path: &Path) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
-    params(&h5::open(path)?, &Place::root(path))
-}
-
-/// Whether the file has a layer called `name`.
-///
-/// # Errors
-/// As [`read_layer`].
-pub fn has_layer(path: &Path, name: &str) -> Result<bool> {
-    Ok(match Node::open(&*h5::open(path)?, "layers") {
-        Some(Node::Group(layers)) => layers.link_exists(name),
-        _ => false,
-    })
-}
-
 /// What stands at `uns[name]`: words, numbers, truth values, lists, and dictionaries of them; `None` if there is none.
-///
-/// # Errors
-/// As [`read_layer`].
-pub fn read_uns(path: &Path, name: &str) -> Result<Option<serde_json::Value>> {
-    uns(&h5::open(path)?, name, &Place::root(path))
-}
-
-fn params(file: &File, root: &Place) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
-    Ok(match uns(file, keys::VELOCITY_PARAMS, root)? {
-        Some(serde_json::Value::Object(members)) => Some(members),
-        _ => None,
-    })
-}
-
-fn uns(file: &File, name: &str, root: &Place) -> Result<Option<serde_json::Value>> {
+pub(super) fn uns(file: &File, name: &str, root: &Place) -> Result<Option<serde_json::Value>> {
     let place = root.child("uns").child(name);
     let Some(Node::Group(uns)) = Node::open(file, "uns") else {
         return Ok(None);

@@ -116,6 +116,14 @@ pub(super) fn read_frame(dataset: &Dataset, root: &Group, place: &Place) -> Resu
 
 /// The fields that hold numbers or truth values, each with its type and its bytes, so that they can be written
 /// elsewhere as they are.
+/// Names of the fields of a table of records; none of any other dataset.
+pub(super) fn field_names(dataset: &Dataset) -> Vec<String> {
+    match dataset.dtype().and_then(|stored| stored.to_descriptor()) {
+        Ok(TypeDescriptor::Compound(stored)) => stored.fields.into_iter().map(|field| field.name).collect(),
+        _ => Vec::new(),
+    }
+}
+
 pub(super) fn numeric_fields(dataset: &Dataset, place: &Place) -> Result<Vec<(String, TypeDescriptor, Vec<u8>)>> {
     let table = Table::read(dataset, place)?;
     let numeric = table.fields.iter().filter(|field| {

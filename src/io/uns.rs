@@ -4,7 +4,6 @@ use hdf5::{Dataset, Group, H5Type};
 
 use super::element::{Sink, unicode};
 use crate::error::Result;
-use crate::sparse::Csr;
 
 /// A value for `uns`.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +20,6 @@ pub enum Uns {
     Texts(Vec<String>),
     /// Numbers.
     Floats(Vec<f64>),
-    /// A sparse matrix.
-    Csr(Csr<f32>),
     /// A dictionary.
     Dict(Vec<(String, Uns)>),
 }
@@ -68,7 +65,6 @@ impl Sink<'_> {
             Uns::Bool(flag) => self.number(parent, name, flag),
             Uns::Texts(words) => self.texts(parent, name, words),
             Uns::Floats(numbers) => self.array(parent, name, numbers),
-            Uns::Csr(matrix) => self.csr(parent, name, matrix),
             Uns::Dict(members) => {
                 let group = self.group(parent, name, "dict", "0.1.0")?;
                 members.iter().try_for_each(|(key, value)| self.uns(&group, key, value))

@@ -2,60 +2,67 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Axis};
+use ndarray::{ArcArray2, Axis};
 
+use super::FittedFile;
 use super::frame::quoted;
-use super::place::Place;
-use super::read::{annotation, embeddings, layer};
-use super::{h5, keys, neighbors, read_params};
+use crate::data::quantities::{LATENT_TIME, MS, VELOCITY, VELOCITY_GENES};
 use crate::data::{Column, Frame, GenesUsed, Velocities};
 use crate::error::{Error, Result};
 
-/// Reads what comes after a fit needs: `layers["velocity"]`, `layers["Ms"]`, annotation, neighbours, embeddings.
-///
-/// Genes with a value that is not finite are left out and counted.
-///
-/// # Errors
-/// [`Error::Input`] if the file has no velocities or moments, lacks genes or a column that `used` names, or no gene is left;
-/// [`Error::File`] if the system refuses to read.
-pub fn read_velocities(path: &Path, used: &GenesUsed) -> Result<Velocities> {
-    let file = h5::open(path)?;
-    let place = Place::root(path);
-    let (obs, var) = annotation(&file, &place)?;
-    let asked = asked(path, &var, used)?;
-    let (n_obs, n_vars) = (obs.index.len(), var.index.len());
-    let matrix = |name: &str, hint: &str| -> Result<Array2<f32>> {
-        let stored = layer(&file, name, None, &place).map_err(|error| with_hint(error, hint))?;
-        stored.require_shape(n_obs, n_vars)?;
-        stored.to_dense()
-    };
-    let velocity = matrix(keys::VELOCITY, "fit one first: nascent train, or scvelo.tl.velocity in Python")?;
-    // One after the other: of a large file, both together with their parts would be twice as much.
-    let kept: Vec<usize> = asked.iter().copied().filter(|&gene| is_finite(&velocity, gene)).collect();
-    let velocity = chosen(velocity, &kept);
-    let ms = matrix(keys::MS, "moments are made by nascent train, or scvelo.pp.moments in Python")?;
-    let usable: Vec<usize> = (0..kept.len()).filter(|&at| is_finite(&ms, kept[at])).collect();
-    let genes: Vec<usize> = usable.iter().map(|&at| kept[at]).collect();
-    let velocity = chosen(velocity, &usable);
-    let ms = chosen(ms, &genes);
-    if genes.is_empty() {
-        let problem = format!("none of the {} genes asked for has a velocity in every cell", asked.len());
-        return Err(Error::input(path, "layers/velocity", problem, "choose others with --genes all|COLUMN|FILE"));
+impl FittedFile {
+    /// What comes after a fit needs: velocities and `Ms` of the genes used, annotation, neighbours, embeddings.
+    ///
+    /// Genes with a value that is not finite are left out and counted.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the file has no velocities or moments, lacks genes or a column that `used` names, or no gene is left;
+    /// [`Error::File`] if the system refuses to read.
+    pub fn velocities(&self, used: &GenesUsed) -> Result<Velocities> {
+        let asked = asked(self.path(), self.var(), used)?;
+        // One after the other: of a large file, both together with their parts would be twice as much.
+        let velocity = self.needed_layer(VELOCITY, "fit one first: nascent train, or scvelo.tl.velocity in Python")?;
+        let kept: Vec<usize> = asked.iter().copied().filter(|&gene| is_finite(&velocity, gene)).collect();
+        let velocity = chosen(velocity, &kept);
+        self.release(VELOCITY);
+        let ms = self.needed_layer(MS, "moments are made by nascent train, or scvelo.pp.moments in Python")?;
+        let usable: Vec<usize> = (0..kept.len()).filter(|&at| is_finite(&ms, kept[at])).collect();
+        let genes: Vec<usize> = usable.iter().map(|&at| kept[at]).collect();
+        let velocity = chosen(velocity, &usable);
+        let ms = chosen(ms, &genes);
+        self.release(MS);
+        if genes.is_empty() {
+            let problem = format!("none of the {} genes asked for has a velocity in every cell", asked.len());
+            return Err(Error::input(self.path(), "layers/velocity", problem, "choose others with --genes all|COLUMN|FILE"));
+        }
+        Ok(Velocities {
+            unusable: asked.len() - genes.len(),
+            genes,
+            ms,
+            velocity,
+            neighbors: self.neighbors()?,
+            obsm: self.embeddings()?,
+            own_time: self.column(LATENT_TIME).is_some() && !self.latent_time_is_of_the_graph(),
+            mode: self.mode().to_owned(),
+            obs: self.obs().clone(),
+            var: self.var().clone(),
+        })
     }
-    let params = read_params(path)?.unwrap_or_default();
-    Ok(Velocities {
-        path: path.to_path_buf(),
-        unusable: asked.len() - genes.len(),
-        genes,
-        ms,
-        velocity,
-        neighbors: neighbors::read(&file, n_obs, &place)?,
-        obsm: embeddings(&file, n_obs, &place.child("obsm"))?,
-        own_time: params.get(keys::LATENT_TIME).and_then(serde_json::Value::as_bool),
-        mode: params.get(keys::MODE).and_then(|mode| mode.as_str()).unwrap_or_default().to_owned(),
-        obs,
-        var,
-    })
+
+    /// Positions of the genes whose velocity is used, as [`velocities`](Self::velocities) chooses them, but for those with values
+    /// that are not finite.
+    ///
+    /// # Errors
+    /// As [`velocities`](Self::velocities).
+    pub fn genes(&self, used: &GenesUsed) -> Result<Vec<usize>> {
+        asked(self.path(), self.var(), used)
+    }
+
+    /// Whether `latent_time` is the shared time of the genes that follows from a velocity graph, rather than the model's own.
+    fn latent_time_is_of_the_graph(&self) -> bool {
+        let ours = self.graph().and_then(|graph| graph.latent_time.as_ref());
+        ours.is_some_and(|time| time.key == LATENT_TIME.key()) || *self.owner() == super::Owner::ScveloDynamical
+    }
 }
 
 /// Positions of the genes that are asked for, rising.
@@ -66,7 +73,7 @@ fn asked(path: &Path, var: &Frame, used: &GenesUsed) -> Result<Vec<usize>> {
         _ => None,
     };
     match used {
-        GenesUsed::VelocityGenes => Ok(flagged(keys::VELOCITY_GENES).unwrap_or_else(|| (0..n_vars).collect())),
+        GenesUsed::VelocityGenes => Ok(flagged(VELOCITY_GENES.key()).unwrap_or_else(|| (0..n_vars).collect())),
         GenesUsed::All => Ok((0..n_vars).collect()),
         GenesUsed::Column(column) => flagged(column).ok_or_else(|| {
             let flags = var.columns.iter().filter(|(_, values)| matches!(values, Column::Bool(_)));
@@ -92,17 +99,10 @@ fn asked(path: &Path, var: &Frame, used: &GenesUsed) -> Result<Vec<usize>> {
     }
 }
 
-fn is_finite(matrix: &Array2<f32>, gene: usize) -> bool {
+fn is_finite(matrix: &ArcArray2<f32>, gene: usize) -> bool {
     matrix.column(gene).iter().all(|value| value.is_finite())
 }
 
-fn chosen(matrix: Array2<f32>, genes: &[usize]) -> Array2<f32> {
-    if genes.len() == matrix.ncols() { matrix } else { matrix.select(Axis(1), genes) }
-}
-
-fn with_hint(error: Error, hint: &str) -> Error {
-    match error {
-        Error::Input { path, place, problem, .. } => Error::Input { path, place, problem, hint: hint.to_owned() },
-        other => other,
-    }
+fn chosen(matrix: ArcArray2<f32>, genes: &[usize]) -> ArcArray2<f32> {
+    if genes.len() == matrix.ncols() { matrix } else { matrix.select(Axis(1), genes).into_shared() }
 }

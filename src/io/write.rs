@@ -1,77 +1,75 @@
-//! Results into a copy of the input file, and new files from nothing.
+//! Results into a copy of the input file: what an earlier fit left goes, what a new one has found comes.
 
 use std::path::Path;
 
 use hdf5::{File, Group};
 use ndarray::ArrayView2;
-use serde_json::Value;
 
 use super::atomic::Draft;
 use super::element::Sink;
 use super::h5::{self, Node};
+use super::pieces::{Content, Piece, pieces};
 use super::place::Place;
-use super::results::{Layer, Results};
 use super::subset::Cut;
-use super::{GenesWritten, OutputConfig, frame, keys, record};
-use crate::data::{Column, Dataset, Fit};
+use super::{GenesWritten, OutputConfig, frame, record};
+use crate::data::Column;
+use crate::data::quantities::{Slot, Values};
 use crate::error::{Error, Result};
+use crate::sparse::Csr;
 
 /// Where `auto` turns from all genes to the fitted ones: bytes of one matrix of all genes.
 const AUTO_LIMIT: usize = 256 << 20;
 
 /// What was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Whether the file has all genes or the fitted ones; never `Auto`.
-    pub genes: GenesWritten,
+    /// Whether the file was cut to the fitted genes.
+    pub only_fitted_genes: bool,
     /// Number of genes in the file.
     pub n_vars: usize,
     /// Size of the file.
     pub bytes: u64,
     /// Elements that run over genes but are of a kind that cannot be cut to some of them, and were left out.
+    pub uncut: Vec<String>,
+    /// What earlier results were removed and not replaced, as `layers/fit_t`.
+    pub removed: Vec<String>,
+    /// What of the results was not written because the settings did not ask for it (`output.layers`).
     pub left_out: Vec<String>,
 }
 
-/// Writes a copy of `input` with the results of a fit added under scVelo's keys (see [`keys`]).
-///
-/// Everything in `input` that is not replaced survives. The file appears whole or not at all; `output` may be
-/// `input`. The same input and the same results give the same bytes.
-///
-/// `params` is a JSON object of words, numbers and truth values for `uns["velocity_params"]`.
-///
-/// # Errors
-/// [`Error::Shape`] if the arrays do not fit together, [`Error::Input`] if `input` has other cells or genes than
-/// `data` came from, [`Error::File`] if the system refuses to write; then what stood at `output` still stands there.
-pub fn write(
-    output: &Path,
-    input: &Path,
-    config: &OutputConfig,
-    data: &Dataset,
-    fit: &Fit,
-    params: &Value,
-) -> Result<Written> {
-    let results = Results::new(data, fit, params)?;
-    write_results(output, input, config, &data.genes, &results)
+/// A change to a file: what goes and what comes.
+pub(super) struct Change<'a> {
+    /// Elements of the file that go, whether replaced or not.
+    pub(super) stale: &'a [(Slot, String)],
+    /// Results over all cells and the genes at the positions `genes`, rising.
+    pub(super) values: &'a Values,
+    /// See `values`.
+    pub(super) genes: &'a [usize],
 }
 
-/// Like [`write()`], for any results over the genes at the positions `genes` of `input`, rising. `obsm["X_pca"]` of
-/// the input is kept rather than replaced.
+/// Whether the file gets all its genes or the fitted ones.
+pub(super) fn only_fitted(config: &OutputConfig, n_obs: usize, n_vars: usize) -> bool {
+    match config.genes {
+        GenesWritten::Auto => n_obs * n_vars * size_of::<f32>() > AUTO_LIMIT,
+        chosen => chosen == GenesWritten::Fitted,
+    }
+}
+
+/// Writes a copy of `input` with `change` made; if `cut`, of the genes of the change alone.
+///
+/// Everything in `input` that does not go survives. The file appears whole or not at all; `output` may be `input`. The same
+/// input and the same change give the same bytes.
 ///
 /// # Errors
-/// As [`write()`].
-pub fn write_results(
-    output: &Path,
-    input: &Path,
-    config: &OutputConfig,
-    genes: &[usize],
-    results: &Results,
-) -> Result<Written> {
+/// [`Error::Shape`] if the arrays do not fit together, [`Error::File`] if the system refuses to write; then what stood at `output`
+/// still stands there.
+pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: bool, change: &Change) -> Result<Written> {
     config.validate()?;
     let source = h5::open(input)?;
     let place = Place::root(input);
     let n_obs = frame::n_rows(&source, "obs", &place.child("obs"))?;
     let n_vars = frame::n_rows(&source, "var", &place.child("var"))?;
-    results.check(n_obs, genes.len())?;
+    let genes = change.genes;
     let in_order = genes.is_sorted_by(|before, after| before < after);
     if !in_order || genes.last().is_some_and(|&last| last >= n_vars) {
         return Err(Error::Shape {
@@ -80,33 +78,62 @@ pub fn write_results(
             found: genes.last().map(|last| last + 1).into_iter().collect(),
         });
     }
-    let kept = match config.genes {
-        GenesWritten::Auto if n_obs * n_vars * size_of::<f32>() > AUTO_LIMIT => GenesWritten::Fitted,
-        GenesWritten::Auto => GenesWritten::All,
-        chosen => chosen,
-    };
+    let pieces = pieces(change.values);
+    check(&pieces, n_obs, genes.len())?;
 
     let mut draft = Draft::begin(output)?;
     let final_path = draft.output().to_path_buf();
     let sink = Sink::new(&final_path, config.compression);
-    let mut left_out = Vec::new();
-    let target = if kept == GenesWritten::Fitted {
+    let mut uncut = Vec::new();
+    // A file does not shrink when elements are removed from it: they are not copied in the first place.
+    let heavy = |(slot, _): &(Slot, String)| matches!(slot, Slot::Layers | Slot::Obsp | Slot::Uns);
+    let replaced = pieces.iter().map(|piece| (piece.slot, piece.key.clone()));
+    let skip: Vec<(Slot, String)> = change.stale.iter().cloned().chain(replaced).collect();
+    let target = if cut || change.stale.iter().any(heavy) {
         let target = create(&draft, &sink)?;
         draft.reserve_like(input)?;
-        let replaced: Vec<String> = results.layers.iter().map(|(key, _)| key.clone()).collect();
-        let mut cut = Cut { sink, genes, n_vars, skip: &replaced, left_out: Vec::new() };
-        cut.file(&source, &target, &place)?;
-        left_out = cut.left_out;
+        let mut copy = Cut { sink, only_genes: cut, genes, n_vars, skip: &skip, left_out: Vec::new() };
+        copy.file(&source, &target, &place)?;
+        uncut = copy.left_out;
         target
     } else {
         draft.copy_from(input)?;
         sink.sure(h5::unlocked().open_rw(draft.path()), "the file")?
     };
     drop(source);
-    let genes = if kept == GenesWritten::Fitted { Genes::Same } else { Genes::At { genes, n_vars } };
-    Additions { sink, genes }.add(&target, &place, results)?;
+    let lie = if cut { Genes::Same } else { Genes::At { genes, n_vars } };
+    let additions = Additions { sink, genes: lie };
+    additions.remove(&target, &place, change.stale)?;
+    additions.add(&target, &place, &pieces)?;
     sink.close(target)?;
-    Ok(Written { genes: kept, n_vars: genes.n_vars(results).unwrap_or(n_vars), bytes: draft.finish()?, left_out })
+    let gone = change.stale.iter().filter(|(slot, key)| !pieces.iter().any(|piece| piece.slot == *slot && piece.key == *key));
+    Ok(Written {
+        only_fitted_genes: cut,
+        n_vars: if cut { genes.len() } else { n_vars },
+        bytes: draft.finish()?,
+        uncut,
+        removed: gone.map(|(slot, key)| crate::data::quantities::path(*slot, key)).collect(),
+        left_out: Vec::new(),
+    })
+}
+
+/// Fails unless every element runs over `n_obs` cells and `n_vars` genes.
+pub(super) fn check(pieces: &[Piece], n_obs: usize, n_vars: usize) -> Result<()> {
+    for piece in pieces {
+        let found = piece.content.shape();
+        let wanted = match (piece.slot, found.get(1)) {
+            (Slot::Obs, _) => vec![n_obs],
+            (Slot::Var, _) => vec![n_vars],
+            (Slot::Layers, _) => vec![n_obs, n_vars],
+            (Slot::Obsm, Some(&columns)) => vec![n_obs, columns],
+            (Slot::Obsp, _) => vec![n_obs, n_obs],
+            (Slot::Obsm | Slot::Uns, _) => found.clone(),
+        };
+        if wanted != found {
+            return Err(Error::Shape { what: format!("{}[{:?}]", piece.slot.name(), piece.key), wanted, found });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
@@ -129,40 +156,61 @@ pub(super) struct Additions<'a> {
 }
 
 impl Additions<'_> {
-    pub(super) fn add(&self, file: &File, input: &Place, results: &Results) -> Result<()> {
-        for (axis, columns) in [("obs", &results.obs), ("var", &results.var)] {
-            let columns: Vec<(String, Column)> = columns
-                .iter()
-                .map(|(key, column)| (key.clone(), if axis == "var" { self.widened(column) } else { column.clone() }))
-                .collect();
-            self.columns(file, axis, &columns, &input.child(axis))?;
-        }
-        let layers = self.sink.dict(file, "layers")?;
-        for (key, layer) in &results.layers {
-            self.sink.remove(&layers, key)?;
-            self.layer(&layers, key, layer)?;
-        }
-        if !results.obsm.is_empty() {
-            let obsm = self.arrays(file, &input.child("obsm"))?;
-            for (key, matrix) in &results.obsm {
-                if key == keys::X_PCA && obsm.link_exists(key) {
-                    continue;
+    /// Removes elements, where they are.
+    fn remove(&self, file: &File, input: &Place, stale: &[(Slot, String)]) -> Result<()> {
+        for slot in Slot::ALL {
+            let keys: Vec<&String> = stale.iter().filter(|(at, _)| *at == slot).map(|(_, key)| key).collect();
+            if keys.is_empty() || !file.link_exists(slot.name()) {
+                continue;
+            }
+            match slot {
+                Slot::Obs | Slot::Var => {
+                    let (group, mut order) = self.open_frame(file, slot.name(), &input.child(slot.name()))?;
+                    for key in &keys {
+                        self.sink.remove(&group, key)?;
+                    }
+                    order.retain(|name| !keys.contains(&name));
+                    self.sink.attr_texts(&group, "column-order", &order)?;
                 }
-                self.sink.remove(&obsm, key)?;
-                self.sink.dense(&obsm, key, *matrix)?;
+                Slot::Obsm => {
+                    let group = self.arrays(file, &input.child("obsm"))?;
+                    keys.iter().try_for_each(|key| self.sink.remove(&group, key))?;
+                }
+                Slot::Layers | Slot::Obsp | Slot::Uns => {
+                    let group = self.sink.dict(file, slot.name())?;
+                    keys.iter().try_for_each(|key| self.sink.remove(&group, key))?;
+                }
             }
         }
-        if !results.obsp.is_empty() {
-            let obsp = self.sink.dict(file, "obsp")?;
-            for (key, graph) in &results.obsp {
-                self.sink.remove(&obsp, key)?;
-                self.sink.csr(&obsp, key, graph)?;
+        Ok(())
+    }
+
+    /// Adds elements, or replaces them.
+    pub(super) fn add(&self, file: &File, input: &Place, pieces: &[Piece]) -> Result<()> {
+        for slot in [Slot::Obs, Slot::Var, Slot::Layers, Slot::Obsm, Slot::Obsp, Slot::Uns] {
+            let pieces: Vec<&Piece> = pieces.iter().filter(|piece| piece.slot == slot).collect();
+            if pieces.is_empty() {
+                continue;
             }
-        }
-        let uns = self.sink.dict(file, "uns")?;
-        for (key, value) in &results.uns {
-            self.sink.remove(&uns, key)?;
-            self.sink.uns(&uns, key, value)?;
+            if let Slot::Obs | Slot::Var = slot {
+                self.columns(file, slot, &pieces, &input.child(slot.name()))?;
+                continue;
+            }
+            let group = match slot {
+                Slot::Obsm => self.arrays(file, &input.child("obsm"))?,
+                _ => self.sink.dict(file, slot.name())?,
+            };
+            for Piece { key, content, .. } in pieces {
+                self.sink.remove(&group, key)?;
+                match content {
+                    Content::Dense(matrix) if slot == Slot::Layers => self.layer(&group, key, *matrix)?,
+                    Content::Sparse(matrix) if slot == Slot::Layers => self.sparse_layer(&group, key, matrix)?,
+                    Content::Dense(matrix) => self.sink.dense(&group, key, *matrix)?,
+                    Content::Sparse(matrix) => self.sink.csr(&group, key, matrix)?,
+                    Content::Uns(value) => self.sink.uns(&group, key, value)?,
+                    Content::Column(column) => self.sink.column(&group, key, column)?,
+                }
+            }
         }
         Ok(())
     }
@@ -181,17 +229,28 @@ impl Additions<'_> {
         Ok(group)
     }
 
-    /// Sets columns of a frame. A table of records becomes a frame.
-    fn columns(&self, file: &File, axis: &str, columns: &[(String, Column)], place: &Place) -> Result<()> {
+    /// The group of a frame and the order of its columns. A table of records becomes a frame.
+    fn open_frame(&self, file: &File, axis: &str, place: &Place) -> Result<(Group, Vec<String>)> {
         let group = match Node::open(file, axis) {
             Some(Node::Dataset(_)) => self.modern_frame(file, axis, place)?,
             _ => self.sink.sure(file.group(axis), axis)?,
         };
         let index = frame::index_name(&group, place)?;
-        let mut order = frame::column_names(&group, &index);
-        for (key, column) in columns {
+        let order = frame::column_names(&group, &index);
+        Ok((group, order))
+    }
+
+    /// Sets columns of a frame.
+    fn columns(&self, file: &File, slot: Slot, columns: &[&Piece], place: &Place) -> Result<()> {
+        let (group, mut order) = self.open_frame(file, slot.name(), place)?;
+        for Piece { key, content, .. } in columns {
+            let Content::Column(column) = content else { continue };
             self.sink.remove(&group, key)?;
-            self.sink.column(&group, key, column)?;
+            if slot == Slot::Var {
+                self.sink.column(&group, key, &self.widened(column))?;
+            } else {
+                self.sink.column(&group, key, column)?;
+            }
             if !order.contains(key) {
                 order.push(key.clone());
             }
@@ -225,28 +284,25 @@ impl Additions<'_> {
         Ok(group)
     }
 
-    fn layer(&self, layers: &Group, key: &str, layer: &Layer) -> Result<()> {
-        match (layer, self.genes) {
-            (Layer::Sparse(matrix), Genes::Same) => self.sink.csr(layers, key, matrix),
-            (Layer::Sparse(matrix), Genes::At { genes, n_vars }) => {
-                let mut wide = (*matrix).clone();
-                wide.n_cols = n_vars;
-                for index in &mut wide.indices {
-                    *index = u32::try_from(genes[*index as usize]).unwrap_or(u32::MAX);
-                }
-                self.sink.csr(layers, key, &wide)
-            }
-            (Layer::Restored(scaled, scaling), _) => {
-                let mut values = scaled.to_owned();
-                scaling.restore(&mut values);
-                self.layer(layers, key, &Layer::Dense(values.view()))
-            }
-            (Layer::Dense(matrix), Genes::Same) => self.sink.dense(layers, key, *matrix),
-            (Layer::Dense(matrix), Genes::At { genes, n_vars }) if genes.len() == n_vars => {
-                self.sink.dense(layers, key, *matrix)
-            }
-            (Layer::Dense(matrix), Genes::At { genes, n_vars }) => self.scattered(layers, key, *matrix, genes, n_vars),
+    /// A layer; in a file with all genes, those that were not fitted get NaN.
+    fn layer(&self, layers: &Group, key: &str, matrix: ArrayView2<f32>) -> Result<()> {
+        match self.genes {
+            Genes::At { genes, n_vars } if genes.len() < n_vars => self.scattered(layers, key, matrix, genes, n_vars),
+            _ => self.sink.dense(layers, key, matrix),
         }
+    }
+
+    /// A sparse layer; in a file with all genes, those that were not fitted have no entries.
+    fn sparse_layer(&self, layers: &Group, key: &str, matrix: &Csr<f32>) -> Result<()> {
+        let Genes::At { genes, n_vars } = self.genes else {
+            return self.sink.csr(layers, key, matrix);
+        };
+        let mut wide = matrix.clone();
+        wide.n_cols = n_vars;
+        for index in &mut wide.indices {
+            *index = u32::try_from(genes[*index as usize]).unwrap_or(u32::MAX);
+        }
+        self.sink.csr(layers, key, &wide)
     }
 
     /// A layer over the kept genes as one over all genes, NaN elsewhere.
@@ -287,15 +343,6 @@ impl Additions<'_> {
                 categories: categories.clone(),
                 ordered: *ordered,
             },
-        }
-    }
-}
-
-impl Genes<'_> {
-    fn n_vars(&self, results: &Results) -> Option<usize> {
-        match self {
-            Self::Same => results.var.first().map(|(_, column)| column.len()),
-            Self::At { n_vars, .. } => Some(*n_vars),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod velovi;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::data::quantities;
 use crate::data::{CellSource, Dataset, Fit, Run};
 use crate::error::Result;
 use crate::preprocess::{PreprocessConfig, Recipe};
@@ -94,67 +95,124 @@ pub struct Streamed {
     pub fit: Fit,
 }
 
-/// `[model]` in the config. The tag `kind` is the model's name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant, reason = "a run has one")]
-pub enum ModelConfig {
+/// What the rest of the program knows of a model, and how it is made. One entry for each model in [`models!`].
+#[derive(Clone, Copy, Debug)]
+pub struct ModelEntry {
+    /// Its name: `kind` under `[model]`.
+    pub kind: &'static str,
+    /// What it is, in a few words.
+    pub summary: &'static str,
+    /// Whether its likelihood can be one of counts; other models see moments only.
+    pub reads_counts: bool,
+    /// Whether its runs leave checkpoints that `--resume` goes on from.
+    pub resumes: bool,
+    /// Whether `nascent permute` can ask a trained run about shuffled abundances.
+    pub permutes: bool,
+    /// Whether it draws from a posterior: spreads of velocities and directions.
+    pub draws: bool,
+    /// Whether a gene's `fit_t` are times along its own curve; false where they are means over kinetic states, on no curve.
+    pub times_on_curve: bool,
+    /// The quantities that it can write; which of them it does depends on its settings.
+    pub writes: &'static [&'static quantities::About],
+}
+
+/// Makes [`ModelConfig`] and the list of what is known of each model from one entry a model.
+macro_rules! models {
+    ($(
+        $(#[cfg($condition:meta)])?
+        #[doc = $doc:literal]
+        $variant:ident($settings:ty) = $kind:literal { $($fact:ident: $value:expr),* $(,)? }
+    )*) => {
+        /// `[model]` in the config. The tag `kind` is the model's name.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        #[allow(clippy::large_enum_variant, reason = "a run has one")]
+        pub enum ModelConfig {
+            $(
+                $(#[cfg($condition)])?
+                #[doc = $doc]
+                #[serde(rename = $kind)]
+                $variant($settings),
+            )*
+        }
+
+        impl ModelConfig {
+            /// The names that `kind` can have.
+            pub const KINDS: &'static [&'static str] = &[$($(#[cfg($condition)])? $kind),*];
+
+            /// What is known of each model.
+            pub const ENTRIES: &'static [ModelEntry] = &[$(
+                $(#[cfg($condition)])?
+                ModelEntry { kind: $kind, summary: $doc, $($fact: $value),* },
+            )*];
+
+            /// The model called `kind` with its default settings.
+            #[must_use]
+            pub fn named(kind: &str) -> Option<Self> {
+                match kind {
+                    $($(#[cfg($condition)])? $kind => Some(Self::$variant(<$settings>::default())),)*
+                    _ => None,
+                }
+            }
+
+            /// The model behind the name.
+            #[must_use]
+            pub fn as_model(&self) -> &dyn VelocityModel {
+                match self {
+                    $($(#[cfg($condition)])? Self::$variant(model) => model,)*
+                }
+            }
+
+            /// Its name.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $($(#[cfg($condition)])? Self::$variant(_) => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+models! {
+    #[cfg(feature = "neural")]
     /// VeloVAE, basic or full.
+    Velovae(velovae::Velovae) = "velovae" {
+        reads_counts: false, resumes: true, permutes: true, draws: true, times_on_curve: true, writes: velovae::WRITES,
+    }
     #[cfg(feature = "neural")]
-    Velovae(velovae::Velovae),
     /// veloVI.
-    #[cfg(feature = "neural")]
-    Velovi(velovi::Velovi),
+    Velovi(velovi::Velovi) = "velovi" {
+        reads_counts: false, resumes: true, permutes: true, draws: true, times_on_curve: false, writes: velovi::WRITES,
+    }
     /// The steady-state model, deterministic or stochastic.
-    SteadyState(steady_state::SteadyState),
+    SteadyState(steady_state::SteadyState) = "steady_state" {
+        reads_counts: false, resumes: false, permutes: false, draws: false, times_on_curve: true, writes: steady_state::WRITES,
+    }
     /// The dynamical model: scVelo's EM.
-    Dynamical(dynamical::Dynamical),
+    Dynamical(dynamical::Dynamical) = "dynamical" {
+        reads_counts: false, resumes: false, permutes: false, draws: false, times_on_curve: true, writes: dynamical::WRITES,
+    }
     /// The EM on a grid of times that all genes share, on raw counts.
-    SoftGrid(soft_grid::SoftGrid),
+    SoftGrid(soft_grid::SoftGrid) = "soft_grid" {
+        reads_counts: true, resumes: false, permutes: false, draws: false, times_on_curve: true, writes: soft_grid::WRITES,
+    }
 }
 
 impl ModelConfig {
     /// The model that is trained when no config names one.
     pub const DEFAULT_KIND: &'static str = if cfg!(feature = "neural") { "velovae" } else { "steady_state" };
 
-    /// The names that `kind` can have.
-    pub const KINDS: &'static [&'static str] = &[
-        #[cfg(feature = "neural")]
-        "velovae",
-        #[cfg(feature = "neural")]
-        "velovi",
-        "steady_state",
-        "dynamical",
-        "soft_grid",
-    ];
-
-    /// The model called `kind` with its default settings.
+    /// What is known of the model.
     #[must_use]
-    pub fn named(kind: &str) -> Option<Self> {
-        match kind {
-            "soft_grid" => Some(Self::SoftGrid(soft_grid::SoftGrid::default())),
-            "dynamical" => Some(Self::Dynamical(dynamical::Dynamical::default())),
-            #[cfg(feature = "neural")]
-            "velovae" => Some(Self::Velovae(velovae::Velovae::default())),
-            #[cfg(feature = "neural")]
-            "velovi" => Some(Self::Velovi(velovi::Velovi::default())),
-            "steady_state" => Some(Self::SteadyState(steady_state::SteadyState::default())),
-            _ => None,
-        }
+    pub fn entry(&self) -> &'static ModelEntry {
+        Self::entry_of(self.kind()).expect("every model has an entry")
     }
 
-    /// The model behind the name.
+    /// What is known of the model called `kind`.
     #[must_use]
-    pub fn as_model(&self) -> &dyn VelocityModel {
-        match *self {
-            Self::Dynamical(ref model) => model,
-            Self::SoftGrid(ref model) => model,
-            #[cfg(feature = "neural")]
-            Self::Velovae(ref model) => model,
-            #[cfg(feature = "neural")]
-            Self::Velovi(ref model) => model,
-            Self::SteadyState(ref model) => model,
-        }
+    pub fn entry_of(kind: &str) -> Option<&'static ModelEntry> {
+        Self::ENTRIES.iter().find(|entry| entry.kind == kind)
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Axis};
+use ndarray::{ArcArray2, Array2, Axis};
 use serde::Serialize;
 
-use crate::data::{Column, Frame, Groups};
+use crate::data::quantities::VELOCITY_GENES;
+use crate::data::{Column, Frame, Groups, Moments};
 use crate::error::{Error, Result};
-use crate::io::{self, Fitted, keys};
-use crate::metrics::{self, Evaluation};
+use crate::io::FittedFile;
+use crate::metrics::{self, Evaluation, Evidence};
 use crate::scores;
 use crate::stats::{median, percentile, spearman};
 
@@ -21,6 +22,8 @@ pub struct Comparison {
     pub n_obs: usize,
     /// Genes whose velocity all files have and use.
     pub n_genes: usize,
+    /// Whether velocities were compared as changes of each gene's share in the cell, for the fits are in different units.
+    pub as_shares: bool,
     /// Each fit on its own, over these cells and genes.
     pub fits: Vec<One>,
     /// Each pair of fits.
@@ -66,8 +69,8 @@ pub struct Pair {
 /// # Errors
 /// If a file cannot be read or holds no fit, or they have no cell or gene in common.
 pub fn compare(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
-    let read = files.iter().map(|path| Read::new(path)).collect::<Result<Vec<Read>>>()?;
-    let [cells, genes] = [common(&read, |one| &one.obs, |_, _| true), common(&read, |one| &one.var, Read::uses)];
+    let read = files.iter().map(|path| Fitted::read(path)).collect::<Result<Vec<Fitted>>>()?;
+    let [cells, genes] = [common(&read, |one| &one.obs, |_, _| true), common(&read, |one| &one.var, Fitted::uses)];
     for (what, found) in [("cell", &cells), ("gene", &genes)] {
         if found[0].is_empty() {
             let problem = format!("the files have no {what} in common that could be compared");
@@ -77,8 +80,9 @@ pub fn compare(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
     }
     let groups = groups.map(|column| Groups::read(&read[0].obs, column, "--groups")).transpose()?;
     let fits = (0..read.len()).map(|k| read[k].alone(&cells[k], &genes[k])).collect::<Result<Vec<One>>>()?;
-    let velocities: Vec<Array2<f32>> =
-        (0..read.len()).map(|k| select(read[k].fitted.velocity(), &cells[k], &genes[k])).collect();
+    // Velocities in different units meet as changes of the share that each gene has in the cell.
+    let shares = read.iter().any(|one| one.moments != read[0].moments);
+    let velocities = (0..read.len()).map(|k| read[k].compared(&cells[k], &genes[k], shares)).collect::<Result<Vec<_>>>()?;
     let times: Vec<Option<Vec<f64>>> = (0..read.len()).map(|k| read[k].time(&cells[k])).collect();
     let mut pairs = Vec::new();
     for a in 0..read.len() {
@@ -100,49 +104,77 @@ pub fn compare(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
             });
         }
     }
-    Ok(Comparison { n_obs: cells[0].len(), n_genes: genes[0].len(), fits, pairs })
+    Ok(Comparison { n_obs: cells[0].len(), n_genes: genes[0].len(), as_shares: shares, fits, pairs })
 }
 
 /// A fit as read.
-struct Read {
+struct Fitted {
     path: PathBuf,
     obs: Frame,
     var: Frame,
-    fitted: Fitted,
+    evidence: Evidence,
     model: String,
+    moments: Moments,
 }
 
-impl Read {
-    fn new(path: &Path) -> Result<Self> {
-        let params = io::read_params(path)?.unwrap_or_default();
+impl Fitted {
+    fn read(path: &Path) -> Result<Self> {
+        let file = FittedFile::open(path)?;
+        let mode = file.mode();
         Ok(Self {
             path: path.to_path_buf(),
-            obs: io::read_obs(path)?,
-            var: io::read_var(path)?,
-            fitted: io::read_fitted(path)?,
-            model: params.get(keys::MODE).and_then(|mode| mode.as_str()).unwrap_or("unknown").to_owned(),
+            obs: file.obs().clone(),
+            var: file.var().clone(),
+            evidence: file.evidence()?,
+            model: if mode.is_empty() { "unknown".to_owned() } else { mode.to_owned() },
+            // Evidence of scaled moments is in counts.
+            moments: file.fit().map(|fit| fit.moments).filter(|of| *of == Moments::CellSize).unwrap_or_default(),
         })
     }
 
     /// Whether the velocity of a gene can and should be used.
     fn uses(&self, gene: usize) -> bool {
-        let chosen = match self.var.get(keys::VELOCITY_GENES) {
+        let chosen = match self.var.get(VELOCITY_GENES.key()) {
             Some(Column::Bool(flags)) => flags[gene],
             _ => true,
         };
-        chosen && self.fitted.velocity().column(gene).iter().all(|value| value.is_finite())
+        chosen && self.velocity().column(gene).iter().all(|value| value.is_finite())
+    }
+
+    fn velocity(&self) -> &ArcArray2<f32> {
+        self.evidence.velocity.as_ref().expect("only files with velocities give evidence")
     }
 
     fn time(&self, cells: &[usize]) -> Option<Vec<f64>> {
-        let time = self.obs.get(keys::LATENT_TIME).and_then(Column::to_numbers)?;
+        let time = self.evidence.time.as_ref()?;
         Some(cells.iter().map(|&i| time[i]).collect())
     }
 
+    /// Velocities of some cells and genes, `[cells, genes]`; as changes of shares, if so asked: with `p = s / Σ s` over the genes,
+    /// `dp/dt = (v − p Σ v) / Σ s`, whatever the abundances of a cell were divided by.
+    fn compared(&self, cells: &[usize], genes: &[usize], shares: bool) -> Result<Array2<f32>> {
+        let chosen = |matrix: &ArcArray2<f32>| matrix.select(Axis(1), genes).select(Axis(0), cells);
+        let mut velocity = chosen(self.velocity());
+        if !shares {
+            return Ok(velocity);
+        }
+        let Some([_, ms]) = &self.evidence.moments else {
+            let hint = "moments are made by nascent train, or scvelo.pp.moments in Python";
+            return Err(Error::input(&self.path, "layers", "Ms is needed to compare velocities in different units", hint));
+        };
+        for (mut velocity, s) in velocity.rows_mut().into_iter().zip(chosen(ms).rows()) {
+            let (sum, change) = (s.sum(), velocity.sum());
+            // A cell without any of these genes has no shares.
+            let scale = if sum > 0.0 { sum.recip() } else { 0.0 };
+            velocity.zip_mut_with(&s, |v, s| *v = (*v - s * scale * change) * scale);
+        }
+        Ok(velocity)
+    }
+
     fn alone(&self, cells: &[usize], genes: &[usize]) -> Result<One> {
-        let chosen = self.fitted.select(cells, genes);
-        let evidence = chosen.evidence();
-        let direction = match (evidence.moments, self.time(cells)) {
-            (Some([mu, ms]), Some(time)) => Some(scores::direction(ms, mu, &time)?),
+        let evidence = self.evidence.select(cells, genes);
+        let direction = match (&evidence.moments, &evidence.time) {
+            (Some([mu, ms]), Some(time)) => Some(scores::direction(ms.view(), mu.view(), time)?),
             _ => None,
         };
         Ok(One {
@@ -157,7 +189,7 @@ impl Read {
 }
 
 /// Positions in each file of the rows of a frame that all files have and that are `usable` in all, in the order of the first.
-fn common(read: &[Read], frame: fn(&Read) -> &Frame, usable: fn(&Read, usize) -> bool) -> Vec<Vec<usize>> {
+fn common(read: &[Fitted], frame: fn(&Fitted) -> &Frame, usable: fn(&Fitted, usize) -> bool) -> Vec<Vec<usize>> {
     let known: Vec<HashMap<&str, usize>> = read
         .iter()
         .map(|one| frame(one).index.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect())
@@ -171,10 +203,6 @@ fn common(read: &[Read], frame: fn(&Read) -> &Frame, usable: fn(&Read, usize) ->
         }
     }
     found
-}
-
-fn select(matrix: &Array2<f32>, cells: &[usize], genes: &[usize]) -> Array2<f32> {
-    matrix.select(Axis(1), genes).select(Axis(0), cells)
 }
 
 impl fmt::Display for Comparison {
@@ -208,6 +236,12 @@ impl fmt::Display for Comparison {
             for (name, cosine) in &pair.groups {
                 writeln!(f, "  {name:20}{cosine:>10.3}")?;
             }
+        }
+        if self.as_shares {
+            writeln!(
+                f,
+                "\nthe fits are in different units (counts over totals, counts over inferred sizes): compared as changes of each gene's share"
+            )?;
         }
         write!(
             f,

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::Config;
-use crate::data::{Column, Groups, Reporter, Run};
+use super::train::prepare;
+use crate::data::quantities::{PERMUTATION_GROUP, PERMUTATION_NULL, PERMUTATION_SCORE, Values};
+use crate::data::{Groups, PermutationRecord, Reporter, Run, Silent};
 use crate::error::{Error, Result};
-use crate::io::{self, OutputConfig, keys};
+use crate::io::{self, FittedFile, OutputConfig};
+use crate::models::ModelConfig;
 use crate::permutation::{self, Choice, Scores};
-use crate::preprocess;
 use crate::stats::{median, percentile};
 
 /// A gene below this is not told from its shuffled self, in standard errors: neighbourhoods that were found in noise leave
@@ -89,11 +91,9 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     let model = config.model.as_model().trained().ok_or_else(|| Error::Config {
         place: job.run.display().to_string(),
         problem: "is the run of a model without a permutation score".to_owned(),
-        hint: "models with one: velovi, velovae".to_owned(),
+        hint: format!("models with one: {}", with_score().join(", ")),
     })?;
-    let counts = io::read(&job.input, &config.input)?;
-    let (data, _) = preprocess::run(&counts, &config.preprocess)?;
-    drop(counts);
+    let data = prepare(&config, &job.input, &mut Silent)?.data;
     let groups = Groups::read(&data.obs, &job.groups, "--groups")?;
     let fingerprint = super::fingerprint(&config, &data);
     let mut run = Run::new(&job.run, config.seed, fingerprint, reporter)
@@ -128,7 +128,8 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
 
 /// Adds the scores to the genes of the fitted file.
 fn add(found: &Permutation, job: &PermuteJob, output: &OutputConfig) -> Result<()> {
-    let var = io::read_var(&job.output)?;
+    let file = FittedFile::open(&job.output)?;
+    let var = file.var();
     let position = |gene: &String| var.index.iter().position(|known| known == gene);
     let genes: Option<Vec<usize>> = found.genes.iter().map(position).collect();
     let genes = genes.ok_or_else(|| {
@@ -136,14 +137,16 @@ fn add(found: &Permutation, job: &PermuteJob, output: &OutputConfig) -> Result<(
         Error::input(&job.output, "var", "lacks genes of the run", hint)
     })?;
     let group = |gene: usize| found.groups[found.scores.group[gene]].clone();
-    let results = io::Results {
-        var: vec![
-            (keys::PERMUTATION_SCORE.to_owned(), Column::Float(found.scores.largest.to_vec())),
-            (keys::PERMUTATION_NULL.to_owned(), Column::Float(found.null.largest.to_vec())),
-            (keys::PERMUTATION_GROUP.to_owned(), Column::Text((0..genes.len()).map(group).collect())),
-        ],
-        ..io::Results::default()
-    };
-    let kept = OutputConfig { genes: io::GenesWritten::All, ..output.clone() };
-    io::write_results(&job.output, &job.output, &kept, &genes, &results).map(|_| ())
+    let mut values = Values::default();
+    values.set(PERMUTATION_SCORE, found.scores.largest.clone());
+    values.set(PERMUTATION_NULL, found.null.largest.clone());
+    values.set(PERMUTATION_GROUP, (0..genes.len()).map(group).collect());
+    let record = PermutationRecord { of: file.stamp(), groups: job.groups.clone(), ..PermutationRecord::default() };
+    drop(file);
+    io::write_permutation(&job.output, output, &genes, values, record).map(drop)
+}
+
+/// The models whose trained runs can be asked.
+fn with_score() -> Vec<&'static str> {
+    ModelConfig::ENTRIES.iter().filter(|entry| entry.permutes).map(|entry| entry.kind).collect()
 }

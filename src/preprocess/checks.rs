@@ -11,7 +11,7 @@ use crate::neighbors;
 use crate::sparse::Csr;
 
 /// Unspliced shares outside this range are unusual (scVelo's documentation: 10 to 25 per cent).
-const USUAL_UNSPLICED: std::ops::RangeInclusive<f64> = 0.10..=0.50;
+pub const USUAL_UNSPLICED: std::ops::RangeInclusive<f64> = 0.10..=0.50;
 
 /// The layers have the shape that the annotation says, and hold finite values of at least 0.
 pub(super) fn shapes_and_values(counts: &Counts) -> Result<()> {

@@ -31,6 +31,7 @@ mod report;
 pub mod selection;
 pub mod velovi;
 
+pub use checks::USUAL_UNSPLICED;
 pub use config::{CountsKind, GraphSource, HvgFlavor, MomentsSource, PreprocessConfig, Recipe};
 pub use report::{Report, Step};
 

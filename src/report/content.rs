@@ -4,6 +4,7 @@ use ndarray::Array2;
 
 use crate::embedding::Flow;
 use crate::error::{Error, Result, require};
+use crate::scores::Verdict;
 
 /// All that one report says. Fields left empty leave out what they would show.
 #[derive(Clone, Debug, Default)]
@@ -39,33 +40,6 @@ pub struct Content {
     pub losses: Vec<Curve>,
     /// Measurements of the fit: reconstruction, agreement with truth, consistency of velocities.
     pub metrics: Table,
-}
-
-/// Judgement of one question, or of a whole run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing speaks against the arrows.
-    Good,
-    /// To be looked at before the arrows are shown to others.
-    Caution,
-    /// The arrows are probably wrong, or mean nothing.
-    Bad,
-    /// It was not measured, or cannot be.
-    #[default]
-    Unknown,
-}
-
-impl Verdict {
-    /// The word that stands beside the coloured mark.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Good => "Good",
-            Self::Caution => "Caution",
-            Self::Bad => "Bad",
-            Self::Unknown => "Unknown",
-        }
-    }
 }
 
 /// The judgement of the whole run.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::content::{Content, Table, Trust, Values, Verdict};
+use super::content::{Content, Table, Trust, Values};
 use super::figures::{expression_along_time, state_along_time};
 use super::payload::{Extent, Payload};
 use super::svg::escape;
 use super::{Colouring, Options};
+use crate::scores::Verdict;
 use crate::error::Result;
 
 const FRAME: &str = include_str!("page/page.html");

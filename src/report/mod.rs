@@ -29,7 +29,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use base64::{decode, encode};
-pub use content::{Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values, Verdict};
+pub use content::{Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values};
+pub use crate::scores::Verdict;
 pub use figures::{Arrows, expression_along_time, losses, on_embedding, over_time, phase_portrait, state_along_time};
 pub use html::page;
 pub use order::subsample;

@@ -8,6 +8,7 @@
 //! | `direction.rs` | is time better read forward or backward? |
 //! | `ranking.rs` | in which genes do groups differ? |
 //! | `reconstructability.rs` | would a few genes give the same graph? |
+//! | `verdict.rs` | what do the answers amount to? every bound, with its source |
 
 mod agreement;
 mod boundaries;
@@ -16,6 +17,7 @@ mod direction;
 mod ranking;
 mod reconstructability;
 mod settings;
+pub mod verdict;
 
 pub use agreement::{Agreement, agreement};
 pub use boundaries::{Boundary, Moving, Null};
@@ -24,3 +26,4 @@ pub use direction::{Direction, direction};
 pub use ranking::rank;
 pub use reconstructability::{Reconstructability, Sweep, Whole};
 pub use settings::ScoresConfig;
+pub use verdict::Verdict;

@@ -54,7 +54,8 @@ impl Cut<'_> {
         if !source.link_exists(LEGACY_CATEGORIES) {
             return Ok(());
         }
-        for name in h5::members(source) {
+        // Columns that were not copied have nothing to mend.
+        for name in h5::members(source).into_iter().filter(|name| copy.link_exists(name)) {
             let Some(Node::Dataset(column)) = Node::open(source, &name) else {
                 continue;
             };

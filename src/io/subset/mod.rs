@@ -1,4 +1,4 @@
-//! A copy of a file that is cut to some of its genes.
+//! A copy of a file without some of its elements, and cut to some of its genes if that is asked for.
 
 mod attributes;
 mod dense;
@@ -13,6 +13,7 @@ use super::h5::{self, Kind, Node};
 use super::matrix::Matrix;
 use super::place::Place;
 use super::raw;
+use crate::data::quantities::Slot;
 use crate::error::Result;
 
 /// Which axes of an element run over genes.
@@ -27,12 +28,14 @@ enum Axes {
 pub(super) struct Cut<'a> {
     /// Writes the copy.
     pub(super) sink: Sink<'a>,
+    /// Whether the copy has the `genes` only.
+    pub(super) only_genes: bool,
     /// Positions of the genes that stay, rising.
     pub(super) genes: &'a [usize],
     /// Number of genes in the source.
     pub(super) n_vars: usize,
-    /// Layers that will be replaced anyway.
-    pub(super) skip: &'a [String],
+    /// Elements that are not copied.
+    pub(super) skip: &'a [(Slot, String)],
     /// Elements that could not be cut and were left out, for the reader to know.
     pub(super) left_out: Vec<String>,
 }
@@ -62,6 +65,14 @@ impl Cut<'_> {
 
     /// Copies one of the elements at the top of the file.
     fn top(&mut self, node: &Node, to: &File, name: &str, place: &Place) -> Result<()> {
+        let slot = Slot::ALL.into_iter().find(|slot| slot.name() == name);
+        let skips = |slot: &Slot| self.skip.iter().any(|(at, _)| at == slot);
+        if !self.only_genes || matches!(name, "obs" | "obsm" | "obsp" | "uns") {
+            return match (slot.filter(skips), node) {
+                (Some(slot), Node::Group(group)) => self.without(slot, group, to, place),
+                _ => self.whole(node, to, name),
+            };
+        }
         match (name, node) {
             ("X", _) => self.cut(node, to, name, Axes::Columns, place),
             ("layers", Node::Group(group)) => self.members(group, to, name, Axes::Columns, place),
@@ -70,17 +81,34 @@ impl Cut<'_> {
             ("var", Node::Group(group)) => self.frame(group, to, name, place),
             // Tables of records.
             ("var" | "varm", Node::Dataset(dataset)) => self.dataset(dataset, to, name, Axes::Rows, place),
-            _ => {
-                self.sink.sure(node.location().copy_to(to, name), name)?;
-                self.mend_references(node, to, name)
+            _ => self.whole(node, to, name),
+        }
+    }
+
+    fn whole(&self, node: &Node, to: &Group, name: &str) -> Result<()> {
+        self.sink.sure(node.location().copy_to(to, name), name)?;
+        self.mend_references(node, to, name)
+    }
+
+    /// Copies the members of a group that are not to be skipped.
+    fn without(&self, slot: Slot, group: &Group, to: &File, place: &Place) -> Result<()> {
+        let copy = self.empty_group(group, to, slot.name(), place)?;
+        for member in h5::members(group) {
+            if let Some(node) = Node::open(group, &member).filter(|_| !self.skips(slot, &member)) {
+                self.sink.sure(node.location().copy_to(&copy, &member), &member)?;
             }
         }
+        self.mend_frame(&copy, group)
+    }
+
+    fn skips(&self, slot: Slot, key: &str) -> bool {
+        self.skip.iter().any(|(at, name)| *at == slot && name == key)
     }
 
     fn members(&mut self, group: &Group, to: &Group, name: &str, axes: Axes, place: &Place) -> Result<()> {
         let copy = self.empty_group(group, to, name, place)?;
         for member in h5::members(group) {
-            let replaced = matches!(axes, Axes::Columns) && self.skip.contains(&member);
+            let replaced = matches!(axes, Axes::Columns) && self.skips(Slot::Layers, &member);
             if let Some(node) = Node::open(group, &member).filter(|_| !replaced) {
                 self.cut(&node, &copy, &member, axes, &place.child(&member))?;
             }

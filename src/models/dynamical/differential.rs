@@ -36,14 +36,18 @@
 //!
 //! Source: scVelo 0.3.4 `tl.differential_kinetic_test`; Bergen et al. 2020, Methods ("differential kinetics").
 
-use ndarray::Array1;
 use rayon::prelude::*;
 
 use super::assign::{Rule, assign, branch_times};
 use super::curve::{Curve, Params};
 use super::gene::{Gene, Neighborhoods};
 use super::objective;
-use crate::data::{Dataset, Fit, GeneParams, Groups};
+use super::tables::how_to_read;
+use crate::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_DIFF_KINETICS, FIT_GAMMA, FIT_PVAL_KINETICS, FIT_SCALING, FIT_T_OFF, Numbers, Quantity, RECOVER_DYNAMICS, VELOCITY,
+    VELOCITY_U,
+};
+use crate::data::{Dataset, Fit, Groups};
 use crate::error::{Error, Result};
 use crate::kinetics::State;
 use crate::stats;
@@ -68,21 +72,20 @@ pub struct Differential {
 
 /// Tests every gene of a fit; `None` where a gene was not fitted.
 ///
-/// - `genes`: `alpha`, `beta`, `gamma`, `scaling` and `t_switch` as a fit by scVelo or by [`Dynamical`](super::Dynamical)
-///   has them, β in units of u
+/// - `fit`: rates, scaling and switch as a fit by scVelo or by [`Dynamical`](super::Dynamical) has them, β in units of u
 /// - returns `[n_vars]`
 #[must_use]
-pub fn differential_kinetics(data: &Dataset, genes: &GeneParams, groups: &Groups) -> Vec<Option<Differential>> {
+pub fn differential_kinetics(data: &Dataset, fit: &Fit, groups: &Groups) -> Vec<Option<Differential>> {
     let near = Neighborhoods::new(&data.neighbors);
-    let at = |column: &Option<Array1<f64>>, gene: usize| column.as_ref().map_or(f64::NAN, |values| values[gene]);
+    let at = |column: Quantity<Numbers>, gene: usize| fit.get(column).map_or(f64::NAN, |values| values[gene]);
     let of_gene = |index: usize| {
-        let scaling = at(&genes.scaling, index);
+        let scaling = at(FIT_SCALING, index);
         let params = Params {
-            alpha: at(&genes.alpha, index),
-            beta: at(&genes.beta, index) * scaling,
-            gamma: at(&genes.gamma, index),
+            alpha: at(FIT_ALPHA, index),
+            beta: at(FIT_BETA, index) * scaling,
+            gamma: at(FIT_GAMMA, index),
             scaling,
-            t_switch: at(&genes.t_switch, index),
+            t_switch: at(FIT_T_OFF, index),
         };
         let u: Vec<f64> = data.mu.column(index).iter().map(|&value| f64::from(value)).collect();
         let s: Vec<f64> = data.ms.column(index).iter().map(|&value| f64::from(value)).collect();
@@ -110,16 +113,20 @@ pub(super) fn groups(data: &Dataset, name: &str) -> Result<Groups> {
 /// Tests the genes of `fit` for `groups`, read from column `name` of obs, and adds what is found to it. With `silenced`, cells
 /// of these groups get velocities of 0 in these genes.
 pub(super) fn add_to(fit: &mut Fit, data: &Dataset, (name, groups): (&str, &Groups), silenced: bool) {
-    let found = differential_kinetics(data, &fit.genes, groups);
+    let found = differential_kinetics(data, fit, groups);
     let list = |gene: &Option<Differential>| gene.as_ref().map_or_else(String::new, |gene| groups.list(&gene.groups));
-    fit.genes.diff_kinetics = Some(found.iter().map(list).collect());
-    fit.genes.pval_kinetics = Some(found.iter().map(|gene| gene.as_ref().map_or(f64::NAN, |gene| gene.pval)).collect());
-    fit.diff_kinetics_groups = Some(name.to_owned());
+    fit.set(FIT_DIFF_KINETICS, found.iter().map(list).collect());
+    fit.set(FIT_PVAL_KINETICS, found.iter().map(|gene| gene.as_ref().map_or(f64::NAN, |gene| gene.pval)).collect());
+    // Where scVelo finds the groups that were tested.
+    let mut record = how_to_read();
+    record[FIT_DIFF_KINETICS.key()] = name.into();
+    fit.set(RECOVER_DYNAMICS, record);
     for (index, gene) in found.iter().enumerate().filter(|_| silenced) {
         let Some(gene) = gene else { continue };
-        silence(fit.velocity.column_mut(index), &gene.groups, &groups.of);
-        if let Some(velocity_u) = &mut fit.velocity_u {
-            silence(velocity_u.column_mut(index), &gene.groups, &groups.of);
+        for layer in [VELOCITY, VELOCITY_U] {
+            if let Some(velocity) = fit.get_mut(layer) {
+                silence(velocity.column_mut(index), &gene.groups, &groups.of);
+            }
         }
     }
 }

@@ -49,6 +49,7 @@ use rayon::prelude::*;
 
 use self::fit::fit_gene;
 use self::gene::Neighborhoods;
+pub(super) use self::tables::WRITES;
 use self::tables::{Columns, Tables};
 use super::{VelocityModel, steady_state};
 use crate::data::{Dataset, Fit, Run};

@@ -6,7 +6,12 @@ use rayon::prelude::*;
 use super::curve::Params;
 use super::fit::{GeneFit, Layers, Status};
 use super::shared::{self, SharedGene};
-use crate::data::{Dataset, Fit, GeneParams};
+use crate::data::quantities::{
+    About, FIT_DIFF_KINETICS, FIT_PVAL_KINETICS,     FIT_ALIGNMENT_SCALING, FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LOSS, FIT_LOSS_START, FIT_PVAL_STEADY, FIT_R2, FIT_S0,
+    FIT_SCALING, FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_STEADY_S, FIT_STEADY_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_TAU, FIT_TAU_OFF, FIT_U0,
+    FIT_VARIANCE, LATENT_TIME, RECOVER_DYNAMICS, VELOCITY, VELOCITY_GENES, VELOCITY_U,
+};
+use crate::data::{Dataset, Fit};
 
 /// Abundances of some genes, one column after the other.
 pub(super) struct Columns {
@@ -199,45 +204,82 @@ impl Tables {
 
     /// The fit under its names.
     pub(super) fn into_fit(self, r2: Vec<f64>, velocity_genes: Vec<bool>) -> Fit {
-        let column = |value: fn(&Row) -> f64| Some(self.rows.iter().map(value).collect::<Array1<f64>>());
-        let genes = GeneParams {
-            alpha: column(|gene| gene.params.alpha),
-            beta: column(|gene| gene.params.beta / gene.params.scaling),
-            gamma: column(|gene| gene.params.gamma),
-            t_on: self.shared.as_ref().and_then(|_| column(|gene| gene.t_on)),
-            t_switch: column(|gene| gene.params.t_switch),
-            scaling: column(|gene| gene.params.scaling),
-            std_u: column(|gene| gene.std_u),
-            std_s: column(|gene| gene.std_s),
-            likelihood: column(|gene| gene.likelihood),
-            variance: column(|gene| gene.variance),
-            // Nothing before the gene is switched on; scVelo can fit a basal transcription here.
-            u0: column(|gene| if gene.status.has_fit() { 0.0 } else { f64::NAN }),
-            s0: column(|gene| if gene.status.has_fit() { 0.0 } else { f64::NAN }),
-            pval_steady: column(|gene| gene.pval_steady),
-            steady_u: column(|gene| gene.steady_u),
-            steady_s: column(|gene| gene.steady_s),
-            alignment_scaling: column(|gene| gene.alignment_scaling),
-            loss: column(|gene| gene.loss),
-            start_loss: column(|gene| gene.start_loss),
-            status: Some(self.rows.iter().map(|gene| word(gene.status).to_owned()).collect()),
-            fit_r2: Some(Array1::from(r2)),
-            velocity_genes,
-            ..GeneParams::default()
-        };
-        Fit {
-            model: "dynamical".to_owned(),
-            velocity: self.velocity,
-            velocity_u: Some(self.velocity_u),
-            fit_t: Some(self.t),
-            fit_tau: self.on,
-            fit_tau_off: self.off,
-            latent_time: self.shared.map(Array1::from),
-            genes,
-            ..Fit::default()
+        let column = |value: fn(&Row) -> f64| self.rows.iter().map(value).collect::<Array1<f64>>();
+        // Nothing before the gene is switched on; scVelo can fit a basal transcription here.
+        let nothing = column(|gene| if gene.status.has_fit() { 0.0 } else { f64::NAN });
+        let mut fit = Fit::of("dynamical");
+        fit.set(FIT_ALPHA, column(|gene| gene.params.alpha));
+        fit.set(FIT_BETA, column(|gene| gene.params.beta / gene.params.scaling));
+        fit.set(FIT_GAMMA, column(|gene| gene.params.gamma));
+        fit.set_some(FIT_T_ON, self.shared.as_ref().map(|_| column(|gene| gene.t_on)));
+        fit.set(FIT_T_OFF, column(|gene| gene.params.t_switch));
+        fit.set(FIT_SCALING, column(|gene| gene.params.scaling));
+        fit.set(FIT_STD_U, column(|gene| gene.std_u));
+        fit.set(FIT_STD_S, column(|gene| gene.std_s));
+        fit.set(FIT_LIKELIHOOD, column(|gene| gene.likelihood));
+        fit.set(FIT_VARIANCE, column(|gene| gene.variance));
+        fit.set(FIT_U0, nothing.clone());
+        fit.set(FIT_S0, nothing);
+        fit.set(FIT_PVAL_STEADY, column(|gene| gene.pval_steady));
+        fit.set(FIT_STEADY_U, column(|gene| gene.steady_u));
+        fit.set(FIT_STEADY_S, column(|gene| gene.steady_s));
+        fit.set(FIT_ALIGNMENT_SCALING, column(|gene| gene.alignment_scaling));
+        fit.set(FIT_LOSS, column(|gene| gene.loss));
+        fit.set(FIT_LOSS_START, column(|gene| gene.start_loss));
+        fit.set(FIT_STATUS, self.rows.iter().map(|gene| word(gene.status).to_owned()).collect());
+        fit.set(FIT_R2, Array1::from(r2));
+        fit.set(VELOCITY_GENES, velocity_genes);
+        fit.set(VELOCITY, self.velocity);
+        fit.set(VELOCITY_U, self.velocity_u);
+        fit.set(FIT_T, self.t);
+        if self.on.is_some() {
+            fit.set(RECOVER_DYNAMICS, how_to_read());
         }
+        fit.set_some(FIT_TAU, self.on);
+        fit.set_some(FIT_TAU_OFF, self.off);
+        fit.set_some(LATENT_TIME, self.shared.map(Array1::from));
+        fit
     }
 }
+
+/// How scVelo's `tl.velocity(mode = "dynamical")` is to read the fit: from moments, distances averaged over neighbours.
+pub(super) fn how_to_read() -> serde_json::Value {
+    serde_json::json!({"fit_connected_states": true, "use_raw": false})
+}
+
+/// What the model writes.
+pub(in crate::models) const WRITES: &[&About] = &[
+    VELOCITY.about(),
+    VELOCITY_U.about(),
+    FIT_T.about(),
+    FIT_TAU.about(),
+    FIT_TAU_OFF.about(),
+    LATENT_TIME.about(),
+    FIT_ALPHA.about(),
+    FIT_BETA.about(),
+    FIT_GAMMA.about(),
+    FIT_T_ON.about(),
+    FIT_T_OFF.about(),
+    FIT_SCALING.about(),
+    FIT_STD_U.about(),
+    FIT_STD_S.about(),
+    FIT_LIKELIHOOD.about(),
+    FIT_VARIANCE.about(),
+    FIT_U0.about(),
+    FIT_S0.about(),
+    FIT_PVAL_STEADY.about(),
+    FIT_STEADY_U.about(),
+    FIT_STEADY_S.about(),
+    FIT_ALIGNMENT_SCALING.about(),
+    FIT_LOSS.about(),
+    FIT_LOSS_START.about(),
+    FIT_STATUS.about(),
+    FIT_R2.about(),
+    VELOCITY_GENES.about(),
+    FIT_DIFF_KINETICS.about(),
+    FIT_PVAL_KINETICS.about(),
+    RECOVER_DYNAMICS.about(),
+];
 
 fn word(status: Status) -> &'static str {
     Status::ALL.iter().find(|(known, _)| *known == status).map_or("", |(_, word)| word)

@@ -47,8 +47,10 @@ use self::direction::Direction;
 use self::em::Fixed;
 use self::fit::Cells;
 use self::groups::Groups;
+pub(super) use self::outputs::WRITES;
 use self::scores::Scores;
 use super::{StreamingModel, VelocityModel};
+use crate::data::quantities::{MS, MU};
 use crate::data::{Dataset, Fit, Run};
 use crate::error::{Error, Result};
 
@@ -78,6 +80,9 @@ impl VelocityModel for SoftGrid {
             run.reporter().say(&scores.summary());
         }
         let mut fit = outputs::cells(&fitted.model, &fitted.posteriors, true, self.uncertainty);
+        let [mu, ms] = outputs::moments(data, &fitted.posteriors)?;
+        fit.set(MU, mu);
+        fit.set(MS, ms);
         outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
         outputs::details(&mut fit, &fitted.model, &decided.direction, &decided.held_out, &fitted.history);
         Ok(fit)

@@ -1,6 +1,6 @@
 //! From the fitted model to what every model returns.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -10,7 +10,16 @@ use super::em::{Fixed, Gathered, Model};
 use super::expect::Posterior;
 use super::scores::Scores;
 use super::tree::Tree;
-use crate::data::Fit;
+use crate::data::quantities::{
+    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD,
+    FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S, FIT_S_FUTURE, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_STD_S,
+    FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE, LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels,
+    SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD, VELOCITY_U, VELOCITY_U_STD,
+};
+use crate::data::{Dataset, FUTURE_TIME, Fit, Moments};
+use crate::error::Result;
+use crate::preprocess;
+use crate::sparse::Csr;
 
 /// How far ahead the future state lies, in parts of the time axis.
 const AHEAD: f64 = 0.05;
@@ -107,13 +116,11 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
         // Half a step is what the grid itself leaves open.
         (posterior.mean(|z| (tree.time(z) - mean).powi(2)) + tree.step * tree.step / 12.0).sqrt()
     };
-    let mut fit = Fit {
-        model: "soft_grid".to_owned(),
-        latent_time: Some(posteriors.iter().map(time).collect()),
-        latent_time_std: Some(posteriors.iter().map(spread).collect()),
-        cell_size: Some(posteriors.iter().map(|posterior| posterior.size[1]).collect()),
-        ..Fit::default()
-    };
+    let mut fit = Fit::of("soft_grid");
+    fit.moments = Moments::CellSize;
+    fit.set(LATENT_TIME, posteriors.iter().map(time).collect());
+    fit.set(LATENT_TIME_STD, posteriors.iter().map(spread).collect());
+    fit.set(CELL_SIZE, posteriors.iter().map(|posterior| posterior.size[1]).collect());
     if tree.lineages > 1 {
         let mut lineages = Array2::zeros((n_obs, tree.lineages));
         for (mut row, posterior) in lineages.rows_mut().into_iter().zip(posteriors) {
@@ -123,21 +130,62 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
                 }
             }
         }
-        fit.lineages = Some(lineages);
+        fit.set(LATENT_LINEAGE, likeliest(lineages.view()));
+        fit.set(LINEAGE_PROBABILITIES, lineages);
     }
     if layers {
         let curves = Curves::new(model);
-        (fit.velocity, fit.velocity_std) = curves.average(&curves.velocity, posteriors, std);
+        let (velocity, velocity_std) = curves.average(&curves.velocity, posteriors, std);
         let (velocity_u, velocity_u_std) = curves.average(&curves.velocity_u, posteriors, std);
-        (fit.velocity_u, fit.velocity_u_std) = (Some(velocity_u), velocity_u_std);
-        fit.fit_u = Some(curves.average(&curves.u, posteriors, false).0);
-        fit.fit_s = Some(curves.average(&curves.s, posteriors, false).0);
+        fit.set(VELOCITY, velocity);
+        fit.set_some(VELOCITY_STD, velocity_std);
+        fit.set(VELOCITY_U, velocity_u);
+        fit.set_some(VELOCITY_U_STD, velocity_u_std);
+        fit.set(FIT_U, curves.average(&curves.u, posteriors, false).0);
+        fit.set(FIT_S, curves.average(&curves.s, posteriors, false).0);
         let ahead = ahead(model);
         let moved: Vec<Posterior> = posteriors.iter().map(|posterior| move_on(posterior, &ahead)).collect();
-        fit.future = Some(curves.average(&curves.s, &moved, false).0);
-        fit.future_time = Some(AHEAD * tree.step * (tree.length - 1) as f64);
+        fit.set(FIT_S_FUTURE, curves.average(&curves.s, &moved, false).0);
+        fit.facts.insert(FUTURE_TIME.to_owned(), (AHEAD * tree.step * (tree.length - 1) as f64).into());
     }
     fit
+}
+
+/// The category of `latent_lineage` before the lineages part.
+const TRUNK: &str = "trunk";
+
+/// The likeliest lineage of each cell, or the trunk.
+fn likeliest(lineages: ArrayView2<'_, f32>) -> Labels {
+    let code = |cell: ArrayView1<'_, f32>| {
+        let trunk = 1.0 - cell.sum();
+        let (mut best, mut most) = (0, trunk);
+        for (code, &q) in (1..).zip(cell) {
+            if q > most {
+                (best, most) = (code, q);
+            }
+        }
+        Some(best)
+    };
+    let numbers = (0..lineages.ncols()).map(|k| k.to_string());
+    Labels {
+        codes: lineages.rows().into_iter().map(code).collect(),
+        categories: std::iter::once(TRUNK.to_owned()).chain(numbers).collect(),
+    }
+}
+
+/// First moments in the units of the model: counts over the sizes that it has inferred, smoothed as all moments are.
+///
+/// `Ms = W (S / n)`, with W the neighbours of `data` and n the sizes of the cells. Divided by totals instead, as other models have
+/// them, moments would not show that cells come to hold more molecules, and could not be compared with abundances that do.
+///
+/// # Errors
+/// [`Error::Shape`](crate::Error::Shape) if the sizes are not those of the cells of `data`.
+pub(super) fn moments(data: &Dataset, posteriors: &[Posterior]) -> Result<[Array2<f32>; 2]> {
+    let sized = |species: usize, counts: &Csr<f32>| {
+        counts.scale_rows(&posteriors.iter().map(|posterior| posterior.size[species].recip()).collect::<Vec<f64>>())
+    };
+    let (mu, ms) = preprocess::moments::moments(&sized(0, &data.unspliced)?, &sized(1, &data.spliced)?, &data.neighbors)?;
+    Ok([mu, ms])
 }
 
 fn move_on(posterior: &Posterior, ahead: &[Vec<(u32, f32)>]) -> Posterior {
@@ -149,8 +197,7 @@ fn move_on(posterior: &Posterior, ahead: &[Vec<(u32, f32)>]) -> Posterior {
 /// Adds everything about genes.
 pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gathered, scores: Option<&Scores>) {
     let tree = &model.tree;
-    let column =
-        |value: &dyn Fn(usize) -> f64| -> Option<Array1<f64>> { Some((0..model.genes.len()).map(value).collect()) };
+    let column = |value: &dyn Fn(usize) -> f64| -> Array1<f64> { (0..model.genes.len()).map(value).collect() };
     let param = |at: usize| column(&|gene: usize| model.genes[gene].params[at].exp());
     let errors: Vec<[f64; 2]> = model
         .genes
@@ -160,22 +207,64 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gath
             gene.standard_errors(tree, &fixed.prior, gathered.of(at), course)
         })
         .collect();
-    let genes = &mut fit.genes;
-    (genes.beta, genes.gamma, genes.u0, genes.s0) = (param(BETA), param(GAMMA), param(U0), param(S0));
-    genes.alpha =
-        column(&|gene| model.genes[gene].params[ALPHA..].iter().copied().fold(f64::NEG_INFINITY, f64::max).exp());
-    genes.ln_beta_se = column(&|gene| errors[gene][0]);
-    genes.ln_gamma_se = column(&|gene| errors[gene][1]);
-    genes.dispersion_u = column(&|gene| model.genes[gene].dispersion[0]);
-    genes.dispersion_s = column(&|gene| model.genes[gene].dispersion[1]);
-    genes.velocity_genes = vec![true; model.genes.len()];
-    if let Some(scores) = scores {
-        genes.ll_held_out = column(&|gene| scores.held_out[gene]);
-        genes.dynamics = column(&|gene| scores.dynamics[gene]);
-        genes.pval_dynamics = column(&|gene| scores.p_values[gene]);
-        genes.velocity_genes = scores.p_values.iter().map(|&p| p < 0.05).collect();
-    }
+    fit.set(FIT_BETA, param(BETA));
+    fit.set(FIT_GAMMA, param(GAMMA));
+    fit.set(FIT_U0, param(U0));
+    fit.set(FIT_S0, param(S0));
+    let highest = |gene: usize| model.genes[gene].params[ALPHA..].iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
+    fit.set(FIT_ALPHA, column(&highest));
+    fit.set(FIT_LN_BETA_SE, column(&|gene| errors[gene][0]));
+    fit.set(FIT_LN_GAMMA_SE, column(&|gene| errors[gene][1]));
+    fit.set(FIT_DISPERSION_U, column(&|gene| model.genes[gene].dispersion[0]));
+    fit.set(FIT_DISPERSION_S, column(&|gene| model.genes[gene].dispersion[1]));
+    let Some(scores) = scores else {
+        fit.set(VELOCITY_GENES, vec![true; model.genes.len()]);
+        return;
+    };
+    fit.set(FIT_LL_HELD_OUT, column(&|gene| scores.held_out[gene]));
+    fit.set(FIT_DYNAMICS, column(&|gene| scores.dynamics[gene]));
+    fit.set(FIT_PVAL_DYNAMICS, column(&|gene| scores.p_values[gene]));
+    fit.set(VELOCITY_GENES, scores.p_values.iter().map(|&p| p < 0.05).collect());
 }
+
+/// What the model writes, in both of its forms.
+pub(in crate::models) const WRITES: &[&About] = &[
+    VELOCITY.about(),
+    VELOCITY_STD.about(),
+    VELOCITY_U.about(),
+    VELOCITY_U_STD.about(),
+    FIT_U.about(),
+    FIT_S.about(),
+    FIT_S_FUTURE.about(),
+    FIT_T.about(),
+    LATENT_TIME.about(),
+    LATENT_TIME_STD.about(),
+    LATENT_LINEAGE.about(),
+    LINEAGE_PROBABILITIES.about(),
+    CELL_SIZE.about(),
+    FIT_ALPHA.about(),
+    FIT_BETA.about(),
+    FIT_GAMMA.about(),
+    FIT_U0.about(),
+    FIT_S0.about(),
+    FIT_T_ON.about(),
+    FIT_T_OFF.about(),
+    FIT_SCALING.about(),
+    FIT_STD_U.about(),
+    FIT_STD_S.about(),
+    FIT_LIKELIHOOD.about(),
+    FIT_STATUS.about(),
+    FIT_LN_BETA_SE.about(),
+    FIT_LN_GAMMA_SE.about(),
+    FIT_DISPERSION_U.about(),
+    FIT_DISPERSION_S.about(),
+    FIT_LL_HELD_OUT.about(),
+    FIT_DYNAMICS.about(),
+    FIT_PVAL_DYNAMICS.about(),
+    FIT_DIRECTION.about(),
+    VELOCITY_GENES.about(),
+    SOFT_GRID.about(),
+];
 
 /// Adds what is neither of a cell nor of a gene alone: the tree, π, transcription by piece, the direction.
 pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_out: &[f64], history: &[f64]) {
@@ -183,8 +272,8 @@ pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_
     let nodes = 0..tree.len();
     let alpha: Vec<f64> = model.genes.iter().flat_map(|gene| gene.params[ALPHA..].iter().map(|ln| ln.exp())).collect();
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!("given") };
-    fit.genes.direction = Some(direction.by_gene.iter().copied().collect());
-    fit.details = Some(json!({
+    fit.set(FIT_DIRECTION, direction.by_gene.iter().copied().collect());
+    let details = json!({
         "lineages": tree.lineages,
         "node_time": nodes.clone().map(|node| tree.time(node)).collect::<Vec<_>>(),
         "node_lineage": nodes.map(|node| tree.lineage(node).map_or(-1.0, |k| k as f64)).collect::<Vec<_>>(),
@@ -198,5 +287,6 @@ pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_
         "direction_standard_errors": finite(direction.z),
         "held_out_by_lineages": held_out,
         "objective": history,
-    }));
+    });
+    fit.set(SOFT_GRID, details);
 }

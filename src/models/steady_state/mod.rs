@@ -43,7 +43,10 @@ use serde::{Deserialize, Serialize};
 
 use self::stochastic::{Second, stochastic_line};
 use super::VelocityModel;
-use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::data::quantities::{
+    About, FIT_R2, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET, VELOCITY_QREG_RATIO, VELOCITY_R2,
+};
+use crate::data::{Dataset, Fit, Run};
 use crate::error::{Result, require};
 use crate::preprocess::lines::Moments;
 use crate::preprocess::moments::second_moments;
@@ -103,26 +106,20 @@ impl VelocityModel for SteadyState {
             lines = refit(data, second, &lines, &refitted, extremes);
             variance = Some(variance_velocity(data, second, &lines, &refitted));
         }
-        Ok(Fit {
-            model: match self.mode {
-                Mode::Deterministic => "deterministic".to_owned(),
-                Mode::Stochastic => "stochastic".to_owned(),
-            },
-            velocity: over_cells(data, |i, g| {
-                lines[g].residual(f64::from(data.mu[[i, g]]), f64::from(data.ms[[i, g]]))
-            }),
-            variance_velocity: variance,
-            genes: GeneParams {
-                velocity_gamma: Some(lines.iter().map(|line| line.slope).collect()),
-                velocity_offset: self.fit_offset.then(|| lines.iter().map(|line| line.offset).collect()),
-                velocity_qreg_ratio: (self.mode == Mode::Stochastic).then(|| Array1::from(ratio)),
-                velocity_r2: Some(Array1::from(r2)),
-                fit_r2: Some(genes.iter().map(|gene| gene.full_r2).collect()),
-                velocity_genes,
-                ..GeneParams::default()
-            },
-            ..Fit::default()
-        })
+        let mut fit = Fit::of(match self.mode {
+            Mode::Deterministic => "deterministic",
+            Mode::Stochastic => "stochastic",
+        });
+        let residual = |i: usize, g: usize| lines[g].residual(f64::from(data.mu[[i, g]]), f64::from(data.ms[[i, g]]));
+        fit.set(VELOCITY, over_cells(data, residual));
+        fit.set_some(VARIANCE_VELOCITY, variance);
+        fit.set(VELOCITY_GAMMA, lines.iter().map(|line| line.slope).collect());
+        fit.set_some(VELOCITY_OFFSET, self.fit_offset.then(|| lines.iter().map(|line| line.offset).collect()));
+        fit.set_some(VELOCITY_QREG_RATIO, (self.mode == Mode::Stochastic).then(|| Array1::from(ratio)));
+        fit.set(VELOCITY_R2, Array1::from(r2));
+        fit.set(FIT_R2, genes.iter().map(|gene| gene.full_r2).collect());
+        fit.set(VELOCITY_GENES, velocity_genes);
+        Ok(fit)
     }
 
     fn validate(&self) -> Result<()> {
@@ -142,6 +139,18 @@ impl VelocityModel for SteadyState {
         }
     }
 }
+
+/// What the model writes.
+pub(in crate::models) const WRITES: &[&About] = &[
+    VELOCITY.about(),
+    VARIANCE_VELOCITY.about(),
+    VELOCITY_GAMMA.about(),
+    VELOCITY_OFFSET.about(),
+    VELOCITY_QREG_RATIO.about(),
+    VELOCITY_R2.about(),
+    FIT_R2.about(),
+    VELOCITY_GENES.about(),
+];
 
 /// The genes that the second moments are used for: velocity genes, or all if there is none.
 fn refitted(velocity_genes: &[bool]) -> Vec<bool> {

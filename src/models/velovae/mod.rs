@@ -37,6 +37,7 @@ use ndarray::Array2;
 
 use self::ancestors::InitialConditions;
 use self::network::{Phase, VelovaeModule};
+pub(super) use self::outputs::WRITES;
 use self::start::Start;
 use super::{Trained, VelocityModel};
 use crate::data::{Dataset, Fit, Run};

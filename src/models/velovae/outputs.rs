@@ -8,7 +8,12 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::network::{Decoded, VelovaeModule};
 use super::settings::Velovae;
-use crate::data::{Dataset, Fit, GeneParams, Run, Uncertainty};
+use crate::data::quantities::{
+    About, CELL_CV, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_GAMMA, FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U,
+    FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
+    X_VELOVAE_STD,
+};
+use crate::data::{Dataset, FUTURE_TIME, Fit, Run, Uncertainty, split_labels};
 use crate::error::Result;
 use crate::models::quality::Quality;
 use crate::models::spread::Moments;
@@ -127,41 +132,66 @@ pub(super) fn predict(
     let (cell_cv, gene_cv) = variation(settings, module, data, on_device, run);
     let quality = Quality::new(data, &fit_u, &fitted.s);
     let (uncertainty, velocity_std) = spread(settings, module, data, on_device, [&beta32, &gamma32], run)?;
-    Ok(Fit {
-        velocity_std,
-        uncertainty,
-        model: "velovae".to_owned(),
-        velocity,
-        velocity_u: Some(velocity_u),
-        fit_s: Some(fitted.s),
-        fit_u: Some(fit_u),
-        future: Some(future),
-        future_time: Some(settings.future_time),
-        fit_t: None,
-        latent_time: Some(fitted.time),
-        latent_time_std: Some(fitted.time_std),
-        latent: fitted.state,
-        latent_std: fitted.state_std,
-        cell_cv,
-        split: Some(split.parts()),
-        genes: GeneParams {
-            alpha: Some(alpha),
-            // scVelo stores β so that it acts on unscaled counts.
-            beta: Some(&beta / &scaling),
-            gamma: Some(gamma),
-            t_on: on_off.as_ref().map(|(on, _)| on.clone()),
-            t_switch: on_off.map(|(_, off)| off),
-            scaling: Some(scaling),
-            std_u: Some(sigma_u),
-            std_s: Some(sigma_s),
-            likelihood: Some(quality.likelihood),
-            cv: gene_cv,
-            velocity_genes: quality.velocity_genes,
-            ..GeneParams::default()
-        },
-        ..Fit::default()
-    })
+    let mut fit = Fit::of("velovae");
+    fit.set(VELOCITY, velocity);
+    fit.set(VELOCITY_U, velocity_u);
+    fit.set_some(VELOCITY_STD, velocity_std);
+    fit.set(FIT_U, fit_u);
+    fit.set(FIT_S, fitted.s);
+    fit.set(FIT_S_FUTURE, future);
+    fit.facts.insert(FUTURE_TIME.to_owned(), settings.future_time.into());
+    fit.set(LATENT_TIME, fitted.time);
+    fit.set(LATENT_TIME_STD, fitted.time_std);
+    fit.set_some(X_VELOVAE, fitted.state);
+    fit.set_some(X_VELOVAE_STD, fitted.state_std);
+    fit.set_some(CELL_CV, cell_cv);
+    fit.set(VELOCITY_SPLIT, split_labels(&split.parts()));
+    if let Some(uncertainty) = uncertainty {
+        uncertainty.add_to(&mut fit);
+    }
+    fit.set(FIT_ALPHA, alpha);
+    // scVelo stores β so that it acts on unscaled counts.
+    fit.set(FIT_BETA, &beta / &scaling);
+    fit.set(FIT_GAMMA, gamma);
+    if let Some((on, off)) = on_off {
+        fit.set(FIT_T_ON, on);
+        fit.set(FIT_T_OFF, off);
+    }
+    fit.set(FIT_SCALING, scaling);
+    fit.set(FIT_STD_U, sigma_u);
+    fit.set(FIT_STD_S, sigma_s);
+    fit.set(FIT_LIKELIHOOD, quality.likelihood);
+    fit.set_some(FIT_CV, gene_cv);
+    fit.set(VELOCITY_GENES, quality.velocity_genes);
+    Ok(fit)
 }
+
+/// What the model writes.
+pub(in crate::models) const WRITES: &[&About] = &[
+    VELOCITY.about(),
+    VELOCITY_U.about(),
+    VELOCITY_STD.about(),
+    FIT_U.about(),
+    FIT_S.about(),
+    FIT_S_FUTURE.about(),
+    LATENT_TIME.about(),
+    LATENT_TIME_STD.about(),
+    X_VELOVAE.about(),
+    X_VELOVAE_STD.about(),
+    CELL_CV.about(),
+    VELOCITY_SPLIT.about(),
+    FIT_ALPHA.about(),
+    FIT_BETA.about(),
+    FIT_GAMMA.about(),
+    FIT_T_ON.about(),
+    FIT_T_OFF.about(),
+    FIT_SCALING.about(),
+    FIT_STD_U.about(),
+    FIT_STD_S.about(),
+    FIT_LIKELIHOOD.about(),
+    FIT_CV.about(),
+    VELOCITY_GENES.about(),
+];
 
 /// Directional uncertainty and s.d. of the velocity over posterior draws of time and state.
 fn spread(

@@ -8,6 +8,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 use super::settings::{Init, Velovae};
+use crate::data::quantities::LATENT_TIME;
 use crate::data::{Dataset, Run};
 use crate::error::{Error, Result};
 use crate::kinetics::{self, Rates, State};
@@ -194,8 +195,8 @@ fn median_over_genes(genes: &[GeneStart], n_obs: usize, t_max: f64) -> Vec<f64> 
 
 /// Times of the soft-grid EM, as ranks over `[0, t_max]`.
 fn from_soft_grid(data: &Dataset, t_max: f64, run: &mut Run) -> Result<Vec<f64>> {
-    let fit = SoftGrid { uncertainty: false, ..SoftGrid::default() }.fit(data, run)?;
-    let times = fit.latent_time.expect("a fit to counts has one time per cell");
+    let mut fit = SoftGrid { uncertainty: false, ..SoftGrid::default() }.fit(data, run)?;
+    let times = fit.take(LATENT_TIME).expect("a fit to counts has one time per cell");
     Ok(spread(&times.to_vec(), t_max))
 }
 

@@ -27,6 +27,7 @@ use burn::tensor::Device;
 use ndarray::Array2;
 
 use self::network::VeloviModule;
+pub(super) use self::outputs::WRITES;
 use self::start::Start;
 use super::{Trained, VelocityModel};
 use crate::data::{Dataset, Fit, Run};

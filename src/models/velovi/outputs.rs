@@ -13,7 +13,13 @@ use rand::RngCore;
 
 use super::network::{NaturalRates, VeloviModule};
 use super::settings::{RepressedTime, VelocityStatistic, Velovi};
-use crate::data::{Dataset, Fit, GeneParams, Run};
+use crate::data::quantities::{
+    About, FIT_ALPHA, FIT_ALPHA_APPROACH, FIT_ALPHA_LAST, FIT_BETA, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LOADINGS, FIT_S,
+    FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_U, LATENT_TIME, LATENT_TIME_STD, Matrix, Quantity, STATE_INDUCTION,
+    STATE_INDUCTION_STEADY, STATE_REPRESSION, STATE_REPRESSION_STEADY, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U,
+    VELOVI, X_VELOVI, X_VELOVI_STD,
+};
+use crate::data::{Dataset, Fit, Run, split_labels};
 use crate::error::Result;
 use crate::models::quality::Quality;
 use crate::models::spread::Moments;
@@ -42,38 +48,71 @@ pub(super) fn predict(
     let quality = Quality::new(data, &means.fit_u, &means.fit_s);
     let spread = predictor.spread(&clock, &quality.velocity_genes, data, run)?;
     let held_out = predictor.held_out(split, run);
-    let rates = module.natural_rates();
-    let genes = GeneParams {
-        scaling: Some(Array1::ones(data.n_vars())),
-        likelihood: Some(quality.likelihood),
-        ll_held_out: held_out.as_ref().map(|held_out| held_out.per_gene.clone()),
-        loadings: module.loadings().map(arrays::to_array),
-        velocity_genes: quality.velocity_genes,
-        ..gene_params(&rates, &clock)
-    };
-    let details = details(settings, held_out.as_ref());
     let fit_t = clock.stretch(means.time);
-    let latent_time = mean_over(&fit_t, &genes.velocity_genes);
-    Ok(Fit {
-        model: "velovi".to_owned(),
-        velocity: clock.slow(clipped(means.velocity, data.ms.view())),
-        velocity_u: Some(clock.slow(means.velocity_u)),
-        velocity_std: spread.velocity_std,
-        fit_s: Some(means.fit_s),
-        fit_u: Some(means.fit_u),
-        fit_t: Some(fit_t),
-        latent_time: Some(latent_time),
-        latent_time_std: spread.time_std,
-        states: Some(means.states),
-        latent: Some(means.latent),
-        latent_std: Some(means.latent_std),
-        split: Some(split.parts()),
-        uncertainty: spread.uncertainty,
-        details: Some(details),
-        genes,
-        ..Fit::default()
-    })
+    let mut fit = Fit::of("velovi");
+    set_rates(&mut fit, &module.natural_rates(), &clock);
+    fit.set(FIT_SCALING, Array1::ones(data.n_vars()));
+    fit.set(FIT_LIKELIHOOD, quality.likelihood);
+    fit.set_some(FIT_LL_HELD_OUT, held_out.as_ref().map(|held_out| held_out.per_gene.clone()));
+    fit.set_some(FIT_LOADINGS, module.loadings().map(arrays::to_array));
+    fit.set(VELOVI, details(settings, held_out.as_ref()));
+    fit.set(LATENT_TIME, mean_over(&fit_t, &quality.velocity_genes));
+    fit.set_some(LATENT_TIME_STD, spread.time_std);
+    fit.set(VELOCITY_GENES, quality.velocity_genes);
+    fit.set(VELOCITY, clock.slow(clipped(means.velocity, data.ms.view())));
+    fit.set(VELOCITY_U, clock.slow(means.velocity_u));
+    fit.set_some(VELOCITY_STD, spread.velocity_std);
+    fit.set(FIT_U, means.fit_u);
+    fit.set(FIT_S, means.fit_s);
+    fit.set(FIT_T, fit_t);
+    for (quantity, share) in STATE_SHARES.into_iter().zip(means.states) {
+        fit.set(quantity, share);
+    }
+    fit.set(X_VELOVI, means.latent);
+    fit.set(X_VELOVI_STD, means.latent_std);
+    fit.set(VELOCITY_SPLIT, split_labels(&split.parts()));
+    if let Some(uncertainty) = spread.uncertainty {
+        uncertainty.add_to(&mut fit);
+    }
+    Ok(fit)
 }
+
+/// Probabilities of the four states, in their order.
+const STATE_SHARES: [Quantity<Matrix>; STATES] =
+    [STATE_INDUCTION, STATE_INDUCTION_STEADY, STATE_REPRESSION, STATE_REPRESSION_STEADY];
+
+/// What the model writes.
+pub(in crate::models) const WRITES: &[&About] = &[
+    VELOCITY.about(),
+    VELOCITY_U.about(),
+    VELOCITY_STD.about(),
+    FIT_U.about(),
+    FIT_S.about(),
+    FIT_T.about(),
+    STATE_INDUCTION.about(),
+    STATE_INDUCTION_STEADY.about(),
+    STATE_REPRESSION.about(),
+    STATE_REPRESSION_STEADY.about(),
+    LATENT_TIME.about(),
+    LATENT_TIME_STD.about(),
+    X_VELOVI.about(),
+    X_VELOVI_STD.about(),
+    VELOCITY_SPLIT.about(),
+    FIT_ALPHA.about(),
+    FIT_ALPHA_LAST.about(),
+    FIT_ALPHA_APPROACH.about(),
+    FIT_BETA.about(),
+    FIT_GAMMA.about(),
+    FIT_T_OFF.about(),
+    FIT_SCALING.about(),
+    FIT_STD_U.about(),
+    FIT_STD_S.about(),
+    FIT_LIKELIHOOD.about(),
+    FIT_LL_HELD_OUT.about(),
+    FIT_LOADINGS.about(),
+    VELOCITY_GENES.about(),
+    VELOVI.about(),
+];
 
 /// Posterior means of `û` and `ŝ` of the cells of `seen`.
 pub(super) fn reconstruct(
@@ -327,21 +366,17 @@ impl Clock {
     }
 }
 
-fn gene_params(rates: &NaturalRates, clock: &Clock) -> GeneParams {
+fn set_rates(fit: &mut Fit, rates: &NaturalRates, clock: &Clock) {
     let host = |row: &Tensor<2>| arrays::to_array1(row.clone());
     let factor = clock.factor.mapv(f64::from);
-    let highest = rates.varying.as_ref().map(|varying| host(&varying.last) / &factor);
-    GeneParams {
-        alpha: Some(host(&rates.alpha) / &factor),
-        alpha_last: highest,
-        alpha_approach: rates.varying.as_ref().map(|varying| host(&varying.approach) / &factor),
-        beta: Some(host(&rates.beta) / &factor),
-        gamma: Some(host(&rates.gamma) / &factor),
-        t_switch: Some(host(&rates.t_switch) * &factor),
-        std_u: Some(host(&rates.std_u)),
-        std_s: Some(host(&rates.std_s)),
-        ..GeneParams::default()
-    }
+    fit.set(FIT_ALPHA, host(&rates.alpha) / &factor);
+    fit.set_some(FIT_ALPHA_LAST, rates.varying.as_ref().map(|varying| host(&varying.last) / &factor));
+    fit.set_some(FIT_ALPHA_APPROACH, rates.varying.as_ref().map(|varying| host(&varying.approach) / &factor));
+    fit.set(FIT_BETA, host(&rates.beta) / &factor);
+    fit.set(FIT_GAMMA, host(&rates.gamma) / &factor);
+    fit.set(FIT_T_OFF, host(&rates.t_switch) * &factor);
+    fit.set(FIT_STD_U, host(&rates.std_u));
+    fit.set(FIT_STD_S, host(&rates.std_s));
 }
 
 /// What stands in `uns["velovi"]`.

@@ -20,13 +20,19 @@ use std::path::PathBuf;
 use cpu_time::ProcessTime;
 use ndarray::Array2;
 
-use self::trust::{Asked, numbers};
+use self::trust::Asked;
 use crate::config::Analysis;
-use crate::data::{GenesUsed, Neighbors, Reporter, Velocities};
+use crate::data::quantities::{
+    CONNECTIVITIES, DISTANCES, END_POINTS, FIT_T, LATENT_TIME, LATENT_TIME_BY, LATENT_TIME_GENES, NEIGHBORS, PROJECTED, RANK_VELOCITY_GENES,
+    ROOT_CELLS, T_FWD, VELOCITY_BOUNDARIES, VELOCITY_COHERENCE, VELOCITY_CONFIDENCE, VELOCITY_CONFIDENCE_TRANSITION, VELOCITY_GRAPH,
+    VELOCITY_GRAPH_NEG, VELOCITY_LENGTH, VELOCITY_PSEUDOTIME, VELOCITY_RECONSTRUCTABILITY, VELOCITY_SCORE, VELOCITY_SELF_TRANSITION, Values,
+    X_UMAP,
+};
+use crate::data::{GenesUsed, GraphRecord, LatentTimeRecord, Neighbors, Reporter, Source, Velocities};
 use crate::embedding;
 use crate::error::{Error, Result};
 use crate::graph::{self, Candidates, States};
-use crate::io::{self, GenesWritten, OutputConfig, Results, Uns, keys};
+use crate::io::{self, FittedFile};
 use crate::scores::{self, Moving, Sweep};
 
 /// Embeddings that arrows are drawn on if none is named, the first that is there.
@@ -60,7 +66,7 @@ pub struct GraphSummary {
     basis: String,
     confidence: f64,
     root: String,
-    latent: Option<(String, String)>,
+    latent: Option<LatentTimeRecord>,
     agreement: Option<f64>,
     first: Sweep,
     named: Option<Sweep>,
@@ -81,7 +87,7 @@ impl fmt::Display for GraphSummary {
             "  confidence   {:.2}, median over cells; high where neighbours share their data, right or wrong",
             self.confidence
         )?;
-        if let Some((key, method)) = &self.latent {
+        if let Some(LatentTimeRecord { key, method }) = &self.latent {
             writeln!(f, "  latent time  obs[{key:?}], by the method {method}")?;
         }
         if let Some(agreement) = self.agreement {
@@ -104,7 +110,8 @@ impl fmt::Display for GraphSummary {
 /// Whatever stopped it; the output is then as it was before.
 pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -> Result<GraphSummary> {
     io::check_writable(&job.output)?;
-    let mut data = io::read_velocities(&job.input, &job.genes)?;
+    let file = FittedFile::open(&job.input)?;
+    let mut data = file.velocities(&job.genes)?;
     if data.unusable > 0 {
         reporter.say(&format!("{} genes were left out: not every cell has a velocity there", data.unusable));
     }
@@ -112,7 +119,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let root = (!job.root.is_empty()).then(|| root::cells(&data.obs, &job.root, groups.as_ref())).transpose()?;
     let edges = trust::edges(&settings.scores, groups.as_ref())?;
     let asked = Asked::new(&settings.scores, &data)?;
-    let (around, made) = space::neighbors(&mut data, reporter)?;
+    let (around, neighbors) = space::neighbors(&mut data, reporter)?;
     let (basis, coordinates, drawn) = embedded(settings, job, &data, &around, reporter)?;
 
     let candidates = space::candidates(&settings.graph, &around, settings.seed)?;
@@ -126,7 +133,11 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let own = graph::self_transitions(&confidences);
     let arrows = embedding::project(&found, coordinates.view(), &settings.embedding.projection)?;
     let arrows = arrows.scaled().mapv(|value| value as f32);
-    let times = times::times(&settings.time, &data, &found, &around, root.as_ref(), reporter)?;
+    let fit_t = file.layer(FIT_T)?;
+    file.release(FIT_T);
+    let fit_t_view = fit_t.as_ref().map(ndarray::ArcArray2::view);
+    let times = times::times(&settings.time, &data, fit_t_view, (&found, &around), root.as_ref(), reporter)?;
+    drop(fit_t);
 
     let direct = Candidates::nearest(&around.distances, usize::MAX)?;
     let velocity = data.velocity.view();
@@ -140,65 +151,83 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         seconds,
         basis: basis.clone(),
         confidence: crate::stats::median(&confidence),
-        root: times.root.clone(),
-        latent: times.latent.clone(),
+        root: times.root.0.in_words(times.root.1),
+        latent: times.latent.as_ref().map(|(record, _)| record.clone()),
         agreement: times.agreement,
         first: sets.first.clone(),
         named: sets.named.clone(),
         output: job.output.clone(),
+    };
+    let record = GraphRecord {
+        of: file.stamp(),
+        groups: groups.as_ref().map_or_else(String::new, |(column, _)| column.clone()),
+        neighbors,
+        basis: basis.clone(),
+        ..record(settings, job, &data, &times)
     };
     // Last: times make large matrices of their own.
     let transitions = space::transitions(&settings.graph, &found, &own, &candidates, coordinates.view())?;
     let (towards, away) = graph::split(&found);
     drop(found);
     let following = scores::transition_confidence(data.ms.view(), velocity, &transitions)?;
-    let mut results = Results {
-        obs: vec![
-            numbers(keys::VELOCITY_LENGTH, scores::length(velocity)),
-            numbers(keys::VELOCITY_CONFIDENCE, confidence),
-            numbers(keys::VELOCITY_CONFIDENCE_TRANSITION, following),
-            numbers(keys::VELOCITY_SELF_TRANSITION, own.iter().map(|&s| f64::from(s)).collect()),
-        ],
-        obsm: vec![(keys::projected(&basis), arrows.view())],
-        uns: vec![
-            (keys::VELOCITY_GRAPH.to_owned(), Uns::Csr(towards)),
-            (keys::VELOCITY_GRAPH_NEG.to_owned(), Uns::Csr(away)),
-            trust::sets_for_uns(&sets),
-            params(settings, job, &data, &times, &basis),
-        ],
-        ..Results::default()
-    };
-    results.obs.extend(times.obs);
-    if let Some((key, method)) = &times.latent
-        && key == keys::LATENT_TIME
-    {
-        let record = vec![("method".to_owned(), Uns::Text(method.clone())), ("root".to_owned(), Uns::Text(times.root))];
-        results.uns.push((keys::LATENT_TIME.to_owned(), Uns::Dict(record)));
-    }
+    let mut values = Values::default();
+    values.set(VELOCITY_LENGTH, scores::length(velocity).into());
+    values.set(VELOCITY_CONFIDENCE, confidence.into());
+    values.set(VELOCITY_CONFIDENCE_TRANSITION, following.into());
+    values.set(VELOCITY_SELF_TRANSITION, own.iter().map(|&s| f64::from(s)).collect());
+    values.set(VELOCITY_GRAPH, towards);
+    values.set(VELOCITY_GRAPH_NEG, away);
+    values.set(VELOCITY_RECONSTRUCTABILITY, trust::sets_record(&sets));
+    add_times(&mut values, times);
     if let Some((column, groups)) = &groups {
         let moving =
             Moving { states: coordinates.view(), velocities: arrows.view(), candidates: &direct, groups: &groups.of };
         let boundaries = moving.boundaries(&edges, settings.scores.shuffles, settings.seed);
-        results.uns.extend(trust::boundaries_for_uns(&boundaries, groups));
+        if let Some(boundaries) = trust::boundaries_record(&boundaries, groups) {
+            values.set(VELOCITY_BOUNDARIES, boundaries);
+        }
         let in_genes = Moving { states: data.ms.view(), velocities: velocity, ..moving };
-        results.obs.push(numbers(keys::VELOCITY_COHERENCE, in_genes.coherence()));
+        values.set(VELOCITY_COHERENCE, in_genes.coherence().into());
         let names: Vec<&str> = data.genes.iter().map(|&gene| data.var.index[gene].as_str()).collect();
         let (ranked, largest) = trust::ranking(velocity, &names, (column, groups), settings.scores.top_genes);
-        results.uns.push(ranked);
-        results.var.push(numbers(keys::VELOCITY_SCORE, largest));
+        values.set(RANK_VELOCITY_GENES, ranked);
+        values.set(VELOCITY_SCORE, largest.into());
     }
+    values.set_named(PROJECTED, PROJECTED.named(&basis), arrows);
     if drawn {
-        results.obsm.push((format!("X_{basis}"), coordinates.view()));
+        values.set(X_UMAP, coordinates);
     }
-    if made {
-        results.add_neighbors(&around);
+    if record.neighbors.source == Source::Computed {
+        values.set(NEIGHBORS, io::neighbors_record(around.n_neighbors));
+        values.set(CONNECTIVITIES, around.connectivities);
+        values.set(DISTANCES, around.distances);
     }
     if settings.graph.transitions.write {
-        results.obsp.push((keys::T_FWD.to_owned(), &transitions));
+        values.set(T_FWD, transitions);
     }
-    let written = OutputConfig { genes: GenesWritten::All, ..OutputConfig::default() };
-    io::write_results(&job.output, &job.input, &written, &data.genes, &results)?;
+    let genes = std::mem::take(&mut data.genes);
+    drop((file, data));
+    let written = io::write_graph(&job.output, &job.input, &genes, values, record)?;
+    if !written.removed.is_empty() {
+        reporter.say(&format!("removed, as results of an earlier graph: {}", written.removed.join(", ")));
+    }
     Ok(summary)
+}
+
+/// Roots, ends and times among what is written.
+fn add_times(values: &mut Values, times: times::Times) {
+    values.set(ROOT_CELLS, times.roots.into());
+    values.set(END_POINTS, times.ends.into());
+    values.set(VELOCITY_PSEUDOTIME, times.pseudotime.into());
+    let Some((LatentTimeRecord { key, .. }, latent)) = times.latent else { return };
+    // One of three names, and three entries in the list.
+    if key == LATENT_TIME.key() {
+        values.set(LATENT_TIME, latent.into());
+    } else if key == LATENT_TIME_GENES.key() {
+        values.set(LATENT_TIME_GENES, latent.into());
+    } else {
+        values.set_named(LATENT_TIME_BY, key, latent.into());
+    }
 }
 
 /// The embedding to draw on: its name, coordinates, and whether they were computed here.
@@ -232,29 +261,18 @@ fn embedded(
     Ok(("umap".to_owned(), found, true))
 }
 
-/// What the graph, times and scores were made with, for uns.
-fn params(settings: &Analysis, job: &GraphJob, data: &Velocities, times: &times::Times, basis: &str) -> (String, Uns) {
-    let text = |key: &str, word: &str| (key.to_owned(), Uns::Text(word.to_owned()));
-    let genes = match &job.genes {
-        GenesUsed::VelocityGenes => keys::VELOCITY_GENES.to_owned(),
-        GenesUsed::All => "all".to_owned(),
-        GenesUsed::Column(column) => column.clone(),
-        GenesUsed::Named(names) => format!("{} named", names.len()),
-    };
-    let count = |key: &str, n: usize| (key.to_owned(), Uns::Float(n as f64));
-    let mut members = vec![
-        text("program", concat!("nascent ", env!("CARGO_PKG_VERSION"))),
-        text("config", &settings.to_toml()),
-        text("genes", &genes),
-        count("n_genes", data.genes.len()),
-        count("n_genes_unusable", data.unusable),
-        text("basis", basis),
-        text("root", &times.root),
-        count("n_components", times.n_components),
-    ];
-    if let Some((key, method)) = &times.latent {
-        members.extend([text("latent_time", key), text("latent_time_method", method)]);
+/// What the graph, times and scores were made with, but for the fit, neighbours and embedding.
+fn record(settings: &Analysis, job: &GraphJob, data: &Velocities, times: &times::Times) -> GraphRecord {
+    GraphRecord {
+        settings: serde_json::to_value(settings).expect("settings are words, numbers, lists and tables"),
+        genes: job.genes.clone(),
+        n_genes: data.genes.len(),
+        n_genes_unusable: data.unusable,
+        root: times.root.0.clone(),
+        n_root_cells: times.root.1,
+        n_components: times.n_components,
+        latent_time: times.latent.as_ref().map(|(record, _)| record.clone()),
+        time_spearman: times.agreement,
+        ..GraphRecord::default()
     }
-    members.extend(times.agreement.map(|r| ("time_spearman".to_owned(), Uns::Float(r))));
-    (keys::VELOCITY_GRAPH_PARAMS.to_owned(), Uns::Dict(members))
 }

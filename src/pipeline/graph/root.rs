@@ -1,6 +1,6 @@
 //! What users mean by the words after `--root` and `--groups`.
 
-use crate::data::{Column, Frame, Groups};
+use crate::data::{Column, Frame, Groups, RootRecord};
 use crate::error::{Error, Result};
 
 /// Columns that are taken for cell types if none is named, the first that is there.
@@ -19,7 +19,7 @@ pub(in crate::pipeline) fn groups(obs: &Frame, named: &str) -> Result<Option<(St
     Ok(usual.map(|(name, groups)| (name.to_owned(), groups)))
 }
 
-/// The cells that `given` stands for, and in words what it was taken for. It may be
+/// The cells that `given` stands for, and what it was taken for. It may be
 ///
 /// - the name of a cell,
 /// - `COLUMN=LABEL`, the cells with this label,
@@ -33,10 +33,10 @@ pub(in crate::pipeline) fn cells(
     obs: &Frame,
     given: &str,
     groups: Option<&(String, Groups)>,
-) -> Result<(Vec<usize>, String)> {
+) -> Result<(Vec<usize>, RootRecord)> {
     let n_obs = obs.index.len();
     if let Some(cell) = obs.index.iter().position(|name| name == given) {
-        return Ok((vec![cell], format!("cell {given}")));
+        return Ok((vec![cell], RootRecord::Cell { cell: given.to_owned() }));
     }
     if let Some((column, label)) = given.split_once('=')
         && let Ok(groups) = Groups::read(obs, column.trim(), "--root")
@@ -49,7 +49,7 @@ pub(in crate::pipeline) fn cells(
     match obs.get(given) {
         Some(Column::Bool(flags)) => {
             let cells: Vec<usize> = (0..n_obs).filter(|&i| flags[i]).collect();
-            let found = (!cells.is_empty()).then(|| (cells, format!("cells with obs[{given:?}]")));
+            let found = (!cells.is_empty()).then(|| (cells, RootRecord::Flag { column: given.to_owned() }));
             return found.ok_or_else(|| unknown(given, "no cell is true in this column"));
         }
         Some(column @ (Column::Float(_) | Column::Int(_))) => {
@@ -57,7 +57,8 @@ pub(in crate::pipeline) fn cells(
             let least = times.iter().copied().filter(|time| time.is_finite()).fold(f64::INFINITY, f64::min);
             #[allow(clippy::float_cmp, reason = "one of these very numbers")]
             let cells: Vec<usize> = (0..n_obs).filter(|&i| times[i] == least).collect();
-            let found = (!cells.is_empty()).then(|| (cells, format!("cells with the least obs[{given:?}], {least}")));
+            let root = RootRecord::Earliest { column: given.to_owned(), value: least };
+            let found = (!cells.is_empty()).then_some((cells, root));
             return found.ok_or_else(|| unknown(given, "this column has no number"));
         }
         Some(_) => return Err(unknown(given, &format!("this is a column of labels: write {given}=LABEL"))),
@@ -71,10 +72,10 @@ pub(in crate::pipeline) fn cells(
     })
 }
 
-fn labelled(groups: &Groups, column: &str, label: &str) -> Option<(Vec<usize>, String)> {
+fn labelled(groups: &Groups, column: &str, label: &str) -> Option<(Vec<usize>, RootRecord)> {
     let group = groups.names.iter().position(|name| name == label)?;
     let cells = groups.cells().swap_remove(group);
-    (!cells.is_empty()).then(|| (cells, format!("cells with {column} = {label}")))
+    (!cells.is_empty()).then(|| (cells, RootRecord::Group { column: column.to_owned(), label: label.to_owned() }))
 }
 
 fn unknown(given: &str, problem: &str) -> Error {

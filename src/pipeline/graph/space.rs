@@ -2,10 +2,11 @@
 
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
-use crate::data::{Neighbors, Reporter, Velocities};
+use crate::data::{Neighbors, NeighborsRecord, Reporter, Source, Velocities};
 use crate::error::{Error, Result};
 use crate::graph::{self, Candidates, GraphConfig, KernelKind, Reach, Similarity, SquareRoot};
-use crate::io::keys;
+use crate::data::quantities::NEIGHBORS;
+use crate::io;
 use crate::neighbors;
 use crate::pca::pca_dense;
 use crate::sparse::Csr;
@@ -15,11 +16,12 @@ const N_NEIGHBORS: usize = 30;
 /// Principal components in which they are sought.
 const N_COMPONENTS: usize = 30;
 
-/// The neighbour graph, and whether it was made here.
-pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> Result<(Neighbors, bool)> {
-    if let Some(around) = data.neighbors.take_if(|around| around.distances.nnz() > 0) {
+/// The neighbour graph, and where it comes from.
+pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> Result<(Neighbors, NeighborsRecord)> {
+    if let Some((key, around)) = data.neighbors.take_if(|(_, around)| around.distances.nnz() > 0) {
         neighbors::check(&around, &data.obs.index)?;
-        return Ok((around, false));
+        let n_neighbors = around.n_neighbors;
+        return Ok((around, NeighborsRecord { source: Source::File, key, n_neighbors }));
     }
     let k = N_NEIGHBORS.min(data.n_obs());
     let distances = if let Some(pca) = data.embedding("pca") {
@@ -31,7 +33,8 @@ pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> R
     reporter
         .say(&format!("no neighbour graph with distances in the file: {k} neighbours, the cell included, computed"));
     let connectivities = neighbors::connectivities(&distances, k);
-    Ok((Neighbors { connectivities, distances, n_neighbors: k }, true))
+    let record = NeighborsRecord { source: Source::Computed, key: NEIGHBORS.key().to_owned(), n_neighbors: k };
+    Ok((Neighbors { connectivities, distances, n_neighbors: k }, record))
 }
 
 /// The cells that each may move to, as the settings have it.
@@ -50,7 +53,7 @@ pub(super) fn similarity(settings: &GraphConfig, mode: &str) -> Similarity {
     let square_root = match settings.square_root {
         SquareRoot::On => true,
         SquareRoot::Off => false,
-        SquareRoot::Auto => mode == keys::STOCHASTIC,
+        SquareRoot::Auto => mode == io::STOCHASTIC,
     };
     Similarity { measure: settings.similarity, square_root }
 }

@@ -4,15 +4,15 @@ use ndarray::ArrayView2;
 use rand::seq::index::sample;
 use serde_json::{Value, json};
 
-use crate::data::{Column, Groups, Velocities, stream};
+use crate::data::{Groups, Velocities, stream};
 use crate::error::{Error, Result};
 use crate::graph::{Candidates, Similarity};
-use crate::io::{Uns, keys};
+use crate::data::quantities::{FIT_DYNAMICS, FIT_LIKELIHOOD, FIT_R2, VELOCITY_R2};
 use crate::scores::{self, Boundary, ScoresConfig, Sweep, Whole};
 use crate::sparse::Csr;
 
 /// Columns of var that say how well a gene fits, the first that is there.
-const GOODNESS: [&str; 4] = [keys::FIT_LIKELIHOOD, keys::FIT_DYNAMICS, keys::VELOCITY_R2, keys::FIT_R2];
+const GOODNESS: [&str; 4] = [FIT_LIKELIHOOD.key(), FIT_DYNAMICS.key(), VELOCITY_R2.key(), FIT_R2.key()];
 
 /// What is asked of sets of genes.
 pub(super) struct Sets {
@@ -102,26 +102,28 @@ fn ordering(settings: &ScoresConfig, data: &Velocities) -> Result<(Vec<f64>, Str
     Ok(usual.unwrap_or_else(|| (vec![0.0; data.genes.len()], "place in the file".to_owned())))
 }
 
-/// [`Sets`] for uns.
-pub(super) fn sets_for_uns(sets: &Sets) -> (String, Uns) {
-    let mut members = sweep_for_uns(&sets.first);
-    members.push(("order".to_owned(), Uns::Text(sets.ordered_by.clone())));
-    members.extend(sets.named.as_ref().map(|named| ("named_genes".to_owned(), Uns::Dict(sweep_for_uns(named)))));
-    (keys::VELOCITY_RECONSTRUCTABILITY.to_owned(), Uns::Dict(members))
+/// [`Sets`] as a record.
+pub(super) fn sets_record(sets: &Sets) -> Value {
+    let mut record = sweep_record(&sets.first);
+    record["order"] = sets.ordered_by.clone().into();
+    if let Some(named) = &sets.named {
+        record["named_genes"] = sweep_record(named);
+    }
+    record
 }
 
-fn sweep_for_uns(found: &Sweep) -> Vec<(String, Uns)> {
-    let of = |part: fn(&scores::Reconstructability) -> f64| Uns::Floats(found.r.iter().map(part).collect());
-    vec![
-        ("n_genes".to_owned(), Uns::Floats(found.k.iter().map(|&k| k as f64).collect())),
-        ("r".to_owned(), of(|r| r.r)),
-        ("r_lower".to_owned(), of(|r| r.lower)),
-        ("r_upper".to_owned(), of(|r| r.upper)),
-        ("n_cells".to_owned(), of(|r| r.n_cells as f64)),
-        ("null_r".to_owned(), Uns::Floats(found.null_r.clone())),
-        ("null_least".to_owned(), Uns::Floats(found.null_range.iter().map(|range| range[0]).collect())),
-        ("null_largest".to_owned(), Uns::Floats(found.null_range.iter().map(|range| range[1]).collect())),
-    ]
+fn sweep_record(found: &Sweep) -> Value {
+    let of = |part: fn(&scores::Reconstructability) -> f64| found.r.iter().map(part).collect::<Vec<f64>>();
+    json!({
+        "n_genes": found.k,
+        "r": of(|r| r.r),
+        "r_lower": of(|r| r.lower),
+        "r_upper": of(|r| r.upper),
+        "n_cells": of(|r| r.n_cells as f64),
+        "null_r": found.null_r,
+        "null_least": found.null_range.iter().map(|range| range[0]).collect::<Vec<f64>>(),
+        "null_largest": found.null_range.iter().map(|range| range[1]).collect::<Vec<f64>>(),
+    })
 }
 
 /// The known directions between groups, by their numbers.
@@ -148,8 +150,8 @@ pub(super) fn edges(settings: &ScoresConfig, groups: Option<&(String, Groups)>) 
     settings.edges.iter().map(edge).collect()
 }
 
-/// Boundaries for uns, each under its words.
-pub(super) fn boundaries_for_uns(found: &[Boundary], groups: &Groups) -> Option<(String, Uns)> {
+/// Boundaries as a record, each under its words; none if there are none.
+pub(super) fn boundaries_record(found: &[Boundary], groups: &Groups) -> Option<Value> {
     let name = |group: u32| groups.names[group as usize].as_str();
     let members: serde_json::Map<String, Value> = found
         .iter()
@@ -161,42 +163,31 @@ pub(super) fn boundaries_for_uns(found: &[Boundary], groups: &Groups) -> Option<
             (format!("{} > {}", name(edge.from), name(edge.to)).replace('/', "|"), values)
         })
         .collect();
-    let some = !members.is_empty();
-    some.then(|| Some((keys::VELOCITY_BOUNDARIES.to_owned(), Uns::from_json(&Value::Object(members))?))).flatten()
+    (!members.is_empty()).then_some(Value::Object(members))
 }
 
-/// Genes by group for uns, and each gene's largest score, `[n_genes]`.
+/// Genes by group as a record, and each gene's largest score, `[n_genes]`.
 pub(super) fn ranking(
     velocities: ArrayView2<'_, f32>,
     names: &[&str],
     (column, groups): (&str, &Groups),
     top: usize,
-) -> ((String, Uns), Vec<f64>) {
+) -> (Value, Vec<f64>) {
     let found = scores::rank(velocities, &groups.of, groups.names.len());
-    let (mut genes, mut values) = (Vec::new(), Vec::new());
+    let (mut genes, mut values) = (serde_json::Map::new(), serde_json::Map::new());
     for (name, scores) in groups.names.iter().zip(found.rows()) {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         order.truncate(top);
         let name = name.replace('/', "|");
-        genes.push((name.clone(), Uns::Texts(order.iter().map(|&gene| names[gene].to_owned()).collect())));
-        values.push((name, Uns::Floats(order.iter().map(|&gene| scores[gene]).collect())));
+        genes.insert(name.clone(), order.iter().map(|&gene| names[gene]).collect::<Vec<_>>().into());
+        values.insert(name, order.iter().map(|&gene| scores[gene]).collect::<Vec<f64>>().into());
     }
-    let params = vec![
-        ("groupby".to_owned(), Uns::Text(column.to_owned())),
-        ("reference".to_owned(), Uns::Text("rest".to_owned())),
-        ("method".to_owned(), Uns::Text("t-test_overestim_var".to_owned())),
-    ];
-    let members = vec![
-        ("names".to_owned(), Uns::Dict(genes)),
-        ("scores".to_owned(), Uns::Dict(values)),
-        ("params".to_owned(), Uns::Dict(params)),
-    ];
+    let record = json!({
+        "names": genes,
+        "scores": values,
+        "params": {"groupby": column, "reference": "rest", "method": "t-test_overestim_var"},
+    });
     let largest = found.columns().into_iter().map(|of_gene| of_gene.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-    ((keys::RANK_VELOCITY_GENES.to_owned(), Uns::Dict(members)), largest.collect())
-}
-
-/// A column of obs.
-pub(super) fn numbers(key: &str, values: Vec<f64>) -> (String, Column) {
-    (key.to_owned(), Column::Float(values))
+    (record, largest.collect())
 }

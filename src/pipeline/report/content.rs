@@ -1,93 +1,93 @@
 //! What the report says of cells and of the run.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
+use ndarray::Array2;
 use serde_json::Value;
 
 use super::ReportJob;
 use crate::config::Analysis;
-use crate::data::{Column, Groups, Velocities};
+use crate::data::quantities::{CELL_CV, CELL_SIZE, DIRECTIONAL_COSINE_SIM_MEAN, END_POINTS, LATENT_TIME, LATENT_TIME_GENES, LATENT_TIME_STD, Numbers, PROJECTED, Quantity, ROOT_CELLS, TRUE_T, VELOCITY_COHERENCE, VELOCITY_CONFIDENCE, VELOCITY_CONFIDENCE_TRANSITION, VELOCITY_LENGTH, VELOCITY_PSEUDOTIME, X_VELOVAE, X_VELOVI};
+use crate::data::{Column, GraphRecord, Groups, PROGRAM};
 use crate::embedding::Flow;
 use crate::error::Result;
-use crate::io::{self, keys};
-use crate::metrics;
-use crate::report::{Colouring, Content, Curve, Embedding, Scale, Table, Values};
+use crate::io::FittedFile;
+use crate::report::{Colouring, Content, Curve, Embedding, Scale, Values};
 
 /// Columns of numbers that cells can be coloured by, in this order.
-const NUMBERS: [&str; 14] = [
-    keys::LATENT_TIME,
-    keys::LATENT_TIME_GENES,
-    keys::VELOCITY_PSEUDOTIME,
-    keys::VELOCITY_CONFIDENCE,
-    keys::VELOCITY_CONFIDENCE_TRANSITION,
-    keys::VELOCITY_COHERENCE,
-    keys::VELOCITY_LENGTH,
-    keys::ROOT_CELLS,
-    keys::END_POINTS,
-    keys::LATENT_TIME_STD,
-    keys::DIRECTIONAL_COSINE_SIM_MEAN,
-    keys::CELL_SIZE,
-    keys::TRUE_T,
-    keys::FIT_CV,
+const NUMBERS: [Quantity<Numbers>; 14] = [
+    LATENT_TIME,
+    LATENT_TIME_GENES,
+    VELOCITY_PSEUDOTIME,
+    VELOCITY_CONFIDENCE,
+    VELOCITY_CONFIDENCE_TRANSITION,
+    VELOCITY_COHERENCE,
+    VELOCITY_LENGTH,
+    ROOT_CELLS,
+    END_POINTS,
+    LATENT_TIME_STD,
+    DIRECTIONAL_COSINE_SIM_MEAN,
+    CELL_SIZE,
+    TRUE_T,
+    CELL_CV,
 ];
 /// A column with more labels names cells rather than groups.
 const MOST_GROUPS: usize = 60;
 
-/// All but genes and trust.
+/// All but what is taken from layers, and trust.
 pub(super) fn cells(
     settings: &Analysis,
     job: &ReportJob,
-    data: &Velocities,
-    params: &Value,
+    file: &FittedFile,
+    graph: &GraphRecord,
     groups: Option<&(String, Groups)>,
 ) -> Result<Content> {
-    let fit = io::read_params(&data.path)?.unwrap_or_default();
-    let text = |values: &serde_json::Map<String, Value>, key: &str| {
-        values.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    };
-    let name = data.path.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let version = text(&fit, "program").unwrap_or_else(|| format!("nascent {}", env!("CARGO_PKG_VERSION")));
-    let own = text(&fit, "config").map_or_else(String::new, |config| format!("# the fit\n{config}\n"));
-    let graph = params.get("config").and_then(Value::as_str).unwrap_or_default();
+    let name = |name: Option<&OsStr>| name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let n_obs = file.obs().index.len();
     let mut summary = vec![
-        ("cells".to_owned(), data.n_obs().to_string()),
-        ("genes".to_owned(), data.var.index.len().to_string()),
-        ("velocity genes".to_owned(), data.genes.len().to_string()),
-        ("model".to_owned(), data.mode.clone()),
+        ("cells".to_owned(), n_obs.to_string()),
+        ("genes".to_owned(), file.var().index.len().to_string()),
+        ("velocity genes".to_owned(), graph.n_genes.to_string()),
+        ("model".to_owned(), file.mode().to_owned()),
     ];
-    summary.extend(text(&fit, "seed").map(|seed| ("seed".to_owned(), seed)));
-    let file = data.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    summary.push(("file".to_owned(), file));
+    summary.extend(file.fit().map(|fit| ("seed".to_owned(), fit.seed.to_string())));
+    summary.push(("file".to_owned(), name(file.path().file_name())));
+    let embeddings = file.embeddings()?;
+    let latent = embeddings.iter().find(|(name, _)| [X_VELOVAE.key(), X_VELOVI.key()].contains(&name.as_str()));
+    let fit = file.fit().map_or_else(String::new, |fit| format!("# the fit\n{}\n", as_toml(&fit.settings)));
     Ok(Content {
-        title: name,
-        version,
+        title: name(file.path().file_stem()),
+        version: file.fit().map_or_else(|| PROGRAM.to_owned(), |fit| fit.program.clone()),
         summary,
-        settings: format!("{own}# the velocity graph\n{graph}"),
-        cells: data.obs.index.clone(),
-        embedding: embedding(settings, data, params)?,
-        colourings: colourings(data, groups)?,
-        time: time(data),
-        latent: data.obsm.iter().find(|(name, _)| name.starts_with("X_velo")).map(|(_, state)| state.clone()),
+        settings: format!("{fit}# the velocity graph\n{}", as_toml(&graph.settings)),
+        cells: file.obs().index.clone(),
+        embedding: embedding(settings, &embeddings, &graph.basis)?,
+        colourings: colourings(file, groups)?,
+        time: time(file),
+        latent: latent.map(|(_, state)| state.clone()),
         losses: losses(&job.run),
-        metrics: measurements(&data.path)?,
         ..Content::default()
     })
 }
 
-/// The time that cells are ordered by: the model's, else what the graph has added.
-fn time(data: &Velocities) -> Option<Vec<f64>> {
-    let columns = [keys::LATENT_TIME, keys::LATENT_TIME_GENES, keys::VELOCITY_PSEUDOTIME];
-    columns.iter().find_map(|column| data.obs.get(column).and_then(Column::to_numbers))
+/// Settings as people write them.
+fn as_toml(settings: &Value) -> String {
+    toml::to_string(settings).unwrap_or_default()
 }
 
-fn embedding(settings: &Analysis, data: &Velocities, params: &Value) -> Result<Option<Embedding>> {
-    let Some(basis) = params.get("basis").and_then(Value::as_str) else { return Ok(None) };
-    let Some(points) = data.embedding(basis).filter(|points| points.ncols() >= 2) else { return Ok(None) };
+/// The time that cells are ordered by: the model's, else what the graph has added.
+fn time(file: &FittedFile) -> Option<Vec<f64>> {
+    [LATENT_TIME, LATENT_TIME_GENES, VELOCITY_PSEUDOTIME].into_iter().find_map(|quantity| file.numbers(quantity))
+}
+
+fn embedding(settings: &Analysis, embeddings: &[(String, Array2<f32>)], basis: &str) -> Result<Option<Embedding>> {
+    let named = |key: &str| embeddings.iter().find(|(name, _)| name == key).map(|(_, coordinates)| coordinates);
+    let Some(points) = named(&format!("X_{basis}")).filter(|points| points.ncols() >= 2) else { return Ok(None) };
     let plane = ndarray::s![.., ..2];
     let points = points.slice(plane).to_owned();
-    let key = keys::projected(basis);
-    let arrows = data.obsm.iter().find(|(name, _)| *name == key).map(|(_, arrows)| arrows.slice(plane).to_owned());
+    let arrows = named(&PROJECTED.named(basis)).map(|arrows| arrows.slice(plane).to_owned());
     let flow = arrows
         .as_ref()
         .map(|arrows| Flow::new(points.view(), arrows.mapv(f64::from).view(), &settings.embedding.field));
@@ -101,9 +101,9 @@ fn embedding(settings: &Analysis, data: &Velocities, params: &Value) -> Result<O
 }
 
 /// Groups first, then other columns of labels, then numbers.
-fn colourings(data: &Velocities, groups: Option<&(String, Groups)>) -> Result<Vec<Colouring>> {
+fn colourings(file: &FittedFile, groups: Option<&(String, Groups)>) -> Result<Vec<Colouring>> {
     let mut found = Vec::new();
-    let labels = data.obs.columns.iter().filter_map(|(name, column)| match column {
+    let labels = file.obs().columns.iter().filter_map(|(name, column)| match column {
         Column::Categorical { codes, categories, .. } => Some((name, codes, categories)),
         _ => None,
     });
@@ -113,7 +113,7 @@ fn colourings(data: &Velocities, groups: Option<&(String, Groups)>) -> Result<Ve
         if categories.len() > MOST_GROUPS || categories.len() < 2 {
             continue;
         }
-        let colours = match io::read_uns(&data.path, &format!("{name}_colors"))? {
+        let colours = match file.uns(&format!("{name}_colors"))? {
             Some(Value::Array(colours)) => colours.iter().filter_map(|c| c.as_str().map(str::to_owned)).collect(),
             _ => Vec::new(),
         };
@@ -121,10 +121,11 @@ fn colourings(data: &Velocities, groups: Option<&(String, Groups)>) -> Result<Ve
         let values = Values::Categorical { codes, categories: categories.clone(), colours };
         found.push(Colouring { name: name.clone(), values });
     }
-    for name in NUMBERS {
-        if let Some(values) = data.obs.get(name).and_then(Column::to_numbers) {
-            let scale = if name == keys::VELOCITY_CONFIDENCE_TRANSITION { Scale::Diverging } else { Scale::Sequential };
-            found.push(Colouring { name: name.to_owned(), values: Values::Continuous { values, scale } });
+    for quantity in NUMBERS {
+        if let Some(values) = file.numbers(quantity) {
+            let transition = quantity.key() == VELOCITY_CONFIDENCE_TRANSITION.key();
+            let scale = if transition { Scale::Diverging } else { Scale::Sequential };
+            found.push(Colouring { name: quantity.key().to_owned(), values: Values::Continuous { values, scale } });
         }
     }
     Ok(found)
@@ -151,11 +152,4 @@ fn losses(run: &Path) -> Vec<Curve> {
         }
     }
     curves
-}
-
-fn measurements(path: &Path) -> Result<Table> {
-    let scores = metrics::evaluate(&io::read_fitted(path)?.evidence())?;
-    let rows =
-        scores.named().into_iter().filter_map(|(name, score)| Some(vec![name.to_owned(), format!("{:.4}", score?)]));
-    Ok(Table { columns: vec!["measure".to_owned(), "value".to_owned()], rows: rows.collect() })
 }

@@ -1,51 +1,57 @@
 //! What the report says of genes.
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
-use crate::data::{Column, Velocities};
-use crate::error::Result;
-use crate::io::{self, keys};
+use crate::data::Column;
+use crate::data::quantities::{FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_PVAL_DYNAMICS, FIT_R2, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_T_OFF, FIT_T_ON, FIT_U0, Numbers, PERMUTATION_NULL, PERMUTATION_SCORE, Quantity, VELOCITY_GAMMA, VELOCITY_R2, VELOCITY_SCORE};
+use crate::io::FittedFile;
 use crate::kinetics::{Rates, State, solve};
 use crate::report::{Course, Gene};
 
 /// Columns of var with statistics of a gene, and what they are called on the page.
-const STATISTICS: [(&str, &str); 17] = [
-    (keys::FIT_LIKELIHOOD, "likelihood"),
-    (keys::FIT_ALPHA, "alpha"),
-    (keys::FIT_BETA, "beta"),
-    (keys::FIT_GAMMA, "gamma"),
-    (keys::FIT_T_ON, "switched on at"),
-    (keys::FIT_T_OFF, "switched off at"),
-    (keys::FIT_SCALING, "scaling"),
-    (keys::VELOCITY_GAMMA, "slope gamma/beta"),
-    (keys::VELOCITY_R2, "R² of the line, extreme cells"),
-    (keys::FIT_R2, "R² of the line, all cells"),
-    (keys::FIT_LL_HELD_OUT, "log-likelihood, held-out cells"),
-    (keys::FIT_DYNAMICS, "of it by dynamics"),
-    (keys::FIT_PVAL_DYNAMICS, "p-value of dynamics"),
-    (keys::FIT_DIRECTION, "evidence for the direction"),
-    (keys::PERMUTATION_SCORE, "permutation score"),
-    (keys::PERMUTATION_NULL, "the same of shuffled data"),
-    (keys::VELOCITY_SCORE, "velocity score"),
+const STATISTICS: [(Quantity<Numbers>, &str); 17] = [
+    (FIT_LIKELIHOOD, "likelihood"),
+    (FIT_ALPHA, "alpha"),
+    (FIT_BETA, "beta"),
+    (FIT_GAMMA, "gamma"),
+    (FIT_T_ON, "switched on at"),
+    (FIT_T_OFF, "switched off at"),
+    (FIT_SCALING, "scaling"),
+    (VELOCITY_GAMMA, "slope gamma/beta"),
+    (VELOCITY_R2, "R² of the line, extreme cells"),
+    (FIT_R2, "R² of the line, all cells"),
+    (FIT_LL_HELD_OUT, "log-likelihood, held-out cells"),
+    (FIT_DYNAMICS, "of it by dynamics"),
+    (FIT_PVAL_DYNAMICS, "p-value of dynamics"),
+    (FIT_DIRECTION, "evidence for the direction"),
+    (PERMUTATION_SCORE, "permutation score"),
+    (PERMUTATION_NULL, "the same of shuffled data"),
+    (VELOCITY_SCORE, "velocity score"),
 ];
+/// What `fit_status` is of genes that have a fit.
+const HAS_FIT: [&str; 2] = ["fitted", "not converged"];
+/// Least R² of a line through the extreme cells: the default of `model.min_r2`.
+const LEAST_R2: f64 = 0.01;
 /// Points along a fitted curve.
 const POINTS: usize = 120;
 /// Genes that are kept, at most: beyond, a page could not hold them.
 const MOST: usize = 4000;
 
-/// The genes with moments, their values in the cells at `cells`.
-pub(super) fn genes(data: &Velocities, cells: &[usize]) -> Result<Vec<Gene>> {
-    let layer = |name: &str| -> Result<Option<Array2<f32>>> {
-        Ok(if io::has_layer(&data.path, name)? {
-            Some(io::read_layer(&data.path, name)?.select(Axis(0), cells))
-        } else {
-            None
-        })
-    };
-    let (Some(ms), Some(mu)) = (layer(keys::MS)?, layer(keys::MU)?) else { return Ok(Vec::new()) };
-    let [velocity, fit_s, fit_u, fit_t] = [keys::VELOCITY, keys::FIT_S, keys::FIT_U, keys::FIT_T].map(layer);
-    let (velocity, fit_s, fit_u, fit_t) = (velocity?, fit_s?, fit_u?, fit_t?);
-    let facts = Facts::new(data);
+/// Layers of the cells that genes are shown in, all genes of the file: `[cells, n_vars]`.
+pub(super) struct OfCells {
+    pub(super) ms: Option<Array2<f32>>,
+    pub(super) mu: Option<Array2<f32>>,
+    pub(super) velocity: Option<Array2<f32>>,
+    pub(super) fit_s: Option<Array2<f32>>,
+    pub(super) fit_u: Option<Array2<f32>>,
+    pub(super) fit_t: Option<Array2<f32>>,
+}
+
+/// The genes with moments; those at `used` move the arrows.
+pub(super) fn genes(file: &FittedFile, used: &[usize], layers: OfCells) -> Vec<Gene> {
+    let OfCells { ms, mu, velocity, fit_s, fit_u, fit_t } = layers;
+    let (Some(ms), Some(mu)) = (ms, mu) else { return Vec::new() };
+    let facts = Facts::new(file, used);
     let present = |gene: &usize| ms.column(*gene).iter().chain(mu.column(*gene)).all(|value| value.is_finite());
     let mut kept: Vec<usize> = (0..ms.ncols()).filter(present).collect();
     if kept.len() > MOST {
@@ -61,7 +67,7 @@ pub(super) fn genes(data: &Velocities, cells: &[usize]) -> Result<Vec<Gene>> {
         let velocity = values(&velocity, gene);
         let (chosen, why_not) = facts.chosen(gene, velocity.is_some());
         Gene {
-            name: data.var.index[gene].clone(),
+            name: file.var().index[gene].clone(),
             ms: ms.column(gene).to_vec(),
             mu: mu.column(gene).to_vec(),
             velocity,
@@ -75,7 +81,7 @@ pub(super) fn genes(data: &Velocities, cells: &[usize]) -> Result<Vec<Gene>> {
             why_not,
         }
     };
-    Ok(kept.into_iter().map(of_gene).collect())
+    kept.into_iter().map(of_gene).collect()
 }
 
 /// Columns of var.
@@ -83,25 +89,25 @@ struct Facts {
     numbers: Vec<(&'static str, &'static str, Vec<f64>)>,
     status: Option<Vec<String>>,
     used: Vec<bool>,
-    /// Whether a gene's times are its curve's. veloVI's are means over kinetic states, on none of the branches.
+    /// Whether a gene's times are those of its curve, rather than means over kinetic states, on none of the branches.
     own_clocks: bool,
     /// Where the curve begins, unspliced and spliced (dynamical).
     offsets: [Option<Vec<f64>>; 2],
 }
 
 impl Facts {
-    fn new(data: &Velocities) -> Self {
-        let column = |key: &str| data.var.get(key).and_then(Column::to_numbers);
-        let numbers = STATISTICS.iter().filter_map(|&(key, name)| Some((key, name, column(key)?))).collect();
-        let mut used = vec![false; data.var.index.len()];
-        data.genes.iter().for_each(|&gene| used[gene] = true);
-        let offsets = [keys::FIT_U0, keys::FIT_S0].map(column);
-        let own_clocks = data.mode != "velovi";
-        Self { numbers, own_clocks, offsets, status: data.var.get(keys::FIT_STATUS).map(Column::to_labels), used }
+    fn new(file: &FittedFile, velocity_genes: &[usize]) -> Self {
+        let numbers =
+            STATISTICS.iter().filter_map(|&(quantity, name)| Some((quantity.key(), name, file.numbers(quantity)?))).collect();
+        let mut used = vec![false; file.var().index.len()];
+        velocity_genes.iter().for_each(|&gene| used[gene] = true);
+        let offsets = [FIT_U0, FIT_S0].map(|quantity| file.numbers(quantity));
+        let status = file.column(FIT_STATUS).map(Column::to_labels);
+        Self { numbers, own_clocks: file.times_on_curve(), offsets, status, used }
     }
 
-    fn value(&self, key: &str, gene: usize) -> Option<f64> {
-        let found = self.numbers.iter().find(|(known, ..)| *known == key).map(|(.., values)| values[gene]);
+    fn value(&self, quantity: Quantity<Numbers>, gene: usize) -> Option<f64> {
+        let found = self.numbers.iter().find(|(known, ..)| *known == quantity.key()).map(|(.., values)| values[gene]);
         found.filter(|value| value.is_finite())
     }
 
@@ -111,8 +117,8 @@ impl Facts {
 
     /// What genes are ordered by: velocity genes first, then the likelihood, or what stands in for it.
     fn rank(&self, gene: usize) -> f64 {
-        let by = [keys::FIT_LIKELIHOOD, keys::FIT_DYNAMICS, keys::VELOCITY_R2, keys::VELOCITY_SCORE];
-        let score = by.iter().find_map(|key| self.value(key, gene)).unwrap_or(f64::NAN);
+        let by = [FIT_LIKELIHOOD, FIT_DYNAMICS, VELOCITY_R2, VELOCITY_SCORE];
+        let score = by.into_iter().find_map(|quantity| self.value(quantity, gene)).unwrap_or(f64::NAN);
         // Scores are of very different sizes: squeezed into (−1, 1), they cannot outweigh the choice.
         let squeezed = score / (1.0 + score.abs());
         if self.used[gene] { 2.0 + if squeezed.is_nan() { -1.0 } else { squeezed } } else { squeezed }
@@ -124,14 +130,14 @@ impl Facts {
             return (true, String::new());
         }
         let status = self.status.as_ref().map(|status| status[gene].as_str());
-        let low = |key: &str, bound: f64| self.value(key, gene).is_some_and(|value| value < bound);
-        let why = if let Some(status) = status.filter(|status| !matches!(*status, "fitted" | "not converged")) {
+        let low = |quantity: Quantity<Numbers>, bound: f64| self.value(quantity, gene).is_some_and(|value| value < bound);
+        let why = if let Some(status) = status.filter(|status| !HAS_FIT.contains(status)) {
             format!("because the fit ended so: {status}")
         } else if !has_velocity {
             "without a velocity from the model".to_owned()
-        } else if low(keys::VELOCITY_R2, 0.01) {
+        } else if low(VELOCITY_R2, LEAST_R2) {
             "where a line through the extreme cells explains too little (R² below 0.01)".to_owned()
-        } else if low(keys::FIT_R2, 0.0) {
+        } else if low(FIT_R2, 0.0) {
             "where a line through the cells explains less than a constant".to_owned()
         } else {
             "that the model did not choose as velocity genes".to_owned()
@@ -141,19 +147,19 @@ impl Facts {
 
     /// The curves of models that have curves: two branches with a switch, or a line.
     fn courses(&self, gene: usize, most: f32) -> Vec<Course> {
-        let value = |key: &str| self.value(key, gene);
-        if let Some(slope) = value(keys::VELOCITY_GAMMA) {
+        let value = |quantity: Quantity<Numbers>| self.value(quantity, gene);
+        if let Some(slope) = value(VELOCITY_GAMMA) {
             let s = vec![0.0, f64::from(most)];
             let u = s.iter().map(|s| slope * s).collect();
             return vec![Course { name: "steady state".to_owned(), s, u, t: Vec::new() }];
         }
         let (Some(alpha), Some(beta), Some(gamma), Some(off)) =
-            (value(keys::FIT_ALPHA), value(keys::FIT_BETA), value(keys::FIT_GAMMA), value(keys::FIT_T_OFF))
+            (value(FIT_ALPHA), value(FIT_BETA), value(FIT_GAMMA), value(FIT_T_OFF))
         else {
             return Vec::new();
         };
-        let on = value(keys::FIT_T_ON).unwrap_or(0.0);
-        let scaling = value(keys::FIT_SCALING).unwrap_or(1.0);
+        let on = value(FIT_T_ON).unwrap_or(0.0);
+        let scaling = value(FIT_SCALING).unwrap_or(1.0);
         let offset = self.offsets.each_ref().map(|column| column.as_ref().map_or(0.0, |values| values[gene]));
         let rates = |alpha| Rates { alpha, beta, gamma };
         let branch = |name: &str, from: State, start: f64, length: f64, alpha: f64| {

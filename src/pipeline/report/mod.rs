@@ -2,21 +2,25 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `content.rs` | cells: embedding, colours, time, state; losses and measurements |
+//! | `content.rs` | cells: embedding, colours, time, state; losses |
+//! | `layers.rs` | whole layers, each read once, and what is taken from them while they are in memory |
 //! | `genes.rs` | genes: abundances, fitted curves, statistics |
 //! | `trust.rs` | questions to ask before believing an arrow, and their answers |
 
 mod content;
 mod genes;
+mod layers;
 mod trust;
 
 use std::path::PathBuf;
 
 use crate::config::Analysis;
-use crate::data::{GenesUsed, Reporter};
+use crate::data::Reporter;
 use crate::error::{Error, Result};
-use crate::io::{self, keys};
+use crate::io::FittedFile;
 use crate::report::{self, Options, Written};
+
+use self::trust::Asked;
 
 /// What is reported of which file.
 #[derive(Clone, Debug)]
@@ -38,29 +42,22 @@ pub struct ReportJob {
 /// # Errors
 /// If the file cannot be read or has no velocity graph, or a file cannot be written.
 pub fn report(settings: &Analysis, job: &ReportJob, reporter: &mut dyn Reporter) -> Result<Written> {
-    let params = io::read_uns(&job.input, keys::VELOCITY_GRAPH_PARAMS)?.ok_or_else(|| {
+    let file = FittedFile::open(&job.input)?;
+    let graph = file.graph().ok_or_else(|| {
         let hint = format!("run nascent graph {} first", job.input.display());
-        Error::input(&job.input, "uns", "has no velocity graph made by this program", hint)
+        Error::input(&job.input, "uns", "has no velocity graph that this program made of the fit in the file", hint)
     })?;
-    let data = io::read_velocities(&job.input, &genes_used(&params))?;
-    let groups = super::graph::groups(&data.obs, &job.groups)?;
+    let groups = super::graph::groups(file.obs(), &job.groups)?;
     let options = Options::default();
-    let mut content = content::cells(settings, job, &data, &params, groups.as_ref())?;
-    content.gene_cells = report::subsample(data.n_obs(), options.gene_cells);
-    content.genes = genes::genes(&data, &content.gene_cells)?;
-    trust::fill(&mut content, job, &data, &params, groups.as_ref())?;
+    let mut content = content::cells(settings, job, &file, graph, groups.as_ref())?;
+    content.gene_cells = report::subsample(file.obs().index.len(), options.gene_cells);
+    let found = layers::passed(&file, graph, &content)?;
+    content.genes = found.genes;
+    content.metrics = found.metrics;
+    let asked = Asked { file: &file, graph, genes: &found.used, groups: groups.as_ref() };
+    trust::fill(&mut content, job, &asked, found.answers)?;
+    drop(file);
     let written = report::write(&job.folder, &content, &options)?;
     reporter.say(&format!("{} pictures in {}", written.figures.len(), job.folder.join("figures").display()));
     Ok(written)
-}
-
-/// The genes that the graph was made with; of a list of names, which is not recorded, the velocity genes stand in.
-fn genes_used(params: &serde_json::Value) -> GenesUsed {
-    match params.get("genes").and_then(serde_json::Value::as_str) {
-        Some("all") => GenesUsed::All,
-        Some(column) if column != keys::VELOCITY_GENES && !column.ends_with(" named") => {
-            GenesUsed::Column(column.to_owned())
-        }
-        _ => GenesUsed::VelocityGenes,
-    }
 }

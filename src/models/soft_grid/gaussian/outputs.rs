@@ -8,7 +8,11 @@ use super::fitting::Fitted;
 use super::gene::Gene;
 use super::mixture::posterior;
 use super::start::OrUnfit;
-use crate::data::{Dataset, Fit, GeneParams};
+use crate::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_LIKELIHOOD, FIT_S, FIT_SCALING, FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U,
+    LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_U,
+};
+use crate::data::{Dataset, Fit};
 
 /// Posterior means of some cells for the genes of one fit, `[rows, genes]`; times `[rows]`.
 #[derive(Clone, Debug)]
@@ -142,8 +146,8 @@ impl<'a> Tables<'a> {
 
     /// The fit under its names.
     pub(super) fn into_fit(self) -> Fit {
-        let column = |value: fn(&Row) -> f64| -> Option<Array1<f64>> {
-            Some(self.rows.iter().map(|row| row.as_ref().map_or(f64::NAN, value)).collect())
+        let column = |value: fn(&Row) -> f64| -> Array1<f64> {
+            self.rows.iter().map(|row| row.as_ref().map_or(f64::NAN, value)).collect()
         };
         let mut velocity_genes: Vec<bool> = self.rows.iter().map(|row| row.as_ref().is_ok_and(Row::explains)).collect();
         if velocity_genes.iter().filter(|used| **used).count() < 2 {
@@ -153,34 +157,28 @@ impl<'a> Tables<'a> {
             Ok(row) => row.status().to_owned(),
             Err(unfit) => unfit.word().to_owned(),
         };
-        let genes = GeneParams {
-            alpha: column(|row| row.gene.curve.rates.alpha),
-            // scVelo stores β so that it acts on unscaled counts.
-            beta: column(|row| row.gene.curve.rates.beta / row.gene.scaling),
-            gamma: column(|row| row.gene.curve.rates.gamma),
-            t_on: column(|row| row.gene.curve.t_on),
-            t_switch: column(|row| row.gene.curve.t_off),
-            scaling: column(|row| row.gene.scaling),
-            std_u: column(|row| row.gene.residual[0].sqrt() * row.gene.scaling),
-            std_s: column(|row| row.gene.residual[1].sqrt()),
-            likelihood: column(Row::likelihood),
-            status: Some(self.rows.iter().map(status).collect()),
-            velocity_genes,
-            ..GeneParams::default()
-        };
-        let [u, s, velocity_u, velocity] = self.layers;
+        let mut fit = Fit::of("soft_grid");
+        fit.set(FIT_ALPHA, column(|row| row.gene.curve.rates.alpha));
+        // scVelo stores β so that it acts on unscaled counts.
+        fit.set(FIT_BETA, column(|row| row.gene.curve.rates.beta / row.gene.scaling));
+        fit.set(FIT_GAMMA, column(|row| row.gene.curve.rates.gamma));
+        fit.set(FIT_T_ON, column(|row| row.gene.curve.t_on));
+        fit.set(FIT_T_OFF, column(|row| row.gene.curve.t_off));
+        fit.set(FIT_SCALING, column(|row| row.gene.scaling));
+        fit.set(FIT_STD_U, column(|row| row.gene.residual[0].sqrt() * row.gene.scaling));
+        fit.set(FIT_STD_S, column(|row| row.gene.residual[1].sqrt()));
+        fit.set(FIT_LIKELIHOOD, column(Row::likelihood));
+        fit.set(FIT_STATUS, self.rows.iter().map(status).collect());
+        fit.set(VELOCITY_GENES, velocity_genes);
         let of_time = |part: usize| self.latent.as_ref().map(|time| time.iter().map(|time| time[part]).collect());
-        Fit {
-            model: "soft_grid".to_owned(),
-            velocity,
-            velocity_u: Some(velocity_u),
-            fit_u: Some(u),
-            fit_s: Some(s),
-            fit_t: self.t,
-            latent_time: of_time(0),
-            latent_time_std: of_time(1),
-            genes,
-            ..Fit::default()
-        }
+        fit.set_some(LATENT_TIME, of_time(0));
+        fit.set_some(LATENT_TIME_STD, of_time(1));
+        let [u, s, velocity_u, velocity] = self.layers;
+        fit.set(VELOCITY, velocity);
+        fit.set(VELOCITY_U, velocity_u);
+        fit.set(FIT_U, u);
+        fit.set(FIT_S, s);
+        fit.set_some(FIT_T, self.t);
+        fit
     }
 }
