@@ -177,10 +177,12 @@ fn results(data: Dataset, fit: Fit, mut record: FitRecord, output: &OutputConfig
 
 /// How well a fit reconstructs its moments, in counts.
 fn reconstruction(values: &mut Values, scaling: Option<&MomentScaling>) -> Result<ReconstructionRecord> {
-    let [Some(mu), Some(ms), Some(fit_u), Some(fit_s)] = [MU, MS, FIT_U, FIT_S].map(|layer| values.take(layer)) else {
+    let layers = [MU, MS, FIT_U, FIT_S];
+    if layers.iter().any(|&layer| values.get(layer).is_none()) {
         return Ok(ReconstructionRecord::default());
-    };
-    let shared = [mu, ms, fit_u, fit_s].map(ndarray::Array2::into_shared);
+    }
+    // Lent, not copied: these are the largest arrays there are.
+    let shared = layers.map(|layer| values.take(layer).expect("looked up above").into_shared());
     let [mu, ms, fit_u, fit_s] = &shared;
     let std = values.get(FIT_STD_U).cloned().zip(values.get(FIT_STD_S).cloned());
     let mut evidence = Evidence {
@@ -195,7 +197,7 @@ fn reconstruction(values: &mut Values, scaling: Option<&MomentScaling>) -> Resul
     }
     let found = metrics::reconstructed(&evidence);
     drop(evidence);
-    for (layer, matrix) in [MU, MS, FIT_U, FIT_S].into_iter().zip(shared) {
+    for (layer, matrix) in layers.into_iter().zip(shared) {
         values.set(layer, matrix.into_owned());
     }
     found

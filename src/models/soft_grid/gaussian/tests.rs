@@ -9,6 +9,10 @@ use super::gene::Noise;
 use super::mixture::{self, Mixture};
 use super::model::Model;
 use super::*;
+use crate::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_STATUS, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES,
+    VELOCITY_U,
+};
 use crate::data::{Column, Frame, Silent, stream};
 use crate::kinetics::Rates;
 use crate::models::soft_grid::settings::{Likelihood, TimePrior};
@@ -211,16 +215,16 @@ fn a_shared_time_and_velocities_are_found() {
     let (data, times) = drawn();
     for likelihood in [Likelihood::Gaussian, Likelihood::Seed] {
         let fit = fitted(&settings(likelihood, TimeScope::Shared), &data);
-        let time = fit.latent_time.expect("shared").to_vec();
+        let time = fit[LATENT_TIME].to_vec();
         let correlation = stats::spearman(&time, &times);
         assert!(correlation > 0.98, "{likelihood:?}: {correlation}");
-        let sd = fit.latent_time_std.expect("shared");
+        let sd = &fit[LATENT_TIME_STD];
         assert!(sd.iter().all(|sd| *sd >= 0.0 && *sd < 5.0));
         for gene in 0..GENES {
             let curve = truth(gene);
             let true_velocity: Vec<f64> =
                 curve.states(&times).into_iter().zip(&times).map(|(x, &t)| curve.velocity(t, x).s).collect();
-            let velocity: Vec<f64> = fit.velocity.column(gene).iter().map(|&v| f64::from(v)).collect();
+            let velocity: Vec<f64> = fit[VELOCITY].column(gene).iter().map(|&v| f64::from(v)).collect();
             let correlation = stats::pearson(&velocity, &true_velocity);
             assert!(correlation > 0.8, "{likelihood:?}, gene {gene}: {correlation}");
         }
@@ -234,7 +238,7 @@ fn capture_times_decide_the_direction() {
         let day = |t: &f64| if reversed { 4.0 - (t / 5.0).floor() } else { (t / 5.0).floor() };
         data.obs.set("day", Column::Float(times.iter().map(day).collect()));
         let settings = SoftGrid { capture_time: "day".to_owned(), ..settings(Likelihood::Gaussian, TimeScope::Shared) };
-        let time = fitted(&settings, &data).latent_time.expect("shared").to_vec();
+        let time = fitted(&settings, &data)[LATENT_TIME].to_vec();
         let correlation = stats::spearman(&time, &times);
         assert!(if reversed { correlation < -0.9 } else { correlation > 0.9 }, "{correlation}");
     }
@@ -254,26 +258,26 @@ fn genes_without_a_curve_have_no_numbers_and_a_reason() {
     data.mu[[7, 5]] = f32::NAN;
     for (likelihood, time_scope) in FORMS {
         let fit = fitted(&settings(likelihood, time_scope), &data);
-        let status = fit.genes.status.expect("status");
+        let status = &fit[FIT_STATUS];
         assert_eq!([&status[2], &status[4], &status[5]], ["too few cells", "degenerate", "too few cells"]);
         for gene in 0..GENES {
             let without = [2, 4, 5].contains(&gene);
-            let layers = [Some(&fit.velocity), fit.velocity_u.as_ref(), fit.fit_u.as_ref(), fit.fit_s.as_ref()];
-            for layer in layers.into_iter().flatten().chain(&fit.fit_t) {
+            let layers = [VELOCITY, VELOCITY_U, FIT_U, FIT_S].map(|layer| fit.get(layer));
+            for layer in layers.into_iter().flatten().chain(fit.get(FIT_T)) {
                 assert!(layer.column(gene).iter().all(|x| x.is_finite() != without), "{time_scope:?}, gene {gene}");
             }
-            let numbers = [&fit.genes.alpha, &fit.genes.beta, &fit.genes.gamma, &fit.genes.t_switch, &fit.genes.std_u];
+            let numbers = [FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_T_OFF, FIT_STD_U].map(|column| fit.get(column));
             assert!(numbers.into_iter().flatten().all(|column| column[gene].is_finite() != without));
-            assert!(!(without && fit.genes.velocity_genes[gene]));
+            assert!(!(without && fit[VELOCITY_GENES][gene]));
         }
-        let falls = fit.velocity.iter().zip(&data.ms).all(|(v, s)| v.is_nan() || *v >= -s);
+        let falls = fit[VELOCITY].iter().zip(&data.ms).all(|(v, s)| v.is_nan() || *v >= -s);
         assert!(falls, "no cell can lose more than it has");
-        assert_eq!(fit.latent_time.is_some(), time_scope == TimeScope::Shared);
-        assert_eq!(fit.fit_t.is_some(), time_scope == TimeScope::Gene);
+        assert_eq!(fit.get(LATENT_TIME).is_some(), time_scope == TimeScope::Shared);
+        assert_eq!(fit.get(FIT_T).is_some(), time_scope == TimeScope::Gene);
     }
     data.mu.fill(0.0);
     let fit = fitted(&settings(Likelihood::Gaussian, TimeScope::Shared), &data);
-    assert!(fit.velocity.iter().all(|v| v.is_nan()) && fit.latent_time.is_none());
+    assert!(fit[VELOCITY].iter().all(|v| v.is_nan()) && fit.get(LATENT_TIME).is_none());
 }
 
 #[test]
@@ -284,7 +288,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let with_threads = |n: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("threads");
             let fit = pool.install(|| fitted(&settings, &data));
-            fit.velocity.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
+            fit[VELOCITY].iter().map(|v| v.to_bits()).collect::<Vec<u32>>()
         };
         assert_eq!(with_threads(1), with_threads(3));
     }
