@@ -2,6 +2,7 @@
 
 // The modules, lowest row first; a module uses those above it only.
 pub mod error;
+mod hash;
 pub mod kinetics;
 pub mod neighbors;
 pub mod pca;
