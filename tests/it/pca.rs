@@ -66,7 +66,7 @@ fn a_dense_matrix_has_the_components_of_the_same_sparse_one() {
         assert!(dense.mean.iter().zip(&sparse.mean).all(|(a, b)| (a - b).abs() < 1e-12));
         assert!(dense.variance.iter().zip(&sparse.variance).all(|(a, b)| (a - b).abs() < 1e-9));
     }
-    assert!(matches!(pca_dense(random(4, 9, 5).view(), 4), Err(Error::Setting { .. })));
+    assert!(matches!(pca_dense(random(4, 9, 5).view(), 4), Err(Error::Data { .. })));
 }
 
 #[test]
