@@ -20,7 +20,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::sparse::Csr;
 use crate::stats::count;
 
@@ -73,11 +73,13 @@ pub fn neighbors(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Neig
 /// Distances to the `n_neighbors − 1` nearest other cells, `[n_obs, n_obs]`; duplicates of a cell are stored with distance 0.
 ///
 /// # Errors
-/// [`Error::Setting`] unless `2 <= n_neighbors <= n_obs`; [`Error::Data`] if a coordinate is not finite.
+/// [`Error::Data`] unless `2 <= n_neighbors <= n_obs` and every coordinate is finite.
 pub fn nearest(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Csr<f32>> {
     let n_obs = points.nrows();
-    let wanted = format!("must be between 2 and the number of cells, {n_obs}");
-    require((2..=n_obs).contains(&n_neighbors), "preprocess.n_neighbors", n_neighbors, &wanted)?;
+    if !(2..=n_obs).contains(&n_neighbors) {
+        let problem = format!("{n_neighbors} neighbours: must be between 2 and the number of cells, {n_obs}");
+        return Err(Error::Data { problem, hint: String::new() });
+    }
     if let Some(cell) = points.rows().into_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
         return Err(Error::Data {
             problem: format!("neighbours: a coordinate of cell {cell} (counted from 0) is not finite"),

@@ -26,7 +26,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::sparse::{Csr, shared_entries};
 use crate::stats::count;
 
@@ -53,7 +53,7 @@ pub struct Pca {
 /// The `n_components` leading principal components of `x`, `[n, g]`, centred and not scaled.
 ///
 /// # Errors
-/// [`Error::Setting`] unless `1 <= n_components <= min(n − 1, g)`; [`Error::Data`] if a value is not finite.
+/// [`Error::Data`] unless `1 <= n_components <= min(n − 1, g)` and every value is finite.
 pub fn pca(x: &Csr<f32>, n_components: usize) -> Result<Pca> {
     let n = count(x.n_rows);
     let mean = mean(x.column_sums().0, [x.n_rows, x.n_cols], n_components)?;
@@ -114,8 +114,11 @@ pub fn pca_dense(x: ArrayView2<'_, f32>, n_components: usize) -> Result<Pca> {
 /// The mean of each column from its sum; fails as [`pca`] does.
 fn mean(sums: Vec<f64>, [n_rows, n_cols]: [usize; 2], n_components: usize) -> Result<Vec<f64>> {
     let most = n_rows.saturating_sub(1).min(n_cols);
-    let wanted = format!("must be between 1 and {most} for {n_rows} cells and {n_cols} genes");
-    require((1..=most).contains(&n_components), "preprocess.n_pcs", n_components, &wanted)?;
+    if !(1..=most).contains(&n_components) {
+        let wanted = format!("must be between 1 and {most} for {n_rows} cells and {n_cols} genes");
+        let problem = format!("{n_components} principal components: {wanted}");
+        return Err(Error::Data { problem, hint: String::new() });
+    }
     if sums.iter().any(|value| !value.is_finite()) {
         return Err(Error::Data {
             problem: "principal components: the matrix holds values that are not finite".to_owned(),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use strsim::levenshtein;
 use toml::{Table, Value};
 
 use crate::error::{Error, Result};
@@ -129,8 +130,8 @@ fn with_article(value: &Value) -> String {
 }
 
 fn unknown_key(key: &str, name: &str, base: &Table, place: &str) -> Error {
-    let nearest = base.keys().min_by_key(|known| edits(known, name));
-    let close = nearest.filter(|known| edits(known, name) <= 1 + known.len() / 3);
+    let nearest = base.keys().min_by_key(|known| levenshtein(known, name));
+    let close = nearest.filter(|known| levenshtein(known, name) <= 1 + known.len() / 3);
     let table = key.strip_suffix(name).map_or("", |prefix| prefix.trim_end_matches('.'));
     let where_ = if table.is_empty() { "at the top level".to_owned() } else { format!("in [{table}]") };
     let known: Vec<&str> = base.keys().map(String::as_str).collect();
@@ -142,20 +143,4 @@ fn unknown_key(key: &str, name: &str, base: &Table, place: &str) -> Error {
             None => format!("known {where_}: {}", known.join(", ")),
         },
     }
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

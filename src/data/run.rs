@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::hash::fnv1a;
+
 /// What a run tells its user while it works.
 pub trait Reporter: Send {
     /// A line of information.
@@ -122,10 +124,6 @@ impl Run {
 /// The random stream called `name`, number `index`, of `seed`.
 #[must_use]
 pub fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
-    // FNV-1a over all that names the stream: stable across platforms and releases, unlike the standard hasher.
-    let bytes = seed.to_le_bytes().into_iter().chain(index.to_le_bytes());
-    let hash = bytes
-        .chain(name.bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    ChaCha8Rng::seed_from_u64(hash)
+    let numbers = seed.to_le_bytes().into_iter().chain(index.to_le_bytes());
+    ChaCha8Rng::seed_from_u64(fnv1a(numbers.chain(name.bytes())))
 }

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `settings.rs` | what can be set |
-//! | `project.rs` | arrows of cells, from the velocity graph or from loadings |
+//! | `project.rs` | arrows of cells, from the velocity graph |
 //! | `flow.rs` | arrows on a regular grid |
 //! | `nearest.rs` | the cells nearest to a place in the plane |
 //! | `umap.rs` | an embedding |
@@ -17,10 +17,10 @@ mod umap;
 use ndarray::ArrayView2;
 
 pub use flow::Flow;
-pub use project::{Projection, direct, project, retained_scale};
+pub use project::{Projection, arrows, project};
 pub use settings::{
-    Centring, DensityCorrection, Displacement, EmbeddingConfig, FieldKind, FieldSettings, ProjectionSettings,
-    UmapSettings, Weighting,
+    DensityCorrection, Displacement, EmbeddingConfig, FieldKind, FieldSettings, ProjectionSettings, UmapSettings,
+    Weighting,
 };
 pub use umap::{curve, umap};
 

@@ -1,6 +1,6 @@
 //! Arrows of cells: what a velocity in the space of genes looks like where cells are drawn.
 //!
-//! **From the velocity graph.** With y_i the coordinates of cell i, T its transitions without the diagonal
+//! With y_i the coordinates of cell i, T its transitions without the diagonal
 //! ([`graph`](crate::graph)), sums and means over the K_i cells j with T_ij ≠ 0,
 //!
 //! ```text
@@ -17,9 +17,6 @@
 //! With negative cosines, rows of T do not sum to 1 and the two corrections differ. Negating all velocities turns every
 //! arrow around; its length stays too if there are no self-transitions, which know only of agreement.
 //!
-//! **From loadings.** With W the loadings of components, `v_i = (v̂_i − mean over cells) W`: linear, and blind to where cells
-//! are.
-//!
 //! **Lengths.** T says how sure a direction is, not how fast a cell moves, so lengths have no unit and are for the eye.
 //! scVelo divides by a number that matplotlib finds for the size of a figure. Here it is the one with which the 90th
 //! percentile of lengths is 3 % of the diagonal of the cells' bounding box, and it is returned beside the arrows.
@@ -27,10 +24,10 @@
 //! Source: Bergen et al. 2020, Methods (projection of velocities); behaviour: scVelo 0.3.4 `tl.velocity_embedding`.
 //! Departures: coordinates that are not finite are an error; `kernel` and `confidence` are ours.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-use super::settings::{Centring, DensityCorrection, Displacement, ProjectionSettings, STEEPEST, Weighting};
+use super::settings::{DensityCorrection, Displacement, ProjectionSettings, STEEPEST, Weighting};
 use super::{all_finite, has_shape};
 use crate::error::{Error, Result};
 use crate::graph::{Kernel, confidence, self_transitions, transitions_of};
@@ -107,35 +104,25 @@ pub fn project(
     Ok(Projection::new(arrows, coordinates))
 }
 
-/// Velocities on principal components, by their loadings.
+/// [`project`]; with [`Displacement::Full`] each arrow is also multiplied by its cell's [`retained_scale`].
 ///
-/// - `velocities`: of the genes with loadings, `[n_obs, n_genes]`
-/// - `loadings`: `[n_genes, n_dims]`
-/// - `coordinates`: of the cells, for the scale, `[n_obs, n_dims]`
-///
-/// Arrows are in units of the components per unit of time.
+/// - `states`, `velocities`: of the genes in the graph, `[n_obs, n_genes]`
 ///
 /// # Errors
-/// [`Error::Shape`] if the three disagree; [`Error::Data`] if a number is not finite.
-///
-/// Source: behaviour of scVelo 0.3.4 `tl.velocity_embedding(direct_pca_projection=True)`.
-pub fn direct(
-    velocities: ArrayView2<'_, f32>,
-    loadings: ArrayView2<'_, f64>,
+/// As [`project`], of states and velocities too where they are needed.
+pub fn arrows(
+    graph: &Csr<f32>,
     coordinates: ArrayView2<'_, f32>,
-    centring: Centring,
+    [states, velocities]: [ArrayView2<'_, f32>; 2],
+    settings: &ProjectionSettings,
 ) -> Result<Projection> {
-    let (n_obs, n_genes) = velocities.dim();
-    has_shape("loadings", loadings.dim(), (n_genes, loadings.ncols()))?;
-    has_shape("coordinates of the embedding", coordinates.dim(), (n_obs, loadings.ncols()))?;
-    all_finite("embedding: coordinates are", coordinates, HINT)?;
-    all_finite("embedding: velocities are", velocities, "leave out genes without velocities")?;
-    all_finite("embedding: loadings (a row is a gene) are", loadings, "")?;
-    let mut arrows = velocities.mapv(f64::from).dot(&loadings);
-    // By linearity the mean of the products is the product of the mean.
-    if let (Centring::OverCells, Some(mean)) = (centring, arrows.mean_axis(Axis(0))) {
-        arrows -= &mean;
+    let projection = project(graph, coordinates, settings)?;
+    if settings.displacement == Displacement::Unit {
+        return Ok(projection);
     }
+    let factors = retained_scale(graph, states, velocities, settings)?;
+    let mut arrows = projection.arrows;
+    arrows.rows_mut().into_iter().zip(factors).for_each(|(mut arrow, factor)| arrow *= factor);
     Ok(Projection::new(arrows, coordinates))
 }
 
@@ -143,12 +130,7 @@ pub fn direct(
 /// multiplies arrows with under `retain_scale`, `[n_obs]`.
 ///
 /// `clip(10 v_i · δ_i / |δ_i|, 0, 1)`, `δ_i = Σ_j T_ij x_j − x_i` without the diagonal; 0 where δ_i = 0.
-///
-/// - `states`, `velocities`: of the genes in the graph, `[n_obs, n_genes]`
-///
-/// # Errors
-/// As [`project`], of states and velocities in the place of coordinates.
-pub fn retained_scale(
+fn retained_scale(
     graph: &Csr<f32>,
     states: ArrayView2<'_, f32>,
     velocities: ArrayView2<'_, f32>,

@@ -80,18 +80,9 @@ pub enum Weighting {
 pub enum Displacement {
     /// 1: only directions count.
     Unit,
-    /// As long as they are in the embedding (scVelo's `retain_scale`, together with [`retained_scale`](super::retained_scale)).
+    /// As long as they are in the embedding; the arrow is then multiplied by how far the cell's velocity goes towards the state
+    /// that its transitions expect, in [0, 1] (scVelo's `retain_scale`).
     Full,
-}
-
-/// Whether velocities are taken less their mean over cells before they are multiplied with loadings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Centring {
-    /// Yes, as scVelo does: arrows show who moves where relative to all.
-    OverCells,
-    /// No: arrows are the time derivatives of the components.
-    None,
 }
 
 impl Default for ProjectionSettings {

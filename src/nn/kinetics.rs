@@ -19,7 +19,7 @@
 //! All tensors are `[n_cells, n_genes]`, or have length 1 along an axis on which they do not vary:
 //! times `[n_cells, 1]`, rates `[1, n_genes]`.
 
-use burn::tensor::{Bool, Tensor, activation::relu};
+use burn::tensor::{Bool, Tensor};
 
 /// Below this `|γ − β| τ` (or `r τ` with one rate) the quotients give way to their series. Above it
 /// the subtraction loses a factor of 2.5 in precision at most.
@@ -67,44 +67,6 @@ pub fn solve(
     let (u_new, s_new) = transcribe(tau, alpha, beta, gamma, phi.clone());
     let (u_old, s_old) = carry(tau, u0, s0, beta, gamma, phi);
     (u_old + u_new, s_old + s_new)
-}
-
-/// `ds/dt = β u − γ s`, `[n_cells, n_genes]`, in counts / time.
-#[must_use]
-pub fn velocity(u: Tensor<2>, s: Tensor<2>, beta: Tensor<2>, gamma: Tensor<2>) -> Tensor<2> {
-    beta * u - gamma * s
-}
-
-/// The state at time `t` of genes that switch on at `t_on` and off at `t_off`: `(u, s)`, each
-/// `[n_cells, n_genes]`.
-///
-/// Nothing before `t_on`; induction at `alpha` from `(0, 0)` until `t_off`; then repression, α = 0,
-/// from the state reached. A gene with `t_off <= t_on` stays at zero.
-///
-/// - `t`: `[n_cells, 1]`
-/// - `t_on`, `t_off`, `alpha`, `beta`, `gamma`: `[1, n_genes]`
-///
-/// Source: Bergen et al. 2020, Methods; Gu et al. 2022, section 3.3.
-#[must_use]
-pub fn switch(
-    t: Tensor<2>,
-    t_on: Tensor<2>,
-    t_off: Tensor<2>,
-    alpha: Tensor<2>,
-    beta: &Tensor<2>,
-    gamma: &Tensor<2>,
-) -> (Tensor<2>, Tensor<2>) {
-    let shape = [t.dims()[0], alpha.dims()[1]];
-    let (t, t_off) = (t.expand(shape), t_off.expand(shape));
-    let repressed = t.clone().greater(t_off.clone());
-
-    let tau_on = relu(t.clone().mask_where(repressed, t_off.clone()) - t_on);
-    let phi_on = phi(&tau_on, beta, gamma);
-    let (u_off, s_off) = transcribe(&tau_on, alpha, beta, gamma, phi_on);
-
-    let tau_off = relu(t - t_off);
-    let phi_off = phi(&tau_off, beta, gamma);
-    carry(&tau_off, u_off, s_off, beta, gamma, phi_off)
 }
 
 /// What transcription at rate `alpha` has made since time zero: `(α H(τ; β), α ψ(τ; β, γ))`.

@@ -43,19 +43,6 @@ pub fn digamma<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     w.log() + series - steps.mask_fill(far, 0.0)
 }
 
-/// `ψ′(x)`, for `x` in [1e-6, 1e15]; error 1e-6 of the value.
-#[must_use]
-pub fn trigamma<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let Moved { far, near, w } = Moved::new(x);
-    let r = w.recip();
-    let r2 = r.clone().square();
-    let tail = ((r2.clone() * (1.0 / 42.0) - 1.0 / 30.0) * r2.clone() + 1.0 / 6.0) * r2.clone() * r.clone();
-    let q = quadratic(&near);
-    let first = (q.clone() * 2.0 + 9.0) / q.clone().square();
-    let second = (q.clone() * 2.0 + 5.0) / (q + 2.0).square();
-    r + r2 * 0.5 + tail + (first + second).mask_fill(far, 0.0)
-}
-
 /// An argument and where the series is taken of it.
 struct Moved<const D: usize> {
     /// Where the argument is not moved.

@@ -91,18 +91,18 @@ pub struct GeneLines {
 /// Source: La Manno et al. 2018, Methods (extreme quantile fit).
 #[must_use]
 pub fn fit_lines(data: &Dataset, extremes: Extremes) -> Vec<GeneLines> {
-    (0..data.n_vars()).into_par_iter().map(|gene| Moments::of(data, gene).lines(extremes)).collect()
+    (0..data.n_vars()).into_par_iter().map(|gene| GeneMoments::of(data, gene).lines(extremes)).collect()
 }
 
 /// First moments of one gene, `[n_obs]`.
-pub(crate) struct Moments {
+pub(crate) struct GeneMoments {
     /// Unspliced.
     pub(crate) u: Vec<f64>,
     /// Spliced.
     pub(crate) s: Vec<f64>,
 }
 
-impl Moments {
+impl GeneMoments {
     /// The moments of one gene of `data`.
     pub(crate) fn of(data: &Dataset, gene: usize) -> Self {
         let column = |matrix: &Array2<f32>| matrix.column(gene).iter().map(|&value| f64::from(value)).collect();

@@ -38,7 +38,7 @@ pub use report::{Report, Step};
 use ndarray::Array2;
 
 use crate::data::{Counts, Dataset, Neighbors};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, require};
 use crate::sparse::Csr;
 use crate::{neighbors, pca};
 use normalize::{Expression, divisors, normalize};
@@ -133,6 +133,10 @@ fn graph(
         return Ok(Graph { neighbors, from_file: true, pca });
     }
     let n_pcs = config.n_pcs.min(n_obs - 1).min(genes.len() - 1);
+    let few = format!("must be at least 1, and below the numbers of cells, {n_obs}, and genes, {}", genes.len());
+    require(n_pcs >= 1, "preprocess.n_pcs", n_pcs, &few)?;
+    let few = format!("must be between 2 and the number of cells, {n_obs}");
+    require(n_neighbors >= 2, "preprocess.n_neighbors", n_neighbors, &few)?;
     let logged = expression.normalized(genes)?.map(f32::ln_1p);
     let pca = pca::pca(&logged, n_pcs)?.scores;
     report.step("pca", genes.len(), format!("{n_pcs} components of ln(1 + {})", expression.name));

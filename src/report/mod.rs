@@ -13,7 +13,6 @@
 //! mixed positions, not from random numbers.
 
 mod axes;
-mod base64;
 mod content;
 mod figures;
 mod html;
@@ -28,7 +27,6 @@ mod svg;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use base64::{decode, encode};
 pub use content::{Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values};
 pub use crate::scores::Verdict;
 pub use figures::{Arrows, expression_along_time, losses, on_embedding, over_time, phase_portrait, state_along_time};

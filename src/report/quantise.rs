@@ -1,8 +1,8 @@
 //! Numbers in two bytes each: 65,535 steps are finer than any screen.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-
-use super::base64;
 
 /// Code of a missing value.
 const MISSING: u16 = u16::MAX;
@@ -36,7 +36,7 @@ impl Quantised {
     /// The numbers again, to within half a step; NaN where missing. `None` if the data are no codes.
     #[must_use]
     pub fn unpack(&self) -> Option<Vec<f64>> {
-        let bytes = base64::decode(&self.data)?;
+        let bytes = BASE64_STANDARD.decode(&self.data).ok()?;
         let codes = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         let step = (self.hi - self.lo) / f64::from(MISSING - 1);
         Some(codes.map(|c| if c == MISSING { f64::NAN } else { self.lo + f64::from(c) * step }).collect())
@@ -50,10 +50,10 @@ impl Quantised {
 
 /// Codes as base64, little-endian.
 pub(super) fn packed(codes: impl IntoIterator<Item = u16>) -> String {
-    base64::encode(&codes.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
+    BASE64_STANDARD.encode(codes.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
 }
 
 /// The same in four bytes each.
 pub(super) fn packed_wide(codes: impl IntoIterator<Item = u32>) -> String {
-    base64::encode(&codes.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+    BASE64_STANDARD.encode(codes.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::base64;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 /// A picture while it is drawn, and when it is done. Lengths are in CSS pixels (96 to the inch).
 ///
@@ -161,7 +162,7 @@ impl Figure {
     /// A PNG, stretched over the rectangle.
     pub(super) fn image(&mut self, x: f64, y: f64, width: f64, height: f64, png: &[u8]) {
         let [x, y, w, h] = [x, y, width, height].map(number);
-        let data = base64::encode(png);
+        let data = BASE64_STANDARD.encode(png);
         let _ = writeln!(
             self.body,
             "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" href=\"data:image/png;base64,{data}\"/>"

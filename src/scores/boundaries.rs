@@ -8,11 +8,11 @@
 //! ```
 //!
 //! x and v live on an embedding or in the genes. Both scores are above zero for many wrong velocities, for they are smooth along the
-//! neighbour graph: [`Null`] says what the same velocities give when they are handed to other cells.
+//! neighbour graph: [`Null`] says what the first is of the same velocities when they are handed to other cells.
 //!
 //! Source: Qiao & Huang 2021 (VeloAE), the definitions of the evaluation of Gu et al. 2022; the null is ours.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -79,22 +79,7 @@ impl Moving<'_> {
     /// In-cluster coherence of each cell, `[n_obs]`; NaN for a cell without a neighbour in its group, 0 without a direction.
     #[must_use]
     pub fn coherence(&self) -> Vec<f64> {
-        self.coherence_of(&unit_rows(self.velocities))
-    }
-
-    /// The mean coherence of velocities that were shuffled.
-    #[must_use]
-    pub fn coherence_null(&self, shuffles: usize, seed: u64) -> Null {
         let units = unit_rows(self.velocities);
-        let of = |order: &Vec<usize>| {
-            let values = self.coherence_of(&units.select(Axis(0), order));
-            mean(&values.into_iter().filter(|value| !value.is_nan()).collect::<Vec<f64>>())
-        };
-        let means: Vec<f64> = self.orders(shuffles, seed).iter().map(of).collect();
-        Null { mean: mean(&means), std: std_dev(&means, 1) }
-    }
-
-    fn coherence_of(&self, units: &Array2<f32>) -> Vec<f64> {
         let of_cell = |i: usize| {
             // The mean of products is the product with the mean.
             let (mut sum, mut n) = (Array1::<f32>::zeros(units.ncols()), 0);

@@ -40,6 +40,7 @@ use rayon::prelude::*;
 
 use crate::data::Counts;
 use crate::error::Result;
+use crate::hash::fnv1a;
 use crate::sparse::Csr;
 
 use cells::Cell;
@@ -219,13 +220,9 @@ fn append(matrix: &mut Csr<f32>, row: &Entries) {
 /// The random stream called `name` for item `index`: seed, name and index are parts of the key, so streams of different names
 /// or items are independent, and none depends on how much another was used.
 fn stream(seed: u64, name: &str, index: usize) -> ChaCha12Rng {
-    // FNV-1a, spelled out because the standard hashers do not promise the same value in every release.
-    let hash = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&hash.to_le_bytes());
+    key[8..16].copy_from_slice(&fnv1a(name.bytes()).to_le_bytes());
     key[16..24].copy_from_slice(&(index as u64).to_le_bytes());
     ChaCha12Rng::from_seed(key)
 }

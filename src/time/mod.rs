@@ -27,6 +27,6 @@ mod terminal;
 
 pub use latent::{Latent, latent_time};
 pub use pseudotime::{Pseudotime, pseudotime};
-pub use root::{Root, named};
+pub use root::Root;
 pub use settings::{LatentConfig, LatentMethod, PseudotimeConfig, Rerooting, TerminalConfig, TimeConfig};
-pub use terminal::{Agreement, Terminal, TerminalState, confirm, plasticity, terminal_states};
+pub use terminal::{Terminal, TerminalState, terminal_states};

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::hash::split_mix;
 use crate::sparse::Csr;
 
 /// A matrix that can be multiplied with vectors: `D A D`, D the diagonal of `scale` (the identity without).
@@ -33,14 +34,6 @@ impl Operator<'_> {
 /// `n` numbers in (0, 1], the same in every run and others for every `seed`: positive, so that they are not orthogonal to a
 /// leading vector without negative entries.
 pub(super) fn drawn(n: usize, seed: u64) -> Vec<f64> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut next = || {
-        // SplitMix64 (Steele, Lea & Flood 2014).
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    };
-    (0..n).map(|_| 1.0 - next()).collect()
+    let number = |k: u64| (split_mix(seed.wrapping_add(k)) >> 11) as f64 / (1_u64 << 53) as f64;
+    (0..n as u64).map(|k| 1.0 - number(k)).collect()
 }

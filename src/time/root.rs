@@ -1,6 +1,6 @@
 //! Where time starts: cells that the user names, or scores that say how likely a cell is a root.
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 
 /// Cells at which time starts (or, for end points, ends).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,22 +33,6 @@ impl Root<'_> {
             Self::Inferred(_) => Ok(()),
         }
     }
-}
-
-/// The cells that a user's words `given` (`"cluster Ductal"`) stand for, rising and each once.
-///
-/// - `key`: where they were given, `time.root`
-/// - `cells`: what the words were found to mean
-///
-/// # Errors
-/// [`Error::Setting`] that repeats `given`, if there is no such cell or one lies beyond `n_obs`.
-pub fn named(key: &str, given: &str, cells: &[usize], n_obs: usize) -> Result<Vec<usize>> {
-    let mut cells = cells.to_vec();
-    cells.sort_unstable();
-    cells.dedup();
-    let inside = cells.last().is_some_and(|&last| last < n_obs);
-    require(inside, key, format!("{given:?}"), &format!("must name at least one of the {n_obs} cells, and no other"))?;
-    Ok(cells)
 }
 
 /// The end that counts beside `root`: beside cells that the user named, what the velocities suggest does not.

@@ -87,12 +87,6 @@ impl Default for TerminalConfig {
 }
 
 impl TerminalConfig {
-    /// What scVelo 0.3.4 does, as far as it is determined: states of any size, none that cells leave.
-    #[must_use]
-    pub fn shipped() -> Self {
-        Self { min_share: 0.0, max_leak: 1e-3, ..Self::default() }
-    }
-
     /// Checks the values.
     ///
     /// # Errors

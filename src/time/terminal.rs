@@ -25,9 +25,8 @@
 //! moving to them, and so without a row in the backward matrix, are then enough for no roots at all (λ₁ = 0.994 in one of
 //! our tests); and two cells that only have each other are enough for a distribution on these two, whose 98th percentile is 0:
 //! the scores are then rounding errors of the solver, stretched to [0, 1]. Neither happens here by default.
-//! [`TerminalConfig::shipped`] keeps classes of all sizes and drops those that leak, as scVelo would in exact arithmetic.
-
-use ndarray::ArrayView2;
+//! With `min_share = 0` and `max_leak = 0.001`, classes of all sizes are kept and those that leak dropped, as scVelo would in exact
+//! arithmetic. Where `var["gene_count_corr"]` is there, scVelo also sets roots among cells that express few genes to 0; this is left out.
 
 use super::average::{cut_top, over_neighborhoods, to_unit};
 use super::classes::{Partition, classes, components};
@@ -35,10 +34,7 @@ use super::settings::TerminalConfig;
 use super::stationary::{Stationary, stationary};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
-use crate::stats::{count, mean, percentile};
-
-/// Genes that say how far from differentiated a cell is.
-const PLASTIC_GENES: usize = 200;
+use crate::stats::{count, percentile};
 
 /// Where a walk along a transition matrix ends.
 #[derive(Clone, Debug)]
@@ -197,71 +193,4 @@ fn shape(values: &mut [f64]) {
             *value /= most;
         }
     }
-}
-
-/// Whether cells with a high root score are also those that express many genes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agreement {
-    /// They are: three times as often as cells at large; scores of the others were set to 0.
-    Confirmed,
-    /// Neither clearly so nor clearly not.
-    Open,
-    /// They are not: the roots deserve a look.
-    Doubtful,
-}
-
-/// How far from differentiated each cell is, in [0, 1], `[n_obs]`: the mean, over the 200 genes that rise most with the number
-/// of genes expressed, of their abundance in units of its largest.
-///
-/// - `ms`: smoothed spliced abundances, `[n_obs, n_vars]`
-/// - `correlations`: of each gene with the number of genes that a cell expresses, `var["gene_count_corr"]`; genes with NaN
-///   do not count (scVelo puts them first)
-///
-/// # Errors
-/// [`Error::Shape`] if there is not one correlation per gene.
-///
-/// Source: behaviour of scVelo 0.3.4, after Gulati et al. 2020 (CytoTRACE).
-pub fn plasticity(ms: ArrayView2<'_, f32>, correlations: &[f64]) -> Result<Vec<f64>> {
-    if correlations.len() != ms.ncols() {
-        let what = "gene count correlations".to_owned();
-        return Err(Error::Shape { what, wanted: vec![ms.ncols()], found: vec![correlations.len()] });
-    }
-    let mut genes: Vec<usize> = (0..ms.ncols()).filter(|&g| !correlations[g].is_nan()).collect();
-    genes.sort_by(|&a, &b| correlations[b].total_cmp(&correlations[a]));
-    genes.truncate(PLASTIC_GENES);
-    let mut scores = vec![0.0; ms.nrows()];
-    for &g in &genes {
-        let most = ms.column(g).iter().copied().fold(0.0, f32::max);
-        if most > 0.0 {
-            scores.iter_mut().zip(ms.column(g)).for_each(|(score, &x)| *score += f64::from(x / most));
-        }
-    }
-    to_unit(&mut scores);
-    Ok(scores)
-}
-
-/// Sets the root scores of differentiated cells to 0, if most roots are plastic anyway.
-///
-/// - `roots`: scores, `[n_obs]`; `plasticity`: as [`plasticity`] has it, `[n_obs]`
-///
-/// # Errors
-/// [`Error::Shape`] if the two differ in length.
-///
-/// Source: behaviour of scVelo 0.3.4 `tl.terminal_states` where `var["gene_count_corr"]` is there.
-pub fn confirm(roots: &mut [f64], plasticity: &[f64]) -> Result<Agreement> {
-    if roots.len() != plasticity.len() {
-        let what = "plasticity".to_owned();
-        return Err(Error::Shape { what, wanted: vec![roots.len()], found: vec![plasticity.len()] });
-    }
-    let share = |plastic: Option<bool>| {
-        let counted =
-            roots.iter().zip(plasticity).filter(|(_, p)| plastic.is_none_or(|plastic| (**p > 0.5) == plastic));
-        mean(&counted.map(|(root, _)| f64::from(u8::from(*root > 0.9))).collect::<Vec<f64>>())
-    };
-    let (right, wrong, random) = (share(Some(true)), share(Some(false)), share(None));
-    if right > 3.0 * random {
-        roots.iter_mut().zip(plasticity).filter(|(_, p)| **p <= 0.5).for_each(|(root, _)| *root = 0.0);
-        return Ok(Agreement::Confirmed);
-    }
-    Ok(if wrong > random || right < random { Agreement::Doubtful } else { Agreement::Open })
 }

@@ -5,7 +5,7 @@ use burn::optim::{AdamState, AdaptiveMomentumState};
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::adam::{AdamConstants, WeightDecay};
+use super::adam_constants::{AdamConstants, WeightDecay};
 use crate::nn::flex::{constant, is_plain, slice, slice_mut, whole};
 
 /// Numbers per task of the thread pool; smaller parameters are one task.

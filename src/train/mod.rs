@@ -4,6 +4,7 @@
 //! epochs, optimisers, early stopping, logs and checkpoints, and nothing of velocity.
 
 pub mod adam;
+mod adam_constants;
 mod adam_flex;
 mod batches;
 mod checkpoint;

@@ -6,7 +6,7 @@ use crate::stats::{self, count, is_constant, percentile, variance};
 
 /// How alike two vectors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Similarity {
+pub enum SampleSimilarity {
     /// Cosine of the vectors, each less its mean: Pearson's correlation.
     Correlation,
     /// Cosine of the vectors.
@@ -17,7 +17,7 @@ pub enum Similarity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread {
     /// Of a sample with the mean of the samples.
-    pub similarity: Similarity,
+    pub similarity: SampleSimilarity,
     /// Variances are divided by the number of samples less this: 0 or 1.
     pub ddof: usize,
 }
@@ -26,10 +26,10 @@ pub struct Spread {
 /// of the similarities, mean of the similarities. Samples without a direction have similarity 0.
 ///
 /// ```
-/// use nascent::uncertainty::{Similarity, Spread, directional};
+/// use nascent::uncertainty::{SampleSimilarity, Spread, directional};
 /// use ndarray::array;
 /// let samples = array![[1.0, 0.0], [0.0, 1.0]]; // 45 degrees from their mean
-/// let cosine = Spread { similarity: Similarity::Cosine, ddof: 0 };
+/// let cosine = Spread { similarity: SampleSimilarity::Cosine, ddof: 0 };
 /// let [variance, .., mean] = directional(samples.view(), cosine);
 /// assert!(variance < 1e-15 && (mean - 0.5_f64.sqrt()).abs() < 1e-15);
 /// ```
@@ -61,12 +61,12 @@ pub fn directional(samples: ArrayView2<'_, f32>, spread: Spread) -> [f64; 5] {
 }
 
 /// The vector in units of its length, less its mean first if that is asked for; zero if nothing is left.
-fn unit(values: Vec<f64>, similarity: Similarity) -> Vec<f64> {
+fn unit(values: Vec<f64>, similarity: SampleSimilarity) -> Vec<f64> {
     let sum_of_squares = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
     let squares = sum_of_squares(&values);
     let (centred, left) = match similarity {
-        Similarity::Cosine => (values, squares),
-        Similarity::Correlation => {
+        SampleSimilarity::Cosine => (values, squares),
+        SampleSimilarity::Correlation => {
             let mean = stats::mean(&values);
             let centred: Vec<f64> = values.into_iter().map(|value| value - mean).collect();
             let left = sum_of_squares(&centred);

@@ -52,7 +52,7 @@ use std::ops::Range;
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-pub use self::directional::{Similarity, Spread, directional};
+pub use self::directional::{SampleSimilarity, Spread, directional};
 pub use self::settings::{Extrapolation, UncertaintyConfig};
 
 use self::extrinsic::Space;

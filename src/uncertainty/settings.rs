@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Similarity, Spread};
+use super::{SampleSimilarity, Spread};
 use crate::error::{Result, require};
 
 /// `[model.uncertainty]`.
@@ -51,7 +51,7 @@ impl UncertaintyConfig {
     #[must_use]
     pub fn spread(&self) -> Spread {
         Spread {
-            similarity: if self.centred { Similarity::Correlation } else { Similarity::Cosine },
+            similarity: if self.centred { SampleSimilarity::Correlation } else { SampleSimilarity::Cosine },
             ddof: usize::from(!self.population),
         }
     }

@@ -3,8 +3,8 @@
 use nascent::Error;
 use nascent::data::stream;
 use nascent::embedding::{
-    Centring, DensityCorrection, Displacement, FieldKind, FieldSettings, Flow, ProjectionSettings, UmapSettings,
-    Weighting, curve, direct, project, retained_scale, umap,
+    DensityCorrection, Displacement, FieldKind, FieldSettings, Flow, ProjectionSettings, UmapSettings, Weighting,
+    arrows, curve, project, umap,
 };
 use nascent::graph::{Candidates, States, confidence, rows};
 use nascent::neighbors::{Neighbors, neighbors};
@@ -191,16 +191,14 @@ fn numbers_that_are_not_finite_are_counted_and_the_first_is_named() {
     let wanted = "coordinates are not finite in 2 of 200 cells, first in cell 7 (counted from 0)";
     let settings = ProjectionSettings::default();
     assert!(message(project(&graph, plane.view(), &settings)).ends_with(wanted));
-    let arrows = Array2::zeros((N_OBS, 2));
-    assert!(message(Flow::new(plane.view(), arrows.view(), &FieldSettings::default())).ends_with(wanted));
+    let none = Array2::zeros((N_OBS, 2));
+    assert!(message(Flow::new(plane.view(), none.view(), &FieldSettings::default())).ends_with(wanted));
     let places = Array2::zeros((N_OBS, 2));
-    let loadings = Array2::zeros((N_GENES, 2));
     let mut velocities = velocities();
     velocities[[3, 3]] = f32::NAN;
-    let found = direct(velocities.view(), loadings.view(), places.view(), Centring::None);
+    let full = ProjectionSettings { displacement: Displacement::Full, ..settings.clone() };
+    let found = arrows(&graph, places.view(), [states().view(), velocities.view()], &full);
     assert!(message(found).contains("velocities are not finite in 1 of 200 cells, first in cell 3"));
-    let found = retained_scale(&graph, states().view(), velocities.view(), &settings);
-    assert!(message(found).contains("velocities are not finite in 1 of"));
     let mut broken = graph;
     broken.data[5] = f32::NAN;
     assert!(message(project(&broken, places.view(), &settings)).contains("similarities"));
@@ -228,20 +226,6 @@ fn shapes_that_disagree_and_settings_out_of_range_are_errors() {
     assert!(message(Flow::new(plane.view(), arrows.view(), &coarse)).contains("density = 0.01"));
     let far = UmapSettings { min_dist: 2.0, ..UmapSettings::default() };
     assert!(message(far.validate()).contains("min_dist = 2"));
-}
-
-#[test]
-fn by_loadings_velocities_are_the_derivatives_of_the_components() {
-    let (before, velocities) = (states(), velocities());
-    let pca = pca_dense(before.view(), 3).unwrap();
-    let (loadings, places) = (pca.components, pca.scores);
-    let after = &before + &(&velocities * 0.25);
-    let on_components = |x: &Array2<f32>| x.mapv(f64::from).dot(&loadings);
-    let wanted = (on_components(&after) - on_components(&before)) / 0.25;
-    let found = direct(velocities.view(), loadings.view(), places.view(), Centring::None).unwrap();
-    assert!(close(&found.arrows, &wanted, 1e-5));
-    let centred = direct(velocities.view(), loadings.view(), places.view(), Centring::OverCells).unwrap();
-    assert!(close(&centred.arrows, &(&wanted - &wanted.mean_axis(Axis(0)).unwrap()), 1e-5));
 }
 
 #[test]

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use nascent::embedding::{
-    Centring, Displacement, FieldKind, FieldSettings, Flow, Projection, ProjectionSettings, UmapSettings, direct,
-    project, retained_scale, umap,
+    Displacement, FieldKind, FieldSettings, Flow, ProjectionSettings, UmapSettings, arrows, project, umap,
 };
 use nascent::graph::{Candidates, States, rows};
 use nascent::io;
 use nascent::neighbors::nearest;
 use nascent::sparse::Csr;
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 use serde_json::Value;
 
 use crate::embedding::trustworthiness;
@@ -82,28 +81,18 @@ fn arrows_agree_with_scvelo_on_any_embedding_and_for_any_velocity() {
     }
 }
 
-/// Golden: scVelo 0.3.4 `tl.velocity_embedding(autoscale=False)` with `direct_pca_projection` and with `retain_scale`.
+/// Golden: scVelo 0.3.4 `tl.velocity_embedding(autoscale=False)` with `retain_scale`.
 #[test]
-fn direct_arrows_and_retained_scales_agree_with_scvelo() {
+fn arrows_of_full_displacement_agree_with_scvelo() {
     let Some((path, data)) = golden("dentategyrus_100obs") else { return };
     let coordinates = array(&path, "obsm/X_pca");
     let genes = data.var.get("velocity_genes").expect("scVelo's column");
     let velocity = io::read_layer(&path, "velocity").unwrap();
-    let loadings = array(&path, "varm/PCs");
     let (states, velocities) = used(&data.ms, &velocity, genes);
-    // Loadings of the same genes: a table with genes in columns, beside as many rows of the velocities.
-    let shown = velocity.slice(s![..loadings.ncols(), ..]).to_owned();
-    let loadings = used(&loadings.t().to_owned(), &shown, genes).0.mapv(f64::from);
-    assert_eq!(loadings.ncols(), velocities.ncols());
-    let found = direct(velocities.view(), loadings.t(), coordinates.view(), Centring::OverCells).unwrap();
-    same_arrows(&found.arrows, &values()["direct"]);
-
     let graph = signed(&path, "velocity", data.n_obs());
     let settings = ProjectionSettings { displacement: Displacement::Full, ..ProjectionSettings::default() };
-    let Projection { mut arrows, .. } = project(&graph, coordinates.view(), &settings).unwrap();
-    let factors = retained_scale(&graph, states.view(), velocities.view(), &settings).unwrap();
-    arrows.rows_mut().into_iter().zip(factors).for_each(|(mut arrow, factor)| arrow *= factor);
-    same_arrows(&arrows, &values()["retained"]);
+    let found = arrows(&graph, coordinates.view(), [states.view(), velocities.view()], &settings).unwrap();
+    same_arrows(&found.arrows, &values()["retained"]);
 }
 
 /// Some dimensions of some arrows, to 10⁻⁴ of the longest of them.

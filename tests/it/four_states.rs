@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use nascent::nn::dirichlet::{self, GammaNoise};
 use nascent::nn::fused::four_states::{FourStates, Mixture, StatesLoss, Weights, composed_loss, states_loss};
-use nascent::nn::special::{digamma, ln_gamma, trigamma};
+use nascent::nn::special::{digamma, ln_gamma};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -28,10 +28,10 @@ fn gamma_functions_agree_with_every_fixture() {
     let x: Vec<f64> = rows.iter().map(|row| row[0]).collect();
     for device in [Device::flex(), Device::flex().autodiff()] {
         let x = row(&x, &device);
-        let found = [ln_gamma(x.clone()), digamma(x.clone()), trigamma(x)].map(values);
+        let found = [ln_gamma(x.clone()), digamma(x)].map(values);
         for (row, at) in rows.iter().zip(0..) {
             // What the tensor holds of x is not x: the functions' slopes are large near 0.
-            let slack = [row[2] * row[0], row[3] * row[0], 2.0 * row[3]].map(|slope| slope.abs() * 6e-8);
+            let slack = [row[2] * row[0], row[3] * row[0]].map(|slope| slope.abs() * 6e-8);
             for (k, found) in found.iter().enumerate() {
                 let near_root =
                     (k == 0 && row[0] > 0.75 && row[0] < 2.25) || (k == 1 && (row[0] - 1.4616).abs() < 0.25);
@@ -43,16 +43,25 @@ fn gamma_functions_agree_with_every_fixture() {
     }
 }
 
+/// ψ′(x), from its series above 20 and the recurrence below (Abramowitz and Stegun 1964, 6.4.12 and 6.4.6).
+fn trigamma(x: f64) -> f64 {
+    if x < 20.0 {
+        return trigamma(x + 1.0) + x.powi(-2);
+    }
+    1.0 / x + 0.5 / x.powi(2) + 1.0 / (6.0 * x.powi(3)) - 1.0 / (30.0 * x.powi(5)) + 1.0 / (42.0 * x.powi(7))
+}
+
 #[test]
 fn gradients_of_the_gamma_functions_are_the_next_ones() {
     let x: Vec<f64> = (0..=80).map(|step| 10_f64.powf(-4.0 + 0.1 * f64::from(step))).collect();
     let x = row(&x, &Device::flex().autodiff()).require_grad();
     let gradient = |y: Tensor<1>| values(x.grad(&y.sum().backward()).unwrap());
     let (slope, bend) = (gradient(ln_gamma(x.clone())), gradient(digamma(x.clone())));
-    let (want_slope, want_bend) = (values(digamma(x.clone().inner())), values(trigamma(x.clone().inner())));
+    let (want_slope, at) = (values(digamma(x.clone().inner())), values(x.clone().inner()));
     for i in 0..slope.len() {
         assert!((slope[i] - want_slope[i]).abs() <= 1e-4 * want_slope[i].abs().max(0.1));
-        assert!((bend[i] - want_bend[i]).abs() <= 1e-4 * want_bend[i].abs());
+        let want_bend = trigamma(f64::from(at[i]));
+        assert!((f64::from(bend[i]) - want_bend).abs() <= 1e-4 * want_bend);
     }
 }
 

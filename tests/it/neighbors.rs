@@ -114,8 +114,8 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn more_neighbours_than_cells_and_missing_coordinates_are_errors() {
     let points = random(5, 2, 10);
-    assert!(matches!(nearest(points.view(), 6), Err(Error::Setting { .. })));
-    assert!(matches!(nearest(points.view(), 1), Err(Error::Setting { .. })));
+    assert!(matches!(nearest(points.view(), 6), Err(Error::Data { .. })));
+    assert!(matches!(nearest(points.view(), 1), Err(Error::Data { .. })));
     let mut broken = points;
     broken[(3, 1)] = f32::NAN;
     let result = nearest(broken.view(), 3);

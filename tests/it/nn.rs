@@ -59,56 +59,6 @@ fn solve_agrees_with_every_fixture_to_2e_5_of_the_value() {
     assert!(error_u < 2e-5 && error_s < 2e-5, "u {error_u:.1e}, s {error_s:.1e}");
 }
 
-/// The velocity is a difference; its error is relative to the larger of its two terms.
-#[test]
-fn velocity_agrees_with_every_fixture_to_2e_5_of_its_larger_term() {
-    let Some(rows) = fixture("kinetics") else {
-        return;
-    };
-    let column = |index| genes(&rows, index);
-    let (u, s) = kinetics::solve(&column(0), column(1), column(2), column(3), &column(4), &column(5));
-    let velocity = values(kinetics::velocity(u, s, column(4), column(5)));
-    for (row, velocity) in rows.iter().zip(velocity) {
-        let larger = (row[4] * row[6]).max(row[5] * row[7]);
-        assert!((f64::from(velocity) - row[8]).abs() <= 2e-5 * larger, "{velocity} for {row:?}");
-    }
-}
-
-#[test]
-fn switch_agrees_with_every_fixture_to_2e_5_of_the_value() {
-    let Some(rows) = fixture("switch") else {
-        return;
-    };
-    let column = |index| genes(&rows, index);
-    let t_on = column(1).zeros_like();
-    let mut worst = (0.0, 0.0);
-    for (gene, row) in rows.iter().enumerate() {
-        let t = tensor(vec![row[0] as f32], [1, 1], &Device::flex());
-        let (u, s) = kinetics::switch(t, t_on.clone(), column(1), column(2), &column(3), &column(4));
-        let error = |got: Tensor<2>, want| worst_relative(&values(got)[gene..=gene], [want].into_iter());
-        worst = (f64::max(worst.0, error(u, row[5])), f64::max(worst.1, error(s, row[6])));
-    }
-    // The inputs themselves are rounded to f32: u falls as e^{−β (t − t_switch)}, and where that
-    // exponent is 30 a time in f32 moves it by 3e-6.
-    assert!(worst.0 < 2e-5 && worst.1 < 2e-5, "u and s: {worst:?}");
-}
-
-#[test]
-fn switch_is_zero_before_the_gene_is_on_and_shifts_with_its_start() {
-    let device = Device::flex();
-    let row = |values: [f32; 3]| tensor(values.to_vec(), [1, 3], &device);
-    let (alpha, beta, gamma) = (row([5.0, 2.0, 1.0]), row([1.0, 0.5, 0.3]), row([0.4, 0.5, 0.9]));
-    let state = |t: f32, on: [f32; 3], off: [f32; 3]| {
-        let t = tensor(vec![t], [1, 1], &device);
-        let (u, s) = kinetics::switch(t, row(on), row(off), alpha.clone(), &beta, &gamma);
-        [values(u), values(s)].concat()
-    };
-    assert_eq!(state(1.0, [1.0, 1.5, 2.0], [3.0, 4.0, 5.0]), [0.0; 6]);
-    assert_eq!(state(2.5, [1.0; 3], [3.0; 3]), state(1.5, [0.0; 3], [2.0; 3]));
-    assert_eq!(state(7.5, [1.0; 3], [3.0; 3]), state(6.5, [0.0; 3], [2.0; 3]));
-    assert_eq!(state(7.5, [3.0; 3], [2.0; 3]), [0.0; 6], "off before on");
-}
-
 /// φ in f64: the quotient, or near its removable singularity a long Taylor series.
 fn phi(tau: f64, beta: f64, gamma: f64) -> f64 {
     let x = (gamma - beta) * tau;
@@ -185,12 +135,12 @@ fn gradients_agree_with_finite_differences_through_equal_rates() {
 fn gradients_through_equal_rates_and_time_zero_are_numbers() {
     let device = Device::flex().autodiff();
     let row = |values: [f32; 4]| tensor(values.to_vec(), [1, 4], &device).require_grad();
-    let t = tensor(vec![0.0, 1.0, 500.0], [3, 1], &device).require_grad();
-    let (t_on, t_off, alpha) = (row([0.0, 1.0, 2.0, 0.0]), row([1.0, 1.0, 3.0, 0.5]), row([1.0; 4]));
+    let tau = tensor(vec![0.0, 1.0, 500.0], [3, 1], &device).require_grad();
+    let (u0, s0, alpha) = (row([0.0, 1.0, 2.0, 0.0]), row([1.0, 1.0, 3.0, 0.5]), row([1.0; 4]));
     let (beta, gamma) = (row([0.5, 1.0, 1.0, 3.0]), row([0.5, 1.0, 1.0 + 1e-6, 3.0]));
-    let (u, s) = kinetics::switch(t.clone(), t_on.clone(), t_off.clone(), alpha.clone(), &beta, &gamma);
+    let (u, s) = kinetics::solve(&tau, u0.clone(), s0.clone(), alpha.clone(), &beta, &gamma);
     let grads = (u + s).sum().backward();
-    for input in [t, t_on, t_off, alpha, beta, gamma] {
+    for input in [tau, u0, s0, alpha, beta, gamma] {
         let gradient = values(input.grad(&grads).unwrap());
         assert!(gradient.iter().all(|value| value.is_finite()), "{gradient:?}");
     }

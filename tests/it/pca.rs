@@ -66,7 +66,7 @@ fn a_dense_matrix_has_the_components_of_the_same_sparse_one() {
         assert!(dense.mean.iter().zip(&sparse.mean).all(|(a, b)| (a - b).abs() < 1e-12));
         assert!(dense.variance.iter().zip(&sparse.variance).all(|(a, b)| (a - b).abs() < 1e-9));
     }
-    assert!(matches!(pca_dense(random(4, 9, 5).view(), 4), Err(Error::Setting { .. })));
+    assert!(matches!(pca_dense(random(4, 9, 5).view(), 4), Err(Error::Data { .. })));
 }
 
 #[test]
@@ -90,6 +90,6 @@ fn the_order_of_cells_changes_only_the_order_of_scores() {
 #[test]
 fn too_many_components_are_an_error_that_says_how_many_there_can_be() {
     let result = pca(&Csr::from_dense(random(4, 9, 5).view()), 4);
-    let Err(error @ Error::Setting { .. }) = result else { panic!("{result:?}") };
-    assert_eq!(error.to_string(), "preprocess.n_pcs = 4: must be between 1 and 3 for 4 cells and 9 genes");
+    let Err(error @ Error::Data { .. }) = result else { panic!("{result:?}") };
+    assert_eq!(error.to_string(), "4 principal components: must be between 1 and 3 for 4 cells and 9 genes");
 }

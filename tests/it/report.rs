@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use nascent::embedding::Flow;
 use nascent::report::{
-    Arrows, Colouring, Options, Quantised, Values, decode, encode, escape, figures, on_embedding, page, streamlines,
-    subsample, write,
+    Arrows, Colouring, Options, Quantised, Values, escape, figures, on_embedding, page, streamlines, subsample, write,
 };
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -277,32 +276,7 @@ fn a_subsample_is_rising_repeatable_and_spread_over_the_file() {
     assert_eq!(subsample(5, 10), vec![0, 1, 2, 3, 4]);
 }
 
-/// RFC 4648, section 10.
-#[test]
-fn base64_is_that_of_its_definition() {
-    let pairs = [
-        ("", ""),
-        ("f", "Zg=="),
-        ("fo", "Zm8="),
-        ("foo", "Zm9v"),
-        ("foob", "Zm9vYg=="),
-        ("fooba", "Zm9vYmE="),
-        ("foobar", "Zm9vYmFy"),
-    ];
-    for (plain, text) in pairs {
-        assert_eq!(encode(plain.as_bytes()), text);
-        assert_eq!(decode(text).as_deref(), Some(plain.as_bytes()));
-    }
-    assert_eq!(decode("Zg="), None);
-    assert_eq!(decode("Z!=="), None);
-}
-
 proptest! {
-    #[test]
-    fn base64_comes_back(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
-    }
-
     #[test]
     fn quantised_numbers_come_back_to_within_half_a_step(values in prop::collection::vec(prop_oneof![-1e6..1e6, Just(f64::NAN)], 0..200)) {
         let packed = Quantised::new(values.iter().copied());

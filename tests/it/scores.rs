@@ -81,15 +81,15 @@ fn velocities_along_the_line_cross_its_middle_and_reversed_ones_turn_back() {
     let moving = |velocities: &Array2<f32>| {
         let moving =
             Moving { states: x.view(), velocities: velocities.view(), candidates: &candidates, groups: &groups };
-        (moving.boundaries(&[(0, 1)], 20, 0).remove(0), moving.coherence(), moving.coherence_null(20, 0))
+        (moving.boundaries(&[(0, 1)], 20, 0).remove(0), moving.coherence())
     };
-    let (forward, coherence, coherence_null) = moving(&v);
-    let (backward, ..) = moving(&reversed);
+    let (forward, coherence) = moving(&v);
+    let (backward, _) = moving(&reversed);
     assert!(forward.score > 0.5 && forward.n_cells > 1, "{forward:?}");
     assert!((forward.score + backward.score).abs() < 1e-6);
     assert!(forward.score - forward.null.mean > 2.0 * forward.null.std, "{forward:?}");
     let mean = scores_mean(&coherence);
-    assert!(mean > 0.95 && mean - coherence_null.mean > 5.0 * coherence_null.std, "{mean} {coherence_null:?}");
+    assert!(mean > 0.95, "{mean}");
 }
 
 fn scores_mean(values: &[f64]) -> f64 {

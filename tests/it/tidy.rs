@@ -46,6 +46,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("metrics", 2, &[]),
     ("simulate", 2, &[]),
     ("data", 1, &[]),
+    ("hash", 0, &[]),
     ("kinetics", 0, &["error"]),
     ("neighbors", 0, &["error", "sparse", "stats"]),
     ("pca", 0, &["error", "sparse", "stats"]),

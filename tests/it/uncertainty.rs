@@ -8,7 +8,7 @@ use nascent::graph::{Candidates, Kernel, States, confidence, rows, self_transiti
 use nascent::neighbors::{nearest, neighbors};
 use nascent::pca::pca_dense;
 use nascent::uncertainty::{
-    Extrapolation, Similarity, Spread, UncertaintyConfig, directional, uncertainty, uncertainty_by_blocks,
+    Extrapolation, SampleSimilarity, Spread, UncertaintyConfig, directional, uncertainty, uncertainty_by_blocks,
 };
 use ndarray::{Array1, Array2, Axis, array, s};
 use serde_json::Value;
@@ -142,8 +142,8 @@ fn a_small_case_agrees_with_numpy() {
             assert!((found - wanted).abs() < 1e-12, "{found} {wanted}");
         }
     };
-    near(directional(samples.view(), Spread { similarity: Similarity::Correlation, ddof: 0 }), CORRELATION);
-    near(directional(samples.view(), Spread { similarity: Similarity::Cosine, ddof: 1 }), COSINE_SAMPLE);
+    near(directional(samples.view(), Spread { similarity: SampleSimilarity::Correlation, ddof: 0 }), CORRELATION);
+    near(directional(samples.view(), Spread { similarity: SampleSimilarity::Cosine, ddof: 1 }), COSINE_SAMPLE);
 }
 
 const CORRELATION: [f64; 5] =

@@ -7,59 +7,10 @@ use super::converge::{converge, scaled_start};
 use super::curve::{Curve, Params};
 use super::gene::{Gene, Neighborhoods};
 use super::objective;
+use super::row::{GeneFit, Layers, Row, Status};
 use super::settings::{Dynamical, Schedule, VelocityFrom};
 use super::start::{Start, start};
-use super::tables::Row;
 use super::velocity;
-
-/// How the fit of a gene ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Status {
-    /// Not among the genes to fit.
-    #[default]
-    NotSelected,
-    /// Fewer than three cells have both species, or an abundance is not finite.
-    TooFewCells,
-    /// No curve can be told: an abundance is the same in all cells, or parameters left the positive numbers.
-    Degenerate,
-    /// The loss still fell when the rounds were over; the fit is used.
-    NotConverged,
-    /// Fitted.
-    Fitted,
-}
-
-impl Status {
-    /// All, with the words that are written.
-    pub(super) const ALL: [(Self, &'static str); 5] = [
-        (Self::Fitted, "fitted"),
-        (Self::NotConverged, "not converged"),
-        (Self::TooFewCells, "too few cells"),
-        (Self::Degenerate, "degenerate"),
-        (Self::NotSelected, "not selected"),
-    ];
-
-    /// Whether there are parameters.
-    pub(super) fn has_fit(self) -> bool {
-        matches!(self, Self::Fitted | Self::NotConverged)
-    }
-}
-
-/// A gene's parameters, and its columns of the layers; these are empty if it has no fit.
-#[derive(Default)]
-pub(super) struct GeneFit {
-    pub row: Row,
-    pub layers: Option<Layers>,
-}
-
-/// Columns of the layers, `[n_obs]` each.
-pub(super) struct Layers {
-    pub velocity: Vec<f64>,
-    pub velocity_u: Vec<f64>,
-    /// Neighbour-averaged time.
-    pub t: Vec<f64>,
-    /// Times on both branches.
-    pub branches: BranchTimes,
-}
 
 /// What either schedule finds.
 struct Found {

@@ -29,6 +29,7 @@ mod fit;
 mod gene;
 mod objective;
 mod projection;
+mod row;
 mod settings;
 mod shape;
 mod shared;
@@ -137,7 +138,7 @@ impl Dynamical {
         let scalings = tables.fitted(|gene| gene.params.scaling);
         let least = stats::percentile(&scalings, 10.0).min(0.03);
         let most = stats::percentile(&scalings, 90.0).max(3.0);
-        let is_used = |(gene, r2): (&tables::Row, &f64)| {
+        let is_used = |(gene, r2): (&row::Row, &f64)| {
             let scaling = gene.params.scaling;
             gene.status.has_fit()
                 && gene.likelihood > self.min_likelihood

@@ -17,8 +17,8 @@ use super::descent::solved;
 use super::gene::Gene;
 use super::objective;
 use super::projection::distance;
+use super::row::Row;
 use super::shape::{Frame, Point, Shape};
-use super::tables::Row;
 use crate::data::Dataset;
 use crate::stats;
 

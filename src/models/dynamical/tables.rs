@@ -3,8 +3,7 @@
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
-use super::curve::Params;
-use super::fit::{GeneFit, Layers, Status};
+use super::row::{GeneFit, Layers, Row, Status};
 use super::shared::{self, SharedGene};
 use crate::data::quantities::{
     About, FIT_DIFF_KINETICS, FIT_PVAL_KINETICS,     FIT_ALIGNMENT_SCALING, FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LOSS, FIT_LOSS_START, FIT_PVAL_STEADY, FIT_R2, FIT_S0,
@@ -46,48 +45,6 @@ impl Columns {
     /// `Ms` of the gene at position `at` of the block, `[n_obs]`.
     pub(super) fn s(&self, at: usize) -> &[f64] {
         &self.s[at * self.n_obs..(at + 1) * self.n_obs]
-    }
-}
-
-/// Numbers of one gene; NaN without a fit.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    pub status: Status,
-    /// On the common clock.
-    pub params: Params,
-    pub likelihood: f64,
-    pub variance: f64,
-    pub std_u: f64,
-    pub std_s: f64,
-    pub pval_steady: f64,
-    /// Abundances at the upper modes.
-    pub steady_u: f64,
-    pub steady_s: f64,
-    pub alignment_scaling: f64,
-    /// Time of switching on, where genes share a clock.
-    pub t_on: f64,
-    pub loss: f64,
-    pub start_loss: f64,
-}
-
-impl Default for Row {
-    fn default() -> Self {
-        const NAN: f64 = f64::NAN;
-        Self {
-            status: Status::NotSelected,
-            params: Params { alpha: NAN, beta: NAN, gamma: NAN, scaling: NAN, t_switch: NAN },
-            likelihood: NAN,
-            variance: NAN,
-            std_u: NAN,
-            std_s: NAN,
-            pval_steady: NAN,
-            steady_u: NAN,
-            steady_s: NAN,
-            alignment_scaling: NAN,
-            t_on: NAN,
-            loss: NAN,
-            start_loss: NAN,
-        }
     }
 }
 

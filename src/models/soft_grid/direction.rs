@@ -9,8 +9,8 @@
 use std::fmt;
 
 use super::em::Fixed;
-use super::fit::{Cells, Fitted};
 use super::noise;
+use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
 use super::skeleton::Skeleton;
 use crate::data::Dataset;

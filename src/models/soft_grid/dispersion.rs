@@ -26,7 +26,7 @@ pub(super) fn penalty(d: f64) -> f64 {
 }
 
 /// Counts around their means.
-pub(super) struct Around<'a> {
+pub(super) struct AroundMeans<'a> {
     /// Counts, and the sizes of their cells.
     pub(super) counts: Vec<(f64, f64)>,
     /// `μ_z`.
@@ -37,7 +37,7 @@ pub(super) struct Around<'a> {
     pub(super) n: &'a [f64],
 }
 
-impl Around<'_> {
+impl AroundMeans<'_> {
     /// The objective.
     pub(super) fn objective(&self, d: f64) -> f64 {
         let mut counts = noise::Constants::default();
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_slope_is_that_of_the_objective() {
         let counts = vec![(3.0, 1.2), (2.0, 0.7), (7.0, 1.0), (4.0, 0.9)];
-        let around = Around { counts, mu: &[0.5, 2.0, 4.0], m: &[1.0, 6.0, 8.0], n: &[2.0, 3.0, 2.0] };
+        let around = AroundMeans { counts, mu: &[0.5, 2.0, 4.0], m: &[1.0, 6.0, 8.0], n: &[2.0, 3.0, 2.0] };
         for d in [1e-3, 0.1, 1.0, 5.0_f64] {
             let h = 1e-5;
             let by_difference = (around.objective(d * f64::exp(h)) - around.objective(d * f64::exp(-h))) / (2.0 * h);

@@ -208,7 +208,8 @@ impl Model {
                 let (cells, counts) = genes[species].row(at);
                 let sized = |(&i, &x): (&u32, &f32)| (f64::from(x), posteriors[i as usize].size[species]);
                 let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).collect();
-                let around = dispersion::Around { counts, mu: &mu[species], m: sums.m[species], n: sums.n[species] };
+                let around =
+                    dispersion::AroundMeans { counts, mu: &mu[species], m: sums.m[species], n: sums.n[species] };
                 gene.dispersion[species] = around.fit(gene.dispersion[species]);
             }
         });

@@ -148,7 +148,7 @@ impl Gene {
             };
             let nodes: Vec<(f64, f64)> = (0..tree.len()).map(slope_and_weight).collect();
             let by = &course.by[species];
-            vectorize(Gathered {
+            vectorize(NodeSums {
                 nodes: &nodes,
                 tree,
                 by,
@@ -231,7 +231,7 @@ impl Gene {
 const ENOUGH: f64 = 1e-4;
 
 /// Sums over nodes of gradients and of outer products.
-struct Gathered<'a> {
+struct NodeSums<'a> {
     /// Slope and weight of each node.
     nodes: &'a [(f64, f64)],
     tree: &'a Tree,
@@ -241,7 +241,7 @@ struct Gathered<'a> {
     information: &'a mut [f64],
 }
 
-impl Vectorized for Gathered<'_> {
+impl Vectorized for NodeSums<'_> {
     #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {

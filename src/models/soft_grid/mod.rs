@@ -15,6 +15,7 @@
 //! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `dispersion.rs`;
 //! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
 //! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
+//! - **rounds** of both (`rounds.rs`);
 //! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`);
 //! - **more cells than memory** (`stream.rs`): stochastic EM over blocks of the file.
 //!
@@ -34,6 +35,7 @@ mod gene;
 mod groups;
 mod noise;
 mod outputs;
+mod rounds;
 mod scores;
 mod settings;
 mod skeleton;
@@ -45,9 +47,9 @@ pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
-use self::fit::Cells;
 use self::groups::Groups;
 pub(super) use self::outputs::WRITES;
+use self::rounds::{Cells, rounds};
 use self::scores::Scores;
 use super::{StreamingModel, VelocityModel};
 use crate::data::quantities::{MS, MU};
@@ -73,7 +75,7 @@ impl VelocityModel for SoftGrid {
         let cells =
             if all { decided.cells } else { Cells::new(self, data, &groups, &(0..data.n_obs()).collect::<Vec<_>>()) };
         run.reporter().begin("rounds", 0, self.max_rounds as u64 + 1);
-        let fitted = fit::rounds(&fixed, &cells, decided.fitted.model, (self.max_rounds, self.tolerance), run)?;
+        let fitted = rounds(&fixed, &cells, decided.fitted.model, (self.max_rounds, self.tolerance), run)?;
         run.reporter().end(&format!("{} rounds, objective {:.1}", fitted.history.len(), fitted.objective()));
         let scores = self.uncertainty.then(|| Scores::new(&fixed, &cells, &fitted, run)).transpose()?;
         if let Some(scores) = &scores {

@@ -14,12 +14,12 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use super::course::Course;
-use super::dispersion::{self, Around};
+use super::dispersion::{self, AroundMeans};
 use super::em::{Fixed, Gathered};
 use super::expect::Posterior;
-use super::fit::{Cells, Fitted, rounds};
 use super::gene::{Gene, Pair, Sums};
 use super::noise;
+use super::rounds::{Cells, Fitted, rounds};
 use super::tree::Tree;
 use crate::data::{Run, stream};
 use crate::error::Result;
@@ -49,7 +49,7 @@ impl Scores {
         let fitted = rounds(fixed, &train, fitted.model.clone(), (ROUNDS, 0.0), run)?;
         let tree = &fitted.model.tree;
         let (posteriors, _) = fitted.model.expect(fixed, &test.counts.cells, &test.groups, &test.sizes);
-        let setting = Setting {
+        let setting = HeldOut {
             tree,
             fixed,
             train: &fitted.posteriors,
@@ -115,7 +115,7 @@ fn permute(columns: &mut Pair<Vec<f32>>, rng: &mut impl rand::Rng) {
     }
 }
 
-struct Setting<'a> {
+struct HeldOut<'a> {
     tree: &'a Tree,
     fixed: &'a Fixed,
     train: &'a [Posterior],
@@ -123,7 +123,7 @@ struct Setting<'a> {
     gathered: Gathered,
 }
 
-impl Setting<'_> {
+impl HeldOut<'_> {
     /// `ln p(x_g | z)` of cell `i` at each of its nodes, with the responsibilities.
     fn at_nodes<'a>(
         &'a self,
@@ -240,6 +240,6 @@ fn fit_dispersion(
     }
     let sized = |(posterior, &x): (&Posterior, &f32)| (f64::from(x), posterior.size[species]);
     let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).filter(|&(x, _)| x > 1.0).collect();
-    let step = |d: f64, _| Around { counts: counts.clone(), mu, m, n }.fit(d);
+    let step = |d: f64, _| AroundMeans { counts: counts.clone(), mu, m, n }.fit(d);
     (0..6).fold(d.max(dispersion::START * 0.1), step)
 }

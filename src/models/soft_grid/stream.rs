@@ -14,9 +14,10 @@ use std::ops::Range;
 
 use super::em::{Fixed, Gathered, Model};
 use super::expect::{Posterior, Tables};
-use super::fit::{self, STEPS};
+use super::fit;
 use super::gene::Pair;
 use super::groups::Groups;
+use super::rounds::{STEPS, rounds};
 use super::scores::Scores;
 use super::settings::SoftGrid;
 use super::{announce, outputs};
@@ -42,7 +43,7 @@ impl StreamingModel for SoftGrid {
         announce(&decided.direction, run);
         let limits = (self.max_rounds, self.tolerance);
         run.reporter().begin("rounds on the sample", 0, self.max_rounds as u64 + 1);
-        let fitted = fit::rounds(&fixed, &decided.cells, decided.fitted.model, limits, run)?;
+        let fitted = rounds(&fixed, &decided.cells, decided.fitted.model, limits, run)?;
         run.reporter().end(&format!("{} rounds, objective {:.1}", fitted.history.len(), fitted.objective()));
         let scores = self.uncertainty.then(|| Scores::new(&fixed, &decided.cells, &fitted, run)).transpose()?;
         if let Some(scores) = &scores {

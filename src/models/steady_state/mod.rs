@@ -48,7 +48,7 @@ use crate::data::quantities::{
 };
 use crate::data::{Dataset, Fit, Run};
 use crate::error::{Result, require};
-use crate::preprocess::lines::Moments;
+use crate::preprocess::lines::GeneMoments;
 use crate::preprocess::moments::second_moments;
 
 /// `[model]` with `kind = "steady_state"`.
@@ -161,7 +161,7 @@ fn refitted(velocity_genes: &[bool]) -> Vec<bool> {
 /// The lines of the stochastic model; genes that are not `refitted` keep theirs. `[n_vars]`
 fn refit(data: &Dataset, second: Second<'_>, lines: &[Line], refitted: &[bool], extremes: Extremes) -> Vec<Line> {
     let refit = |(gene, &line): (usize, &Line)| {
-        if refitted[gene] { stochastic_line(&Moments::of(data, gene), second, gene, line, extremes) } else { line }
+        if refitted[gene] { stochastic_line(&GeneMoments::of(data, gene), second, gene, line, extremes) } else { line }
     };
     lines.par_iter().enumerate().map(refit).collect()
 }

@@ -7,7 +7,7 @@
 use ndarray::Array2;
 
 use crate::data::MomentScaling;
-use crate::preprocess::lines::{Extremes, Line, Moments};
+use crate::preprocess::lines::{Extremes, GeneMoments, Line};
 use crate::stats::{count, std_dev};
 
 /// Second moments `(Mus, Mss)` of all genes, `[n_obs, n_vars]`, in squared counts.
@@ -48,7 +48,7 @@ impl Second<'_> {
 ///
 /// `start` is returned where a residual does not vary, so that one equation holds exactly or says nothing.
 pub(super) fn stochastic_line(
-    first: &Moments,
+    first: &GeneMoments,
     second: Second<'_>,
     gene: usize,
     start: Line,
@@ -56,7 +56,7 @@ pub(super) fn stochastic_line(
 ) -> Line {
     let cells = first.u.iter().zip(&first.s).enumerate();
     let (x2, y2): (Vec<f64>, Vec<f64>) = cells.map(|(i, (&u, &s))| second.equation(i, gene, u, s)).unzip();
-    let second = Moments { u: y2, s: x2 };
+    let second = GeneMoments { u: y2, s: x2 };
     let second_line = second.line(|_| true, false);
     let std = |residuals: Vec<f64>| std_dev(&residuals, 0);
     let (std_1, std_2) = (std(first.residuals(start)), std(second.residuals(second_line)));

@@ -5,53 +5,20 @@
 //! transcription rate `α ρ(c)` is nearly constant. Among the cells of the window those nearest in the space of cell
 //! states are taken, so that the two sides of a branch point do not mix.
 //!
-//! Times are spread evenly before windows are laid over them: a window then holds a fixed share of the cells.
+//! A window is counted in cells, in order of time: it holds a fixed share of them, however unevenly they lie in time.
 
 use burn::tensor::Tensor;
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 
+use super::initial::InitialConditions;
 use super::network::VelovaeModule;
-use super::outputs::{Chunks, Reconstruction};
+use super::reconstruction::{Chunks, Reconstruction};
 use super::settings::{Initial, Space, Velovae};
 use crate::data::Dataset;
 use crate::nn::arrays;
 use crate::nn::draws::Draws;
 use crate::train::{Split, TrainingData};
-
-/// Where each cell starts, and how far the fit is from the data.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct InitialConditions {
-    /// Unspliced abundance divided by the scaling, `[n_obs, n_vars]`.
-    pub u0: Array2<f32>,
-    /// Spliced abundance, `[n_obs, n_vars]`.
-    pub s0: Array2<f32>,
-    /// Time, `[n_obs, 1]`.
-    pub t0: Array2<f32>,
-    /// Residual s.d. of unspliced abundance, `[n_vars]`.
-    pub sigma_u: Vec<f64>,
-    /// Residual s.d. of spliced abundance, `[n_vars]`.
-    pub sigma_s: Vec<f64>,
-}
-
-impl InitialConditions {
-    /// Root-mean-square change of `u₀` and `s₀` since `before`, as a share of their spread.
-    pub(super) fn change_from(&self, before: &Self) -> f64 {
-        let square = |now: &Array2<f32>, then: &Array2<f32>| -> f64 {
-            now.iter().zip(then).map(|(now, then)| f64::from(now - then).powi(2)).sum()
-        };
-        let spread = |values: &Array2<f32>| -> f64 {
-            let means = values.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(values.ncols()));
-            values
-                .rows()
-                .into_iter()
-                .map(|row| (&row - &means).iter().map(|d| f64::from(*d).powi(2)).sum::<f64>())
-                .sum()
-        };
-        let change = square(&self.u0, &before.u0) + square(&self.s0, &before.s0);
-        (change / (spread(&before.u0) + spread(&before.s0)).max(f64::MIN_POSITIVE)).sqrt()
-    }
-}
 
 /// Initial conditions and residual spreads under the module as it stands.
 pub(super) fn estimate(
@@ -146,7 +113,7 @@ impl Timeline {
     ///
     /// The window lies between shares `window[0]` and `window[1]` of all training cells before the cell. Where it
     /// holds too few cells it grows: up to the cell itself, then backwards. The earliest cells descend from the
-    /// earliest hundredth of cells, at a time one window's breadth before them.
+    /// earliest hundredth of cells, at a time before them by the share `window[1]` of the range of times.
     fn ancestors(
         &self,
         settings: &Velovae,

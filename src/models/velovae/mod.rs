@@ -24,8 +24,10 @@
 
 mod ancestors;
 mod bench;
+mod initial;
 mod network;
 mod outputs;
+mod reconstruction;
 mod settings;
 mod start;
 
@@ -35,7 +37,7 @@ pub use settings::{Init, Initial, Space, Variant, Velovae};
 use burn::tensor::Device;
 use ndarray::Array2;
 
-use self::ancestors::InitialConditions;
+use self::initial::InitialConditions;
 use self::network::{Phase, VelovaeModule};
 pub(super) use self::outputs::WRITES;
 use self::start::Start;

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
 
-use super::ancestors::InitialConditions;
+use super::initial::InitialConditions;
 use super::settings::{Variant, Velovae};
 use super::start::Start;
 use crate::nn::arrays;
@@ -469,4 +469,35 @@ impl Fixed {
 /// A tensor that belongs to the module, and so to its checkpoints, but is not learned.
 fn constant(values: Tensor<2>) -> Param<Tensor<2>> {
     Param::from_tensor(values).set_require_grad(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::{NaturalRates, switched};
+    use crate::kinetics::{Rates, switch};
+    use crate::nn::{arrays, kinetics};
+
+    #[test]
+    fn a_gene_is_zero_before_it_is_on_and_then_follows_the_kinetics_in_f64() {
+        let device = Device::flex();
+        // α, β, γ, t_on, t_off
+        let genes = [[5.0, 1.0, 0.4, 1.0, 3.0], [2.0, 0.5, 0.5, 1.5, 4.0], [1.0, 0.3, 0.9, -1.0, 2.5]];
+        let times = [0.0, 1.0, 1.5, 2.5, 3.5, 7.5];
+        let row = |at: usize| arrays::row(&genes.map(|gene| gene[at]), &device);
+        let rates = NaturalRates { alpha: row(0), beta: row(1), gamma: row(2), on_off: None };
+        let piece = switched(arrays::row(&times, &device).reshape([times.len(), 1]), &rates, &row(3), &row(4));
+        let (u0, s0) = piece.start.expect("a gene that switches has a start");
+        let (u, s) = kinetics::solve(&piece.tau, u0, s0, piece.alpha, &rates.beta, &rates.gamma);
+        let (u, s) = (arrays::to_array(u), arrays::to_array(s));
+        for (cell, &t) in times.iter().enumerate() {
+            for (gene, &[alpha, beta, gamma, on, off]) in genes.iter().enumerate() {
+                let wanted = switch(t, on, off, Rates { alpha, beta, gamma });
+                for (found, wanted) in [(u[[cell, gene]], wanted.u), (s[[cell, gene]], wanted.s)] {
+                    assert!((f64::from(found) - wanted).abs() <= 2e-6 * wanted.abs(), "{found} {wanted} at {t}");
+                }
+            }
+        }
+    }
 }

@@ -49,7 +49,8 @@ pub struct Velovae {
     pub initial_space: Space,
     /// Ancestors per cell with `time_and_state`.
     pub n_ancestors: usize,
-    /// The window in which ancestors lie, before the cell's time, as shares of the range of times.
+    /// The window in which ancestors lie, in order of time and as shares of the training cells: `[0.06, 0.03]` are those that
+    /// come before the cell by 3 to 6 % of all training cells.
     pub window: [f64; 2],
     /// How far ahead the predicted future state lies, in units of time.
     pub future_time: f64,

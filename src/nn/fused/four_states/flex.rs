@@ -7,7 +7,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 
-use super::kernel::{self, Gradient, Problem, ROWS, Values};
+use super::inputs::{Problem, ROWS, Values};
+use super::kernel::{self, Gradient};
 use super::{FourStates, Mixture, StatesLoss, Weights};
 use crate::nn::flex::{constant, is_plain, slice, tracked};
 use crate::nn::fused::known::{KnownGradients, shaped};

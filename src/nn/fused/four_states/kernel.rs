@@ -5,52 +5,18 @@
 //! vectorises every loop. Cells are cut into fixed blocks, whose sums are added in order: the result does not depend on the
 //! number of threads.
 
-use super::gamma::{HALF_LN_TAU, gamma_functions};
+use super::inputs::{GeneTile, Genes, Lanes, PerState, Problem, ROWS, TILE, Values};
 use super::tile::{
     Tile, ZERO, chain, densities, divergence, draw, joint_likelihood, kinetics, likelihood, residual_gradient,
     weight_gradient,
 };
-use super::{Mixture, STATES, Weights};
+use super::{STATES, Weights};
 use crate::nn::dirichlet::{BOOST, GammaNoise};
-use crate::nn::fused::advance::per_gap;
 use crate::nn::fused::blocks::in_order;
 use crate::simd::{Vectorized, vectorize};
 
-/// Genes per tile: some 90 arrays of them fit into 32 KiB.
-pub(super) const TILE: usize = 64;
 /// Cells per block.
 const BLOCK: usize = 16;
-/// Number of inputs per gene.
-pub(super) const ROWS: usize = 10;
-
-pub(super) type Lanes = [f32; TILE];
-pub(super) type PerState = [Lanes; STATES];
-
-/// The inputs and the data, row-major.
-#[derive(Clone, Copy)]
-pub(super) struct Problem<'a> {
-    pub(super) n_cells: usize,
-    pub(super) n_genes: usize,
-    /// `[n_cells, 4, n_genes]`
-    pub(super) concentration: &'a [f32],
-    /// `[n_cells, n_genes]`, as are the three below.
-    pub(super) rho: &'a [f32],
-    pub(super) tau: &'a [f32],
-    pub(super) u: &'a [f32],
-    pub(super) s: &'a [f32],
-    /// `[n_genes]` each: α, β, γ, `t_s`, steady u and s, u and s at the switch, σ of u and s.
-    pub(super) rows: [&'a [f32]; ROWS],
-    pub(super) t_max: f32,
-    pub(super) mixture: Mixture,
-    pub(super) weights: Weights,
-}
-
-/// Summed over genes, mean over cells.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Values {
-    pub(super) nll: f64,
-    pub(super) kl: f64,
-}
 
 /// Derivatives of the sum of both, each of the shape of its input.
 #[derive(Debug, PartialEq)]
@@ -95,97 +61,6 @@ impl Problem<'_> {
         let n_cells = self.n_cells as f64;
         let total = sums.iter().fold(Values::default(), |total, sum| total + sum.values);
         Values { nll: total.nll / n_cells, kl: total.kl / n_cells }
-    }
-}
-
-impl std::ops::Add for Values {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self { nll: self.nll + other.nll, kl: self.kl + other.kl }
-    }
-}
-
-/// What is constant along a column, in tiles; the last one filled up with a gene that does no harm.
-struct Genes {
-    tiles: Vec<GeneTile>,
-    spread: Spread,
-    kl: KlConstants,
-    t_max: f32,
-    joint: bool,
-}
-
-pub(super) struct GeneTile {
-    pub(super) alpha: Lanes,
-    pub(super) beta: Lanes,
-    pub(super) gamma: Lanes,
-    pub(super) per_beta: Lanes,
-    pub(super) per_gamma: Lanes,
-    pub(super) per_gap: Lanes,
-    pub(super) t_switch: Lanes,
-    pub(super) steady: [Lanes; 2],
-    pub(super) switch: [Lanes; 2],
-    /// `1/σ` and `ln σ + ½ ln 2π` of u and of s.
-    pub(super) per_std: [Lanes; 2],
-    pub(super) ln_scale: [Lanes; 2],
-}
-
-/// `c_k` of the states, as they are needed.
-pub(super) struct Spread {
-    pub(super) per: [f32; STATES],
-    pub(super) ln: [f32; STATES],
-}
-
-pub(super) struct KlConstants {
-    pub(super) prior: f32,
-    /// `4 ln Γ(c) − ln Γ(4c)`.
-    pub(super) constant: f32,
-    /// Factor in the gradient.
-    pub(super) weight: f32,
-}
-
-impl Genes {
-    fn new(problem: &Problem) -> Self {
-        let factors = problem.mixture.spread.map(|factor| factor as f32);
-        let prior = problem.mixture.prior as f32;
-        let states = STATES as f32;
-        let ln_gamma = |x: f32| gamma_functions::<false>(x).ln_gamma;
-        Self {
-            tiles: (0..problem.n_genes).step_by(TILE).map(|first| GeneTile::new(problem, first)).collect(),
-            spread: Spread { per: factors.map(f32::recip), ln: factors.map(f32::ln) },
-            kl: KlConstants {
-                prior,
-                constant: states * ln_gamma(prior) - ln_gamma(states * prior),
-                weight: problem.mixture.kl_weight as f32,
-            },
-            t_max: problem.t_max,
-            joint: problem.mixture.joint,
-        }
-    }
-}
-
-impl GeneTile {
-    fn new(problem: &Problem, first: usize) -> Self {
-        let n = TILE.min(problem.n_genes - first);
-        let tiles = problem.rows.map(|row| {
-            let mut lanes = [1.0; TILE];
-            lanes[..n].copy_from_slice(&row[first..first + n]);
-            lanes
-        });
-        let [alpha, beta, gamma, t_switch, steady_u, steady_s, switch_u, switch_s, std_u, std_s] = tiles;
-        let std = [std_u, std_s];
-        Self {
-            alpha,
-            beta,
-            gamma,
-            per_beta: beta.map(f32::recip),
-            per_gamma: gamma.map(f32::recip),
-            per_gap: std::array::from_fn(|j| per_gap(beta[j], gamma[j])),
-            t_switch,
-            steady: [steady_u, steady_s],
-            switch: [switch_u, switch_s],
-            per_std: std.map(|std| std.map(f32::recip)),
-            ln_scale: std.map(|std| std.map(|std| std.ln() + HALF_LN_TAU)),
-        }
     }
 }
 

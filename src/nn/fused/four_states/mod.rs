@@ -30,6 +30,7 @@
 
 mod flex;
 mod gamma;
+mod inputs;
 mod kernel;
 mod tile;
 

@@ -3,7 +3,7 @@
 #![allow(clippy::needless_range_loop, reason = "loops over lanes, each of several arrays at the same place")]
 
 use super::gamma::{GammaFunctions, gamma_functions};
-use super::kernel::{GeneTile, KlConstants, Lanes, PerState, ROWS, Spread, TILE, Values};
+use super::inputs::{GeneTile, KlConstants, Lanes, PerState, ROWS, Spread, TILE, Values};
 use super::{LEAST_LN_DENSITY, STATES};
 use crate::nn::dirichlet::{BOOST, LEAST_LN_WEIGHT, SMALLEST_ROOT};
 use crate::nn::fused::advance::{Advanced, Rates, advance};

@@ -1,0 +1,133 @@
+//! Cells, and the rounds of E- and M-steps that fit a model to them.
+
+use super::em::{Counts, Fixed, Gathered, Model};
+use super::expect::Posterior;
+use super::gene::Pair;
+use super::groups::Groups;
+use super::settings::{Sizes, SoftGrid};
+use crate::data::{Dataset, Run};
+use crate::error::{Error, Result};
+use crate::stats;
+
+/// Steps of every gene in each round.
+pub(super) const STEPS: usize = 2;
+
+/// Rounds from one M-step of the dispersions to the next.
+const DISPERSE: usize = 3;
+
+/// One cell in this many is held out where fits are compared.
+const HELD_OUT: usize = 5;
+
+/// Cells with what the E-step is told of them.
+pub(super) struct Cells {
+    pub(super) counts: Counts,
+    /// Capture group of each cell; empty if there are none.
+    pub(super) groups: Vec<u32>,
+    pub(super) n_groups: usize,
+    /// Sizes to begin with.
+    pub(super) sizes: Vec<Pair<f64>>,
+}
+
+impl Cells {
+    /// The cells of `data` at the positions `chosen`.
+    pub(super) fn new(settings: &SoftGrid, data: &Dataset, groups: &Groups, chosen: &[usize]) -> Self {
+        let counts = Counts::new([data.unspliced.select_rows(chosen), data.spliced.select_rows(chosen)]);
+        let sizes = if settings.sizes == Sizes::Total {
+            let relative = [&data.size_unspliced, &data.size_spliced].map(|totals| relative(totals));
+            chosen.iter().map(|&i| [relative[0][i], relative[1][i]]).collect()
+        } else {
+            vec![[1.0; 2]; chosen.len()]
+        };
+        let of = if groups.of.is_empty() { Vec::new() } else { chosen.iter().map(|&i| groups.of[i]).collect() };
+        Self { counts, groups: of, n_groups: groups.len(), sizes }
+    }
+
+    /// Some of these cells.
+    pub(super) fn select(&self, chosen: &[usize]) -> Self {
+        let [u, s] = &self.counts.cells;
+        let groups = if self.groups.is_empty() { Vec::new() } else { chosen.iter().map(|&i| self.groups[i]).collect() };
+        Self {
+            counts: Counts::new([u.select_rows(chosen), s.select_rows(chosen)]),
+            groups,
+            n_groups: self.n_groups,
+            sizes: chosen.iter().map(|&i| self.sizes[i]).collect(),
+        }
+    }
+
+    /// Cells held out, and the others.
+    pub(super) fn split(&self) -> (Self, Self) {
+        let (held, kept) = split(self.counts.n_obs());
+        (self.select(&held), self.select(&kept))
+    }
+
+    /// Mean counts of every gene; a gene without any has a trace.
+    pub(super) fn means(&self) -> Pair<Vec<f64>> {
+        let n = self.counts.n_obs() as f64;
+        let mean =
+            |at: usize| self.counts.cells[at].column_sums().0.into_iter().map(|sum| (sum.max(0.1)) / n).collect();
+        [mean(0), mean(1)]
+    }
+}
+
+/// Totals over their median; cells without counts have a trace.
+fn relative(totals: &[f64]) -> Vec<f64> {
+    let positive: Vec<f64> = totals.iter().copied().filter(|&total| total > 0.0).collect();
+    let middle = if positive.is_empty() { 1.0 } else { stats::median(&positive) };
+    totals.iter().map(|&total| (total / middle).max(1e-2)).collect()
+}
+
+/// A fitted model and what it says of the cells it was fitted to.
+#[derive(Clone, Debug)]
+pub(super) struct Fitted {
+    pub(super) model: Model,
+    pub(super) posteriors: Vec<Posterior>,
+    /// The objective after every E-step.
+    pub(super) history: Vec<f64>,
+}
+
+impl Fitted {
+    pub(super) fn objective(&self) -> f64 {
+        *self.history.last().expect("there is at least one round")
+    }
+
+    /// The sums over the cells that the model was fitted to.
+    pub(super) fn gathered(&self, cells: &Cells) -> Gathered {
+        let mut gathered = Gathered::new(self.model.genes.len(), self.model.tree.len(), cells.n_groups);
+        gathered.add(&cells.counts.genes, &self.posteriors, &cells.groups);
+        gathered
+    }
+}
+
+/// Rounds from `model` until the objective rises by less than `tolerance` of itself, or `most` are done.
+pub(super) fn rounds(
+    fixed: &Fixed,
+    cells: &Cells,
+    mut model: Model,
+    (most, tolerance): (usize, f64),
+    run: &mut Run,
+) -> Result<Fitted> {
+    let mut sizes = cells.sizes.clone();
+    let mut history: Vec<f64> = Vec::new();
+    loop {
+        if run.interrupted() {
+            return Err(Error::Interrupted { run: None });
+        }
+        let (posteriors, objective) = model.expect(fixed, &cells.counts.cells, &cells.groups, &sizes);
+        let gained = history.last().map_or(f64::INFINITY, |before| objective - before);
+        history.push(objective);
+        let done = history.len() as u64;
+        run.reporter().advance(done, &format!("objective {objective:.1}"));
+        if history.len() > most || gained < tolerance * objective.abs() {
+            return Ok(Fitted { model, posteriors, history });
+        }
+        sizes = posteriors.iter().map(|posterior| posterior.size).collect();
+        // Dispersions settle early and cost as much as all else.
+        let disperse = history.len() % DISPERSE == 1;
+        model.maximise_all(fixed, &cells.counts, &cells.groups, &posteriors, STEPS, disperse);
+    }
+}
+
+/// Positions held out, and the others.
+pub(super) fn split(n: usize) -> (Vec<usize>, Vec<usize>) {
+    (0..n).partition(|i| i % HELD_OUT == HELD_OUT - 1)
+}

@@ -1,0 +1,90 @@
+//! What a trained module says of all cells, piece after piece.
+
+use burn::module::Module;
+use ndarray::{Array1, Array2, Axis};
+
+use super::network::{Decoded, VelovaeModule};
+use crate::nn::arrays;
+use crate::nn::draws::Draws;
+use crate::train::TrainingData;
+
+/// Cells in pieces that fit the device.
+pub(super) struct Chunks {
+    n_obs: usize,
+}
+
+impl Chunks {
+    const SIZE: usize = 1024;
+
+    pub(super) fn all(n_obs: usize) -> Self {
+        Self { n_obs }
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Vec<usize>> + use<> {
+        let n_obs = self.n_obs;
+        (0..n_obs).step_by(Self::SIZE).map(move |from| (from..(from + Self::SIZE).min(n_obs)).collect())
+    }
+}
+
+/// What the module says of all cells.
+pub(super) struct Reconstruction {
+    /// Posterior mean of time, or a draw of it, `[n_obs]`.
+    pub time: Array1<f64>,
+    /// Posterior s.d. of time, `[n_obs]`.
+    pub time_std: Array1<f64>,
+    /// Posterior mean of the state, or a draw of it, `[n_obs, n_latent]`.
+    pub state: Option<Array2<f32>>,
+    /// Posterior s.d. of the state, `[n_obs, n_latent]`.
+    pub state_std: Option<Array2<f32>>,
+    /// Unspliced abundance divided by the scaling, `[n_obs, n_vars]`.
+    pub u: Array2<f32>,
+    /// Spliced abundance, `[n_obs, n_vars]`.
+    pub s: Array2<f32>,
+    /// Transcription rate, `[n_obs, n_vars]`.
+    pub alpha: Array2<f32>,
+}
+
+impl Reconstruction {
+    /// Posterior means with [`Draws::Mean`], a posterior sample otherwise.
+    pub(super) fn of(module: &VelovaeModule, data: &TrainingData, chunks: &Chunks, draws: &mut Draws<'_>) -> Self {
+        let module = module.valid();
+        let parts: Vec<Self> = chunks.rows().map(|rows| Self::of_rows(&module, data, &rows, draws)).collect();
+        Self {
+            time: parts.iter().flat_map(|part| part.time.to_vec()).collect(),
+            time_std: parts.iter().flat_map(|part| part.time_std.to_vec()).collect(),
+            state: stack_some(&parts, |part| part.state.as_ref()),
+            state_std: stack_some(&parts, |part| part.state_std.as_ref()),
+            u: stack(&parts, |part| &part.u),
+            s: stack(&parts, |part| &part.s),
+            alpha: stack(&parts, |part| &part.alpha),
+        }
+    }
+
+    /// The same of some cells; `module` is out of training.
+    pub(super) fn of_rows(module: &VelovaeModule, data: &TrainingData, rows: &[usize], draws: &mut Draws<'_>) -> Self {
+        let batch = data.batch(rows);
+        // Dropout stays off: only time and state are uncertain, not the network.
+        let posterior = module.encode(&batch, &mut Draws::Mean);
+        let (t, c) = posterior.draw(draws);
+        let Decoded { u, s, alpha } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
+        Self {
+            time: arrays::to_array1(t),
+            time_std: arrays::to_array1(posterior.time_std),
+            state: c.map(arrays::to_array),
+            state_std: posterior.state.map(|(_, std)| arrays::to_array(std)),
+            u: arrays::to_array(u),
+            s: arrays::to_array(s),
+            alpha: arrays::to_array(alpha),
+        }
+    }
+}
+
+fn stack(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> &Array2<f32>) -> Array2<f32> {
+    let views: Vec<_> = parts.iter().map(|part| pick(part).view()).collect();
+    ndarray::concatenate(Axis(0), &views).expect("all parts have the same genes")
+}
+
+fn stack_some(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> Option<&Array2<f32>>) -> Option<Array2<f32>> {
+    let views: Option<Vec<_>> = parts.iter().map(|part| pick(part).map(Array2::view)).collect();
+    views.map(|views| ndarray::concatenate(Axis(0), &views).expect("all parts have the same columns"))
+}
