@@ -17,7 +17,7 @@ pub use dataset::Dataset;
 pub use fit::{Fit, GeneParams};
 pub use frame::{Column, Frame};
 pub use groups::Groups;
-pub use run::{Reporter, Run, Silent, stream};
+pub use run::{Prepare, Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
 pub use uncertainty::{Directional, Uncertainty};

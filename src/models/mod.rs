@@ -61,6 +61,11 @@ pub trait VelocityModel {
         None
     }
 
+    /// Whether a fit that was stopped can be resumed, because training leaves checkpoints.
+    fn resumes(&self) -> bool {
+        false
+    }
+
     /// The papers to cite for these settings.
     fn citations(&self) -> &'static [&'static str];
 }

@@ -1,6 +1,7 @@
 //! What each command does, step by step.
 
 mod compare;
+mod folder;
 mod graph;
 mod permute;
 mod report;
@@ -11,14 +12,13 @@ pub use permute::{Permutation, PermuteJob, permute};
 pub use report::{ReportJob, report};
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::Config;
-use crate::data::{CellSource, Dataset, Reporter, Run};
-use crate::error::{Error, Result};
+use crate::data::{CellSource, Reporter};
+use crate::error::Result;
 use crate::io::{self, GenesWritten, OutputConfig, keys};
 use crate::metrics::{self, Evaluation};
 use crate::models::{Streamed, StreamingModel};
@@ -67,6 +67,7 @@ impl fmt::Display for Summary {
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
 pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
+    folder::check(config, job)?;
     io::check_writable(&job.output)?;
     if let Some(model) = config.model.as_model().streaming() {
         return train_streaming(config, model, job, reporter, stop);
@@ -82,10 +83,9 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
         data = data.in_counts();
     }
 
-    open_folder(config, job, reporter.as_mut())?;
-    let mut run =
-        Run::new(&job.run, config.seed, fingerprint(config, &data), reporter).resuming(job.resume).stopped_by(stop);
+    let mut run = folder::run(config, job, Some(&data), reporter).stopped_by(stop);
     let fit = model.fit(&data, &mut run)?;
+    run.prepare()?;
     io::write(&job.output, &job.input, &config.output, &data, &fit, &params(config))?;
     Ok(Summary {
         n_obs: data.n_obs(),
@@ -102,13 +102,13 @@ fn train_streaming(
     config: &Config,
     model: &dyn StreamingModel,
     job: &Job,
-    mut reporter: Box<dyn Reporter>,
+    reporter: Box<dyn Reporter>,
     stop: Arc<AtomicBool>,
 ) -> Result<Summary> {
     let source = io::CellStream::open(&job.input, &config.input)?;
-    open_folder(config, job, reporter.as_mut())?;
-    let mut run = Run::new(&job.run, config.seed, config.to_toml(), reporter).stopped_by(stop);
+    let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
     let Streamed { genes, fit } = model.fit(&source, &config.preprocess, &mut run)?;
+    run.prepare()?;
     let n_obs = source.n_obs();
     drop(source);
     // Without layers there is no reason to cut the file.
@@ -124,56 +124,6 @@ fn train_streaming(
         run: job.run.clone(),
         citations: config.model.as_model().citations(),
     })
-}
-
-/// Makes the run's folder, or clears what an earlier run left there; a folder of anything else is not touched.
-fn open_folder(config: &Config, job: &Job, reporter: &mut dyn Reporter) -> Result<()> {
-    let settings = job.run.join("config.toml");
-    let failed = |action: &'static str| move |reason| Error::file(&job.run, action, reason);
-    let is_empty = !job.run.exists() || fs::read_dir(&job.run).map_err(failed("read"))?.next().is_none();
-    if !is_empty && !settings.exists() {
-        return Err(Error::Config {
-            place: job.run.display().to_string(),
-            problem: "is not the folder of a run, and not empty".to_owned(),
-            hint: "name another with --run DIR".to_owned(),
-        });
-    }
-    if !is_empty && !job.resume {
-        let message = format!("beginning anew in {} (--resume would have continued there)", job.run.display());
-        reporter.say(&message);
-        remove_earlier_run(&job.run)?;
-    }
-    fs::create_dir_all(&job.run).map_err(failed("create the folder"))?;
-    if job.resume && settings.exists() {
-        return Ok(());
-    }
-    fs::write(&settings, config.to_toml()).map_err(failed("write config.toml in"))
-}
-
-fn remove_earlier_run(dir: &Path) -> Result<()> {
-    let failed = |reason| Error::file(dir, "clear", reason);
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name == "checkpoints" {
-            fs::remove_dir_all(&path).map_err(failed)?;
-        } else if name == "metrics.jsonl" || name.starts_with("events.out.tfevents.") {
-            fs::remove_file(&path).map_err(failed)?;
-        }
-    }
-    Ok(())
-}
-
-/// What must be the same before and after a resumption: the settings that decide the result, and the data.
-fn fingerprint(config: &Config, data: &Dataset) -> String {
-    const FREE: [&str; 2] = ["device", "checkpoint_seconds"];
-    let text = config.to_toml();
-    let decisive = text.lines().take_while(|line| *line != "[output]");
-    let kept = decisive.filter(|line| !FREE.iter().any(|key| line.starts_with(&format!("{key} = "))));
-    let values = data.mu.iter().chain(&data.ms).map(|value| u64::from(value.to_bits()));
-    let hash = values.fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0000_0100_0000_01b3));
-    let shape = format!("data = {} cells x {} genes, {hash:016x}", data.n_obs(), data.n_vars());
-    kept.chain([shape.as_str()]).collect::<Vec<_>>().join("\n")
 }
 
 /// What `uns["velocity_params"]` records.

@@ -95,7 +95,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     let (data, _) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);
     let groups = Groups::read(&data.obs, &job.groups, "--groups")?;
-    let fingerprint = super::fingerprint(&config, &data);
+    let fingerprint = super::folder::fingerprint(&config, Some(&data));
     let mut run = Run::new(&job.run, config.seed, fingerprint, reporter)
         .resuming(true)
         .stopped_by(Arc::new(AtomicBool::new(false)));
