@@ -1,11 +1,12 @@
 //! A fit of cells read block after block does not depend on how the file is sorted.
 
-use nascent::data::{Column, Counts, Run, Silent};
+use nascent::data::{Column, Counts, Run, Silent, stream};
 use nascent::models::soft_grid::SoftGrid;
 use nascent::models::{Streamed, VelocityModel};
 use nascent::preprocess::PreprocessConfig;
 use nascent::simulate::{SimulateConfig, Simulation, simulate};
 use nascent::stats::spearman;
+use rand::seq::index;
 
 fn streamed(settings: &SoftGrid, counts: &Counts) -> Streamed {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -50,13 +51,14 @@ fn reordered(counts: &Counts, order: &[usize]) -> Counts {
 fn capture_times_of_which_the_sample_has_no_cell_are_no_trouble() {
     let config = SimulateConfig { cells: 2000, genes: 40, seed: 8, ..SimulateConfig::default() };
     let mut counts = simulate(&config).expect("valid settings").counts;
-    let mut days: Vec<f64> = numbers(&counts, "true_t").iter().map(|t| (t / 7.0).floor() + 1.0).collect();
     let truth = numbers(&counts, "true_t");
-    // Three cells with a day of their own before all others: not among the 300 cells drawn from 2,000.
-    for i in [700, 1100, 1500] {
-        days[i] = 0.0;
-    }
-    counts.obs.columns.push(("day".to_owned(), Column::Float(days.clone())));
+    let mut days: Vec<f64> = truth.iter().map(|t| (t / 7.0).floor() + 1.0).collect();
+    // The earliest three of the cells that are not drawn have a day of their own.
+    let drawn = index::sample(&mut stream(0, "cells for decisions", 0), 2000, quick().choice_cells).into_vec();
+    let mut others: Vec<usize> = (0..2000).filter(|i| !drawn.contains(i)).collect();
+    others.sort_by(|&a, &b| truth[a].total_cmp(&truth[b]));
+    others[..3].iter().for_each(|&i| days[i] = 0.0);
+    counts.obs.columns.push(("day".to_owned(), Column::Float(days)));
     for smoothing in [0.01, 0.0] {
         let settings = SoftGrid { capture_time: "day".to_owned(), smoothing, ..quick() };
         let Streamed { fit, .. } = streamed(&settings, &counts);
@@ -95,8 +97,9 @@ fn a_sorted_file_is_fitted_as_well_as_a_shuffled_one() {
     let last = |objective: &serde_json::Value| objective.as_array().and_then(|all| all.last()?.as_f64()).expect("nats");
     let (shuffled, sorted) = (scores(&counts), scores(&sorted));
     let per_cell = [&shuffled, &sorted].map(|(_, _, objective)| last(objective) / truth.len() as f64);
-    println!("time {} {}, ratio {} {}, nats {per_cell:?}", shuffled.0, sorted.0, shuffled.1, sorted.1);
+    // Two random orders of these cells differ by .0015, .018 and .14. Blocks taken as they lie in the sorted file gave, with the same
+    // time, an error of the ratio of .18 instead of .04, and .86 nats less.
     assert!((shuffled.0 - sorted.0).abs() < 0.002, "{} {}", shuffled.0, sorted.0);
-    assert!((shuffled.1 - sorted.1).abs() < 0.02, "{} {}", shuffled.1, sorted.1);
-    assert!((per_cell[0] - per_cell[1]).abs() < 0.05, "{per_cell:?}");
+    assert!((shuffled.1 - sorted.1).abs() < 0.04, "{} {}", shuffled.1, sorted.1);
+    assert!((per_cell[0] - per_cell[1]).abs() < 0.3, "{per_cell:?}");
 }

@@ -17,7 +17,7 @@ struct Falling {
     level: Level,
     /// Epoch in which the loss is finite and its gradient is not.
     poisoned: usize,
-    /// The held-out loss is the logarithm of what the number lies above this.
+    /// The held-out loss is the logarithm of what the number lies above this; at 0 it is always the same.
     floor: f64,
 }
 
@@ -45,7 +45,9 @@ impl Objective for Falling {
     }
 
     fn held_out_loss(&self, _: &Batch) -> Loss {
-        Loss { total: (self.level.value.val() - self.floor).log().sum(), terms: Vec::new() }
+        let value = self.level.value.val();
+        let total = if self.floor > 0.0 { (value - self.floor).log() } else { value.ones_like() };
+        Loss { total: total.sum(), terms: Vec::new() }
     }
 
     fn monitored(&self, _: &Batch) -> Vec<Monitored> {
