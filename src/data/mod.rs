@@ -23,7 +23,7 @@ pub use record::{
     FORMAT, FitRecord, GraphRecord, LatentTimeRecord, Moments, NeighborsRecord, PROGRAM, PermutationRecord, ReconstructionRecord, RootRecord,
     Source, is_written,
 };
-pub use run::{Reporter, Run, Silent, stream};
+pub use run::{Prepare, Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
 pub use uncertainty::{Directional, Uncertainty};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::error::Result;
 use crate::hash::fnv1a;
 
 /// What a run tells its user while it works.
@@ -35,6 +36,9 @@ impl Reporter for Silent {
     fn end(&mut self, _: &str) {}
 }
 
+/// Makes the folder of a run ready to be written in.
+pub type Prepare = Box<dyn FnOnce(&mut dyn Reporter) -> Result<()> + Send>;
+
 /// One run of a model: the only thing that models touch besides arrays.
 pub struct Run {
     dir: PathBuf,
@@ -42,6 +46,7 @@ pub struct Run {
     resume: bool,
     fingerprint: String,
     stop: Arc<AtomicBool>,
+    prepare: Option<Prepare>,
     reporter: Box<dyn Reporter>,
 }
 
@@ -58,6 +63,7 @@ impl Run {
             resume: false,
             fingerprint,
             stop: Arc::new(AtomicBool::new(false)),
+            prepare: None,
             reporter,
         }
     }
@@ -74,6 +80,22 @@ impl Run {
     pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
         self.stop = stop;
         self
+    }
+
+    /// The same run, whose folder `prepare` makes ready before the first thing is written there.
+    #[must_use]
+    pub fn prepared_by(mut self, prepare: Prepare) -> Self {
+        self.prepare = Some(prepare);
+        self
+    }
+
+    /// Makes the run's folder ready. To be called when all that can be checked has been checked and before anything is written:
+    /// until then a failure leaves what an earlier run left. Does nothing the second time.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.prepare.take().map_or(Ok(()), |prepare| prepare(self.reporter.as_mut()))
     }
 
     /// The run's folder.

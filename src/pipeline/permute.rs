@@ -13,11 +13,8 @@ use crate::error::{Error, Result};
 use crate::io::{self, FittedFile, OutputConfig};
 use crate::models::ModelConfig;
 use crate::permutation::{self, Choice, Scores};
-use crate::stats::{median, percentile};
-
-/// A gene below this is not told from its shuffled self, in standard errors: neighbourhoods that were found in noise leave
-/// medians of 1 to 2.
-const LEAST: f64 = 3.0;
+use crate::scores::Verdict;
+use crate::scores::verdict::{self, LEAST_PERMUTATION_SCORE};
 
 /// What the score is asked of.
 #[derive(Clone, Debug)]
@@ -64,19 +61,17 @@ impl Permutation {
 
 impl fmt::Display for Permutation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let middle = |scores: &Scores| median(scores.largest.as_slice().expect("one row of numbers"));
-        let of_null = percentile(self.null.largest.as_slice().expect("one row of numbers"), 95.0).max(LEAST);
-        let above = self.scores.largest.iter().filter(|&&score| score > of_null).count();
-        let (score, null) = (middle(&self.scores), middle(&self.null));
-        writeln!(f, "permutation score, median over {} genes: {score:.2}; of the null: {null:.2}", self.genes.len())?;
-        writeln!(f, "genes above {LEAST} standard errors and above 95 % of the null: {above}")?;
-        let share = above as f64 / self.genes.len().max(1) as f64;
-        let verdict = match share {
-            share if share > 0.5 => {
-                "most genes are explained better than their shuffled selves: there are dynamics to be seen"
+        let largest = |scores: &Scores| scores.largest.to_vec();
+        let found = verdict::dynamics(&largest(&self.scores), &largest(&self.null));
+        let verdict::Dynamics { above, median, null, .. } = found;
+        writeln!(f, "permutation score, median over {} genes: {median:.2}; of the null: {null:.2}", self.genes.len())?;
+        writeln!(f, "genes above {LEAST_PERMUTATION_SCORE} standard errors and above 95 % of the null: {above}")?;
+        let verdict = match found.verdict {
+            Verdict::Good => "most genes are explained better than their shuffled selves: there are dynamics to be seen",
+            Verdict::Caution => "some genes are explained better than their shuffled selves: trust those, not all",
+            Verdict::Bad | Verdict::Unknown => {
+                "few genes are explained better than their shuffled selves: velocity says little about these data"
             }
-            share if share > 0.2 => "some genes are explained better than their shuffled selves: trust those, not all",
-            _ => "few genes are explained better than their shuffled selves: velocity says little about these data",
         };
         write!(f, "{verdict}")
     }
@@ -93,9 +88,10 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
         problem: "is the run of a model without a permutation score".to_owned(),
         hint: format!("models with one: {}", with_score().join(", ")),
     })?;
-    let data = prepare(&config, &job.input, &mut Silent)?.data;
+    let prepared = prepare(&config, &job.input, &mut Silent)?;
+    let fingerprint = super::folder::fingerprint(&config, Some(&prepared));
+    let data = prepared.data;
     let groups = Groups::read(&data.obs, &job.groups, "--groups")?;
-    let fingerprint = super::fingerprint(&config, &data);
     let mut run = Run::new(&job.run, config.seed, fingerprint, reporter)
         .resuming(true)
         .stopped_by(Arc::new(AtomicBool::new(false)));

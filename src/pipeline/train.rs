@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::{Job, fingerprint, open_folder};
+use super::{Job, folder};
 use crate::config::Config;
 use crate::data::quantities::{
     CONNECTIVITIES, DISTANCES, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, MS, MS_MIN, MS_RAW, MS_SPAN, MU, MU_MIN, MU_RAW, MU_SPAN, NEIGHBORS, VELOCITY_SPLIT, Values,
     X_PCA,
 };
 use crate::data::{
-    CellSource, Dataset, Fit, FitRecord, MomentScaling, Moments, NeighborsRecord, ReconstructionRecord, Reporter, Run, Source, parts,
+    CellSource, Dataset, Fit, FitRecord, MomentScaling, Moments, NeighborsRecord, ReconstructionRecord, Reporter, Source, parts,
 };
 use crate::error::Result;
 use crate::io::{self, GenesWritten, OutputConfig, Written};
@@ -49,15 +49,16 @@ impl fmt::Display for Summary {
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
 pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
+    folder::check(config, job)?;
     io::check_writable(&job.output)?;
     if let Some(model) = config.model.as_model().streaming() {
         return train_streaming(config, model, job, reporter, stop);
     }
-    let Prepared { data, counts } = prepare(config, &job.input, reporter.as_mut())?;
-    open_folder(config, job, reporter.as_mut())?;
-    let mut run =
-        Run::new(&job.run, config.seed, fingerprint(config, &data), reporter).resuming(job.resume).stopped_by(stop);
+    let prepared = prepare(config, &job.input, reporter.as_mut())?;
+    let mut run = folder::run(config, job, Some(&prepared), reporter).stopped_by(stop);
+    let Prepared { data, counts } = prepared;
     let fit = config.model.as_model().fit(&data, &mut run)?;
+    run.prepare()?;
 
     let summary = Summary::new(config, job, [data.n_obs(), data.n_vars()], &fit);
     let record = FitRecord { neighbors: neighbors_of(&data), ..record(config, &fit, counts) };
@@ -96,13 +97,13 @@ fn train_streaming(
     config: &Config,
     model: &dyn StreamingModel,
     job: &Job,
-    mut reporter: Box<dyn Reporter>,
+    reporter: Box<dyn Reporter>,
     stop: Arc<AtomicBool>,
 ) -> Result<Summary> {
     let source = io::CellStream::open(&job.input, &config.input)?;
-    open_folder(config, job, reporter.as_mut())?;
-    let mut run = Run::new(&job.run, config.seed, config.to_toml(), reporter).stopped_by(stop);
+    let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
     let Streamed { genes, fit } = model.fit(&source, &config.preprocess, &mut run)?;
+    run.prepare()?;
     let summary = Summary::new(config, job, [source.n_obs(), genes.len()], &fit);
     let input = format!("{} cells x {} genes, streamed", source.n_obs(), source.n_vars());
     drop(source);

@@ -1,13 +1,14 @@
 //! All that the next step of a training run depends on, in one file.
 //!
 //! ```text
-//! "nascent1" | length of the header, u64 | header, JSON | module | best module | optimisers …
+//! "nascent2" | length of the header, u64 | header, JSON | module | best module | optimisers …
 //! ```
 //!
 //! The parts after the header are burnpack archives, whose lengths the header lists. The file is written beside
 //! its place and renamed into it, so a run that is killed at any moment finds a whole checkpoint: the last one
 //! or the one before.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,9 @@ use super::stopping::Stopper;
 use crate::data::Run;
 use crate::error::{Error, Result};
 
-const MAGIC: &[u8; 8] = b"nascent1";
+const MAGIC: &[u8; 8] = b"nascent2";
+/// How checkpoints of earlier versions begin: they do not say whether all stages are over.
+const EARLIER: &[u8; 8] = b"nascent1";
 const FOLDER: &str = "checkpoints";
 
 /// How far training has come.
@@ -42,6 +45,7 @@ pub struct Position {
 #[derive(Serialize, Deserialize)]
 struct Header {
     position: Position,
+    program_finished: bool,
     fingerprint: String,
     lengths: Vec<usize>,
 }
@@ -50,6 +54,8 @@ struct Header {
 pub struct Checkpoint {
     /// How far training had come.
     pub position: Position,
+    /// Whether training is over: no stage that the model needs is left.
+    pub program_finished: bool,
     fingerprint: String,
     module: Vec<u8>,
     best: Vec<u8>,
@@ -79,6 +85,7 @@ impl Checkpoint {
             .collect();
         Ok(Self {
             position,
+            program_finished: false,
             fingerprint: run.fingerprint().to_owned(),
             module: pack(snapshot(module))?,
             best: best.cloned().map(pack).transpose()?.unwrap_or_default(),
@@ -101,6 +108,7 @@ impl Checkpoint {
         let parts = [&self.module, &self.best].into_iter().chain(&self.optimizers);
         let header = serde_json::to_vec(&Header {
             position: self.position.clone(),
+            program_finished: self.program_finished,
             fingerprint: self.fingerprint.clone(),
             lengths: parts.clone().map(Vec::len).collect(),
         })
@@ -129,8 +137,11 @@ impl Checkpoint {
         }
         let bytes = fs::read(&path).map_err(|reason| Error::file(&path, "read", reason))?;
         let damaged = || {
-            let hint = format!("begin anew without --resume, or delete {}", path.display());
-            Error::input(&path, "file", "not a whole checkpoint", hint)
+            let problem = match bytes.starts_with(EARLIER) {
+                true => "a checkpoint of an earlier version of nascent",
+                false => "not a whole checkpoint",
+            };
+            Error::input(&path, "file", problem, "begin anew without --resume: this run is then moved aside")
         };
         let checkpoint = Self::parse(&bytes).ok_or_else(damaged)?;
         if let Some(difference) = first_difference(&checkpoint.fingerprint, run.fingerprint()) {
@@ -142,6 +153,25 @@ impl Checkpoint {
             ));
         }
         Ok(Some(checkpoint))
+    }
+
+    /// Reads the checkpoint of a run whose training is over. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`Error::Config`] naming the run's folder if there is training left to do.
+    pub fn finished(run: &Run) -> Result<Self> {
+        let problem = match Self::load(run)? {
+            Some(checkpoint) if checkpoint.program_finished => return Ok(checkpoint),
+            Some(Self { position: Position { stage, epoch, .. }, .. }) => {
+                format!("training is not finished: it stands at epoch {epoch} of stage {}", stage + 1)
+            }
+            None => "has no checkpoint of a finished training".to_owned(),
+        };
+        Err(Error::Config {
+            place: run.dir().display().to_string(),
+            problem,
+            hint: "finish it first: nascent train with the same words and --resume".to_owned(),
+        })
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -159,6 +189,7 @@ impl Checkpoint {
         let mut parts = parts.into_iter();
         Some(Self {
             position: header.position,
+            program_finished: header.program_finished,
             fingerprint: header.fingerprint,
             module: parts.next()?,
             best: parts.next()?,
@@ -195,6 +226,11 @@ fn path_in(dir: &Path) -> PathBuf {
     dir.join(FOLDER).join("last.ckpt")
 }
 
+/// Whether the run in the folder `dir` has a checkpoint.
+pub(super) fn exists(dir: &Path) -> bool {
+    path_in(dir).exists()
+}
+
 /// The values of all parameters and running statistics of `module`.
 pub(super) fn snapshot<M: Module>(module: &M) -> ModuleRecord {
     // Batch norm holds its latest statistics back until asked for a validation module; a record of the module itself
@@ -207,22 +243,32 @@ fn record_of(bytes: &[u8]) -> std::result::Result<ModuleRecord, RecordError> {
 }
 
 fn foreign(dir: &Path, reason: &dyn std::fmt::Display) -> Error {
-    let hint = "begin anew without --resume, or in another folder with --run DIR";
+    let hint = "begin anew without --resume: this run is then moved aside";
     Error::input(&path_in(dir), "network", format!("not of this model: {reason}"), hint)
 }
 
-/// The first line in which two fingerprints differ, as `was …, is …`.
+/// The first key, in the order of the alphabet, whose values in two fingerprints differ, as `was …, is …`.
 fn first_difference(before: &str, now: &str) -> Option<String> {
-    if before == now {
-        return None;
+    fn by_key(text: &str) -> BTreeMap<&str, &str> {
+        text.lines().map(|line| (line.split(" = ").next().unwrap_or(line), line)).collect()
     }
-    let (mut before, mut now) = (before.lines(), now.lines());
-    loop {
-        let pair = (before.next(), now.next());
-        if pair.0 != pair.1 {
-            let show = |line: Option<&str>| line.map_or_else(|| "nothing".to_owned(), |line| line.trim().to_owned());
-            return Some(format!("was `{}`, is `{}`", show(pair.0), show(pair.1)));
-        }
-        pair.0?;
+    let (before, now) = (by_key(before), by_key(now));
+    let key = before.keys().chain(now.keys()).filter(|key| before.get(*key) != now.get(*key)).min()?;
+    let show = |lines: &BTreeMap<&str, &str>| lines.get(key).map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    Some(format!("was `{}`, is `{}`", show(&before), show(&now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_difference;
+
+    #[test]
+    fn fingerprints_are_compared_by_key_and_the_first_that_differs_is_named() {
+        let before = "data = 1\nmodel.dropout = 0.2\nseed = 1";
+        assert_eq!(first_difference(before, "seed = 1\ndata = 1\nmodel.dropout = 0.2"), None);
+        let found = first_difference(before, "data = 1\nmodel.dropout = 0.3\nseed = 2");
+        assert_eq!(found.as_deref(), Some("was `model.dropout = 0.2`, is `model.dropout = 0.3`"));
+        let found = first_difference(before, "data = 1\nmodel.depth = 3\nmodel.dropout = 0.2\nseed = 1");
+        assert_eq!(found.as_deref(), Some("was `nothing`, is `model.depth = 3`"));
     }
 }

@@ -9,6 +9,7 @@ mod adam_flex;
 mod batches;
 mod checkpoint;
 mod clip;
+mod finite;
 mod log;
 mod stopping;
 mod trainer;

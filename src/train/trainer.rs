@@ -10,8 +10,9 @@ use cpu_time::ProcessTime;
 
 use super::adam::{Adam, AdamConstants};
 use super::batches::{deal, even_chunks};
-use super::checkpoint::{Checkpoint, Position, snapshot};
+use super::checkpoint::{self, Checkpoint, Position, snapshot};
 use super::clip::clip;
+use super::finite;
 use super::log::Log;
 use super::stopping::Stopper;
 use super::{Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
@@ -61,19 +62,21 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer that begins at the checkpoint of `run` if the run is resumed, and at the start otherwise.
+    /// A trainer that begins at the checkpoint of `run` if the run is resumed, and at the start otherwise. The run's folder is made
+    /// ready; all else that can fail before training should lie behind.
     ///
     /// # Errors
-    /// If the checkpoint cannot be used or the log cannot be written.
+    /// If the checkpoint cannot be used or the folder cannot be made ready.
     pub fn new(config: &'a TrainConfig, data: &'a TrainingData, split: &'a Split, run: &'a mut Run) -> Result<Self> {
         let resumed = if run.resumes() { Checkpoint::load(run)? } else { None };
+        run.prepare()?;
         let step = resumed.as_ref().map(|checkpoint| checkpoint.position.step);
         if let Some(Position { stage, epoch, .. }) = resumed.as_ref().map(|checkpoint| &checkpoint.position) {
             let message = format!("resuming after epoch {epoch} of stage {}", stage + 1);
             run.reporter().say(&message);
         }
         Ok(Self {
-            log: Log::open(run.dir(), step)?,
+            log: Log::new(run.dir(), step),
             config,
             data,
             split,
@@ -102,19 +105,24 @@ impl<'a> Trainer<'a> {
         self.resumed.is_some() && self.first_stage() == index
     }
 
-    /// Fails unless the run is resumed from a checkpoint at the end of a stage, that is, of all stages that were needed.
+    /// Whether the run is resumed from a checkpoint after which no stage is left.
+    #[must_use]
+    pub fn program_finished(&self) -> bool {
+        self.resumed.as_ref().is_some_and(|checkpoint| checkpoint.program_finished)
+    }
+
+    /// Records in the checkpoint that no stage is left: to be called after the last one.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the run's folder.
-    pub fn require_finished(&self) -> Result<()> {
-        if self.resumed.as_ref().is_some_and(|checkpoint| checkpoint.position.finished) {
-            return Ok(());
+    /// If the checkpoint cannot be read or written.
+    pub fn finish(&mut self) -> Result<()> {
+        match Checkpoint::load(self.run)? {
+            Some(mut last) if !last.program_finished => {
+                last.program_finished = true;
+                last.save(self.run.dir())
+            }
+            _ => Ok(()),
         }
-        Err(Error::Config {
-            place: self.run.dir().display().to_string(),
-            problem: "has no checkpoint of a finished training".to_owned(),
-            hint: "finish it first: nascent train with the same words and --resume".to_owned(),
-        })
     }
 
     /// `module` with the parameters of the checkpoint; as it is if there is none.
@@ -132,8 +140,8 @@ impl<'a> Trainer<'a> {
     /// with the last ones where nothing is held out.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] if the loss leaves the finite numbers, [`Error::Interrupted`] on Ctrl-C; in both cases
-    /// the last good checkpoint is kept.
+    /// [`Error::NonFinite`] if a loss, of training or held-out cells, or a parameter is no longer finite, [`Error::Interrupted`] on
+    /// Ctrl-C; in both cases the last good checkpoint is kept.
     pub fn train<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<M> {
         let mut state = self.enter(&module, stage)?;
         let mut module = module;
@@ -153,7 +161,7 @@ impl<'a> Trainer<'a> {
             }
             let due = self.last_save.elapsed().as_secs_f64() >= self.config.checkpoint_seconds;
             if state.position.finished || interrupted || due {
-                self.save(&module, &state)?;
+                self.save(&module, &state, stage)?;
             }
             if interrupted {
                 return Err(Error::Interrupted { run: Some(self.run.dir().to_path_buf()) });
@@ -188,7 +196,7 @@ impl<'a> Trainer<'a> {
             let batch = self.data.batch(&rows).autodiff();
             let loss = module.loss(&batch, epoch, &mut Draws::Sampled(&mut noise));
             if !meter.add(&loss, rows.len()) {
-                return Err(self.culprit(&module, stage, epoch, &loss, &rows));
+                return Err(self.diverged(&module, stage, epoch, Some(("loss", &loss)), &rows));
             }
             module = state.descend(module, loss, stage);
             self.step += 1;
@@ -205,12 +213,11 @@ impl<'a> Trainer<'a> {
         let last = state.position.epoch >= stage.epochs;
         let mut stop = false;
         if last || state.position.epoch.is_multiple_of(self.config.check_every) {
-            let (held_out, verdict) = self.look(&module, state);
+            let (held_out, verdict) = self.look(&module, state, stage)?;
             scalars.extend(held_out);
             stop = verdict;
-            let watched = if self.held_out().is_empty() { &self.split.train } else { self.held_out() };
-            let batch = self.data.batch(&watched[..watched.len().min(LOOK)]);
-            self.log.histograms(self.step, &module.valid().monitored(&batch));
+            let monitored = module.valid().monitored(&self.data.batch(self.watched()));
+            self.log.histograms(self.step, &monitored)?;
         }
         state.position.finished = last || stop;
         self.log.scalars(&stage.name, state.position.epoch, self.step, &scalars)?;
@@ -228,16 +235,29 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Some cells of those that early stopping looks at, or of all if there are none.
+    fn watched(&self) -> &[usize] {
+        let watched = if self.held_out().is_empty() { &self.split.train } else { self.held_out() };
+        &watched[..watched.len().min(LOOK)]
+    }
+
     /// The loss of the held-out cells at the posterior means, and whether the stage should end.
-    fn look<M: Objective>(&self, module: &M, state: &mut State) -> (Vec<(String, f64)>, bool) {
+    fn look<M: Objective>(&self, module: &M, state: &mut State, stage: &Stage) -> Result<(Vec<(String, f64)>, bool)> {
         let rows = self.held_out();
         if rows.is_empty() {
-            return (Vec::new(), false);
+            return Ok((Vec::new(), false));
         }
+        let epoch = state.position.epoch - 1;
         let fixed = module.valid();
         let mut meter = Meter::default();
         for rows in even_chunks(rows, LOOK) {
-            meter.add(&fixed.held_out_loss(&self.data.batch(&rows)), rows.len());
+            let loss = fixed.held_out_loss(&self.data.batch(&rows));
+            if !meter.add(&loss, rows.len()) {
+                return Err(self.diverged(module, stage, epoch, Some(("held-out loss", &loss)), &rows));
+            }
+        }
+        if !finite::all_finite(&fixed) {
+            return Err(self.diverged(module, stage, epoch, None, self.watched()));
         }
         let scalars = meter.means("validation");
         let min_gain = self.config.min_gain * self.data.n_vars() as f64;
@@ -245,10 +265,15 @@ impl<'a> Trainer<'a> {
         if verdict.is_best {
             state.best = Some(snapshot(module));
         }
-        (scalars, verdict.stop)
+        Ok((scalars, verdict.stop))
     }
 
-    fn save<M: Objective>(&mut self, module: &M, state: &State) -> Result<()> {
+    /// Writes a checkpoint, of finite parameters only.
+    fn save<M: Objective>(&mut self, module: &M, state: &State, stage: &Stage) -> Result<()> {
+        if !finite::all_finite(&module.valid()) {
+            return Err(self.diverged(module, stage, state.position.epoch - 1, None, self.watched()));
+        }
+        self.log.sync()?;
         let best = state.best.as_ref();
         let checkpoint = Checkpoint::new(state.position.clone(), self.run, module, best, &state.optimizers)?;
         checkpoint.save(self.run.dir())?;
@@ -256,44 +281,27 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Says what made the loss of the cells at `rows` leave the finite numbers.
-    fn culprit<M: Objective>(&self, module: &M, stage: &Stage, epoch: usize, loss: &Loss, rows: &[usize]) -> Error {
-        let terms: Vec<&str> =
-            loss.terms.iter().filter(|(_, term)| !scalar(term).is_finite()).map(|(name, _)| *name).collect();
-        let module = module.valid();
-        let batch = self.data.batch(rows);
-        let parameters: Vec<String> = module
-            .monitored(&batch)
-            .iter()
-            .filter(|quantity| quantity.values.iter().any(|value| !value.is_finite()))
-            .map(|quantity| match quantity.per_gene {
-                true => format!("{} of {}", quantity.name, self.names_of_non_finite(&quantity.values)),
-                false => quantity.name.to_owned(),
-            })
-            .collect();
-        let per_gene = crate::nn::arrays::values(module.gene_loss(&batch));
-        let culprit = match (parameters.is_empty(), per_gene.iter().all(|value| value.is_finite())) {
-            (false, _) => format!("the loss ({}), with {}", terms.join(", "), parameters.join("; ")),
-            (true, false) => format!("the loss ({}) of {}", terms.join(", "), self.names_of_non_finite(&per_gene)),
-            (true, true) => format!("the loss ({})", terms.join(", ")),
+    /// The error that ends training when `loss`, or without one a parameter of `module`, is not finite. `rows` are the cells in which
+    /// the genes behind it are looked for.
+    fn diverged<M: Objective>(
+        &self,
+        module: &M,
+        stage: &Stage,
+        epoch: usize,
+        loss: Option<(&str, &Loss)>,
+        rows: &[usize],
+    ) -> Error {
+        let dir = self.run.dir();
+        let saved = if checkpoint::exists(dir) {
+            format!("the last good checkpoint is in {}", dir.display())
+        } else {
+            "there was no good checkpoint yet".to_owned()
         };
         Error::NonFinite {
             stage: stage.name.clone(),
             epoch: epoch + 1,
-            culprit,
-            hint: format!(
-                "lower model.train.learning_rate or leave these genes out; the last good checkpoint is in {}",
-                self.run.dir().display()
-            ),
-        }
-    }
-
-    fn names_of_non_finite(&self, values: &[f32]) -> String {
-        let pairs = self.data.genes.iter().zip(values);
-        let genes: Vec<&str> = pairs.filter(|(_, value)| !value.is_finite()).map(|(gene, _)| gene.as_str()).collect();
-        match genes.len() {
-            count if count > 5 => format!("{count} genes ({}, …)", genes[..5].join(", ")),
-            _ => genes.join(", "),
+            culprit: finite::culprit(&module.valid(), &self.data.batch(rows), &self.data.genes, loss),
+            hint: format!("lower model.train.learning_rate or leave these genes out; {saved}"),
         }
     }
 }
@@ -401,7 +409,7 @@ fn members<M: Module>(module: &M, prefix: &str) -> Vec<ParamId> {
     collector.found
 }
 
-fn scalar(tensor: &Tensor<1>) -> f64 {
+pub(super) fn scalar(tensor: &Tensor<1>) -> f64 {
     f64::from(tensor.clone().into_scalar::<f32>())
 }
 

@@ -57,6 +57,8 @@ mod report;
 mod report_content;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod resume;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod runs;
 mod scores;
 mod simulate;
 mod simulate_gillespie;
@@ -65,6 +67,7 @@ mod simulate_program;
 mod soft_grid;
 #[cfg(feature = "h5ad")]
 mod soft_grid_gaussian;
+mod soft_grid_stream;
 mod sparse;
 mod stats;
 mod steady_state;
@@ -74,6 +77,8 @@ mod tidy;
 mod time;
 #[cfg(feature = "h5ad")]
 mod time_golden;
+#[cfg(feature = "flex")]
+mod train;
 mod uncertainty;
 #[cfg(feature = "flex")]
 mod velovae;

@@ -9,6 +9,7 @@
 use std::fmt;
 
 use super::em::Fixed;
+use super::groups::Groups;
 use super::noise;
 use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
@@ -113,6 +114,7 @@ fn contributions(fitted: &Fitted, cells: &Cells, fixed: &Fixed) -> Vec<f64> {
 pub(super) fn asked_root(
     settings: &SoftGrid,
     data: &Dataset,
+    groups: &Groups,
     sample: &[usize],
     skeleton: &Skeleton,
 ) -> Result<Option<usize>> {
@@ -132,8 +134,9 @@ pub(super) fn asked_root(
     } else if settings.capture_time.is_empty() {
         return Ok(None);
     } else {
-        let groups = super::groups::Groups::read(&data.obs, &settings.capture_time)?;
-        (0..sample.len()).filter(|&at| groups.of[sample[at]] == groups.of.iter().copied().min().unwrap_or(0)).collect()
+        // A day of few cells may be missing in the sample.
+        let earliest = sample.iter().map(|&i| groups.of[i]).min();
+        (0..sample.len()).filter(|&at| Some(groups.of[sample[at]]) == earliest).collect()
     };
     let distance = |tip: usize| cells.iter().map(|&cell| skeleton.distances[tip][cell]).sum::<f64>();
     Ok((0..skeleton.tips.len()).min_by(|&a, &b| distance(a).total_cmp(&distance(b))))

@@ -243,5 +243,9 @@ fn spread(tree: &Tree, cells: &[f64], smoothing: f64) -> Vec<f64> {
         sizes[piece] += 1.0;
     }
     let total: f64 = sums.iter().sum::<f64>() + smoothing * tree.len() as f64;
+    if total <= 0.0 {
+        // A group without cells, in a sample of them.
+        return vec![1.0 / tree.len() as f64; tree.len()];
+    }
     tree.piece.iter().map(|&piece| (sums[piece] / sizes[piece] + smoothing) / total).collect()
 }

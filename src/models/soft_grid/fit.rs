@@ -38,7 +38,7 @@ pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &Groups, run: 
     let fixed = Fixed::new(settings);
     let wanted = if settings.lineages > 0 { settings.lineages } else { settings.max_lineages };
     let skeleton = Skeleton::new(data, &sample, wanted + 1, settings.lineages > 0)?;
-    let asked = direction::asked_root(settings, data, &sample, &skeleton)?;
+    let asked = direction::asked_root(settings, data, groups, &sample, &skeleton)?;
     let roots: Vec<usize> = asked.map_or_else(|| (0..skeleton.tips.len()).collect(), |root| vec![root]);
 
     let title = format!("{} cells, {} tips: directions", sample.len(), skeleton.tips.len());

@@ -51,6 +51,12 @@ impl Groups {
         Ok(Self { of, times })
     }
 
+    /// The groups of the cells at the positions `chosen`, numbered as among all cells: a group may have no cell among these.
+    pub(super) fn select(&self, chosen: &[usize]) -> Self {
+        let of = if self.of.is_empty() { Vec::new() } else { chosen.iter().map(|&i| self.of[i]).collect() };
+        Self { of, times: self.times.clone() }
+    }
+
     /// Number of groups; 1 without capture times.
     pub(super) fn len(&self) -> usize {
         self.times.len().max(1)

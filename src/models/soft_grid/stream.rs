@@ -4,13 +4,17 @@
 //! the file is passed block after block, the next one being read while the present one is worked on:
 //!
 //! - first pass, stochastic EM: the sums over cells are a moving average over blocks, `S ← (1 − ρ) S + ρ S_block` with
-//!   `ρ = (b + 2)^−0.6` at block b, and genes and π are fitted anew after every block;
+//!   `ρ = (b + 2)^−0.6` at block b, and genes and π are fitted anew after every block. Files are sorted, by sample or by day, and the
+//!   last blocks count most: so each block of this pass is put together from stretches of the whole file;
 //! - further passes, exact EM: the sums of a whole pass, then one M-step;
 //! - last pass: the E-step of the final model, whose posteriors are the result.
 //!
 //! Memory holds two blocks, the sums (two numbers per gene and node) and the posteriors of all cells.
 
 use std::ops::Range;
+
+use rand::Rng;
+use rand::seq::SliceRandom;
 
 use super::em::{Fixed, Gathered, Model};
 use super::expect::{Posterior, Tables};
@@ -30,6 +34,7 @@ use crate::sparse::Csr;
 impl StreamingModel for SoftGrid {
     fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
         config.validate_streaming()?;
+        // Numbered once: the sample may lack a group.
         let all_groups = Groups::read(source.obs(), &self.capture_time)?;
         let drawn = fit::sample(source.n_obs(), self.choice_cells, run);
         let counts = read_sample(source, &drawn, self.block_cells, run)?;
@@ -37,7 +42,7 @@ impl StreamingModel for SoftGrid {
         drop(counts);
         report.steps.iter().for_each(|step| run.reporter().say(&step.to_string()));
         report.warnings.iter().for_each(|warning| run.reporter().warn(warning));
-        let groups = Groups::read(&data.obs, &self.capture_time)?;
+        let groups = all_groups.select(&drawn);
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, &data, &groups, run)?;
         announce(&decided.direction, run);
@@ -60,7 +65,7 @@ impl StreamingModel for SoftGrid {
             groups: &all_groups.of,
             model: fitted.model,
             gathered,
-            posteriors: Vec::new(),
+            posteriors: vec![Posterior { size: [1.0; 2], ..Posterior::default() }; source.n_obs()],
             history: fitted.history,
         };
         for pass in 0..self.passes {
@@ -87,33 +92,48 @@ fn read_sample(source: &dyn CellSource, drawn: &[usize], block: usize, run: &mut
         }
     }
     run.reporter().end(&format!("{} of {} cells drawn", drawn.len(), source.n_obs()));
-    let joined = |species: usize| {
-        let mut joined = Csr::empty(0, source.n_vars());
-        for part in &parts {
-            let part = &part[species];
-            let before = joined.indices.len();
-            joined.indices.extend_from_slice(&part.indices);
-            joined.data.extend_from_slice(&part.data);
-            joined.indptr.extend(part.indptr[1..].iter().map(|end| end + before));
-            joined.n_rows += part.n_rows;
-        }
-        joined
-    };
+    let [unspliced, spliced] = joined(parts, source.n_vars());
     Ok(Counts {
         path: source.path().to_path_buf(),
         obs: source.obs().select(drawn),
         var: source.var().clone(),
         x: None,
-        unspliced: joined(0),
-        spliced: joined(1),
+        unspliced,
+        spliced,
         moments: None,
         neighbors: None,
         obsm: Vec::new(),
     })
 }
 
+/// The rows of all `parts`, of `n_cols` columns, one under the other.
+fn joined(parts: Vec<Pair<Csr<f32>>>, n_cols: usize) -> Pair<Csr<f32>> {
+    let mut whole = [0, 1].map(|_| Csr::empty(0, n_cols));
+    for part in parts {
+        whole.iter_mut().zip(part).for_each(|(whole, part)| whole.append(part));
+    }
+    whole
+}
+
 fn blocks(n: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n).step_by(size).map(move |start| start..(start + size).min(n))
+}
+
+/// Stretches of the file that make a block of the first pass: enough that each block has cells of every part of a sorted file, and
+/// few enough that reading them costs little more than reading one.
+const STRETCHES: usize = 16;
+
+/// `n` cells dealt into blocks of about `size`: the file is cut into [`STRETCHES`] parts, and each block takes a stretch drawn at
+/// random from every part.
+fn dealt(n: usize, size: usize, rng: &mut impl Rng) -> Vec<Vec<Range<usize>>> {
+    let mut stretches: Vec<Range<usize>> = blocks(n, size.div_ceil(STRETCHES)).collect();
+    let n_blocks = stretches.len().div_ceil(STRETCHES);
+    let mut dealt = vec![Vec::new(); n_blocks];
+    for part in stretches.chunks_mut(n_blocks.max(1)) {
+        part.shuffle(rng);
+        dealt.iter_mut().zip(part).for_each(|(block, stretch)| block.push(stretch.clone()));
+    }
+    dealt
 }
 
 struct Passes<'a> {
@@ -131,8 +151,10 @@ struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    fn read(&self, rows: Range<usize>) -> Result<Pair<Csr<f32>>> {
-        Ok(self.source.cells(rows)?.map(|layer| layer.select_columns(self.genes)))
+    fn read(&self, stretches: &[Range<usize>]) -> Result<Pair<Csr<f32>>> {
+        let read =
+            |rows: &Range<usize>| Ok(self.source.cells(rows.clone())?.map(|layer| layer.select_columns(self.genes)));
+        Ok(joined(stretches.iter().map(read).collect::<Result<_>>()?, self.genes.len()))
     }
 
     /// One pass over the file.
@@ -140,24 +162,30 @@ impl Passes<'_> {
         let (n, passes) = (self.source.n_obs(), self.settings.passes);
         let (first, last) = (pass == 0 && passes > 1, pass + 1 == passes);
         run.reporter().begin(&format!("pass {} of {passes}", pass + 1), 0, n as u64);
-        let ranges: Vec<Range<usize>> = blocks(n, self.settings.block_cells).collect();
+        let size = self.settings.block_cells;
+        let in_blocks: Vec<Vec<Range<usize>>> = if first {
+            dealt(n, size, &mut run.rng("blocks", 0))
+        } else {
+            blocks(n, size).map(|rows| vec![rows]).collect()
+        };
         let mut whole = Gathered::new(self.model.genes.len(), self.model.tree.len(), self.model.pi.len());
         let mut evidence = 0.0;
         let mut tables = Tables::new(&self.model.tree, &self.model.genes);
-        let mut next = self.read(ranges[0].clone())?;
-        for (b, rows) in ranges.iter().enumerate() {
+        let mut next = self.read(&in_blocks[0])?;
+        let mut done = 0;
+        for (b, stretches) in in_blocks.iter().enumerate() {
+            let rows: Vec<usize> = stretches.iter().cloned().flatten().collect();
             if run.interrupted() {
                 return Err(Error::Interrupted { run: None });
             }
             let cells = next;
             let ((found, block), read) = rayon::join(
-                || self.block(&tables, &cells, rows.clone()),
-                || ranges.get(b + 1).map(|rows| self.read(rows.clone())).transpose(),
+                || self.block(&tables, &cells, &rows),
+                || in_blocks.get(b + 1).map(|stretches| self.read(stretches)).transpose(),
             );
             evidence += found.iter().map(|posterior| posterior.evidence).sum::<f64>();
-            match pass {
-                0 => self.posteriors.extend(found),
-                _ => self.posteriors.splice(rows.clone(), found).for_each(drop),
+            for (&i, posterior) in rows.iter().zip(found) {
+                self.posteriors[i] = posterior;
             }
             if first {
                 let rho = ((b + 2) as f64).powf(-0.6);
@@ -168,7 +196,8 @@ impl Passes<'_> {
             } else {
                 whole.add_scaled(&block, 1.0);
             }
-            run.reporter().advance(rows.end as u64, &format!("{:.2} nats per cell", evidence / rows.end as f64));
+            done += rows.len();
+            run.reporter().advance(done as u64, &format!("{:.2} nats per cell", evidence / done as f64));
             next = read?.unwrap_or_default();
         }
         if !first {
@@ -183,13 +212,13 @@ impl Passes<'_> {
     }
 
     /// Posteriors and sums of one block.
-    fn block(&self, tables: &Tables, cells: &Pair<Csr<f32>>, rows: Range<usize>) -> (Vec<Posterior>, Gathered) {
-        let groups = if self.groups.is_empty() { &[] } else { &self.groups[rows.clone()] };
-        let known = |i: usize| self.posteriors.get(i).map_or([1.0; 2], |posterior| posterior.size);
-        let sizes: Vec<Pair<f64>> = rows.map(known).collect();
-        let posteriors = self.model.expect_with(tables, self.fixed, cells, groups, &sizes);
+    fn block(&self, tables: &Tables, cells: &Pair<Csr<f32>>, rows: &[usize]) -> (Vec<Posterior>, Gathered) {
+        let groups: Vec<u32> =
+            if self.groups.is_empty() { Vec::new() } else { rows.iter().map(|&i| self.groups[i]).collect() };
+        let sizes: Vec<Pair<f64>> = rows.iter().map(|&i| self.posteriors[i].size).collect();
+        let posteriors = self.model.expect_with(tables, self.fixed, cells, &groups, &sizes);
         let mut gathered = Gathered::new(self.model.genes.len(), self.model.tree.len(), self.model.pi.len());
-        gathered.add(&[cells[0].transpose(), cells[1].transpose()], &posteriors, groups);
+        gathered.add(&[cells[0].transpose(), cells[1].transpose()], &posteriors, &groups);
         (posteriors, gathered)
     }
 }

@@ -46,7 +46,7 @@ use crate::data::{Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
 use crate::train::adam::{AdamConstants, WeightDecay};
-use crate::train::{Group, Split, Stage, Trainer, TrainingData};
+use crate::train::{Checkpoint, Group, Split, Stage, Trainer, TrainingData};
 
 impl VelocityModel for Velovae {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
@@ -82,13 +82,13 @@ impl Trained for Velovae {
         run: &mut Run,
         moments: &[[Array2<f32>; 2]],
     ) -> Result<Vec<[Array2<f32>; 2]>> {
+        let checkpoint = Checkpoint::finished(run)?;
         let device = nn::device::open(&self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = Start::new(self, data, &split, run)?;
         let on_device = TrainingData::new(data, &device);
-        Trainer::new(&self.train, &on_device, &split, run)?.require_finished()?;
-        // Of a finished run, all stages are over as soon as they begin.
-        let module = self.learn(data, &split, &start, &on_device, &device, run)?;
+        let module = checkpoint.restore(run.dir(), self.fresh(&start, &device, run))?;
+        let module = module.with_phase(Self::phase(checkpoint.position.stage));
         Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &on_device.with_moments(moments))).collect())
     }
 }
@@ -104,9 +104,12 @@ impl Velovae {
         device: &Device,
         run: &mut Run,
     ) -> Result<VelovaeModule> {
-        let fresh = VelovaeModule::new(self, start, &run.rng("weights", 0), &device.clone().autodiff());
+        let fresh = self.fresh(start, device, run);
         let mut trainer = Trainer::new(&self.train, on_device, split, run)?;
         let mut module = trainer.restore(fresh)?;
+        if trainer.program_finished() {
+            return Ok(module.with_phase(Self::phase(trainer.first_stage())));
+        }
         let mut before: Option<InitialConditions> = None;
         let skipped = trainer.first_stage().max(if self.start_epochs == 0 { 2 } else { 0 });
         for stage in self.stages().into_iter().skip(skipped) {
@@ -125,7 +128,13 @@ impl Velovae {
             }
             module = trainer.train(module, &stage)?;
         }
+        trainer.finish()?;
         Ok(module)
+    }
+
+    /// The module before training.
+    fn fresh(&self, start: &Start, device: &Device, run: &Run) -> VelovaeModule {
+        VelovaeModule::new(self, start, &run.rng("weights", 0), &device.clone().autodiff())
     }
 
     /// Number of the first stage that starts from ancestors; basic VeloVAE has none.

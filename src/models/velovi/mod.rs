@@ -34,7 +34,7 @@ use crate::data::{Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
 use crate::preprocess::Recipe;
-use crate::train::{Split, Stage, Trainer, TrainingData};
+use crate::train::{Checkpoint, Split, Stage, Trainer, TrainingData};
 
 impl VelocityModel for Velovi {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
@@ -45,6 +45,7 @@ impl VelocityModel for Velovi {
         let mut trainer = Trainer::new(&self.train, &on_device, &split, run)?;
         let module = trainer.restore(fresh)?;
         let module = trainer.train(module, &self.stage())?;
+        trainer.finish()?;
         outputs::predict(self, &module, data, &split, &on_device, run)
     }
 
@@ -75,14 +76,10 @@ impl Trained for Velovi {
         run: &mut Run,
         moments: &[[Array2<f32>; 2]],
     ) -> Result<Vec<[Array2<f32>; 2]>> {
+        let checkpoint = Checkpoint::finished(run)?;
         let device = nn::device::open(&self.train.device)?;
-        let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let on_device = TrainingData::new(data, &device);
-        let fresh = self.fresh(data, run, device);
-        let trainer = Trainer::new(&self.train, &on_device, &split, run)?;
-        trainer.require_finished()?;
-        let module = trainer.restore(fresh)?;
-        drop(trainer);
+        let module = checkpoint.restore(run.dir(), self.fresh(data, run, device))?;
         Ok(moments
             .iter()
             .map(|moments| outputs::reconstruct(self, &module, &on_device.with_moments(moments), run))

@@ -1,0 +1,105 @@
+//! A fit of cells read block after block does not depend on how the file is sorted.
+
+use nascent::data::{Column, Counts, Run, Silent, stream};
+use nascent::models::soft_grid::SoftGrid;
+use nascent::models::{Streamed, VelocityModel};
+use nascent::preprocess::PreprocessConfig;
+use nascent::simulate::{SimulateConfig, Simulation, simulate};
+use nascent::stats::spearman;
+use rand::seq::index;
+
+fn streamed(settings: &SoftGrid, counts: &Counts) -> Streamed {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
+    let model = VelocityModel::streaming(settings).expect("it streams");
+    let all = PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() };
+    model.fit(counts, &all, &mut run).expect("fitted")
+}
+
+fn quick() -> SoftGrid {
+    SoftGrid {
+        stream: true,
+        grid: 50,
+        pieces: 10,
+        max_rounds: 15,
+        choice_rounds: 6,
+        choice_cells: 300,
+        block_cells: 300,
+        uncertainty: false,
+        lineages: 1,
+        ..SoftGrid::default()
+    }
+}
+
+fn numbers(counts: &Counts, column: &str) -> Vec<f64> {
+    counts.obs.get(column).and_then(Column::to_numbers).expect("the simulation says")
+}
+
+/// The cells of `counts` in the order `order`.
+fn reordered(counts: &Counts, order: &[usize]) -> Counts {
+    Counts {
+        obs: counts.obs.select(order),
+        unspliced: counts.unspliced.select_rows(order),
+        spliced: counts.spliced.select_rows(order),
+        x: None,
+        obsm: Vec::new(),
+        ..counts.clone()
+    }
+}
+
+#[test]
+fn capture_times_of_which_the_sample_has_no_cell_are_no_trouble() {
+    let config = SimulateConfig { cells: 2000, genes: 40, seed: 8, ..SimulateConfig::default() };
+    let mut counts = simulate(&config).expect("valid settings").counts;
+    let truth = numbers(&counts, "true_t");
+    let mut days: Vec<f64> = truth.iter().map(|t| (t / 7.0).floor() + 1.0).collect();
+    // The earliest three of the cells that are not drawn have a day of their own.
+    let drawn = index::sample(&mut stream(0, "cells for decisions", 0), 2000, quick().choice_cells).into_vec();
+    let mut others: Vec<usize> = (0..2000).filter(|i| !drawn.contains(i)).collect();
+    others.sort_by(|&a, &b| truth[a].total_cmp(&truth[b]));
+    others[..3].iter().for_each(|&i| days[i] = 0.0);
+    counts.obs.columns.push(("day".to_owned(), Column::Float(days)));
+    for smoothing in [0.01, 0.0] {
+        let settings = SoftGrid { capture_time: "day".to_owned(), smoothing, ..quick() };
+        let Streamed { fit, .. } = streamed(&settings, &counts);
+        let time = fit.latent_time.expect("one time per cell").to_vec();
+        assert!(time.iter().all(|t| t.is_finite()));
+        assert!(spearman(&time, &truth) > 0.97, "{}", spearman(&time, &truth));
+        let pi = fit.details.expect("details")["pi"].as_array().expect("a list").clone();
+        assert_eq!(pi.len() % 4, 0, "four days");
+        let nodes = pi.len() / 4;
+        for day in pi.chunks(nodes) {
+            let sum: f64 = day.iter().filter_map(serde_json::Value::as_f64).sum();
+            assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+        }
+    }
+}
+
+#[test]
+fn a_sorted_file_is_fitted_as_well_as_a_shuffled_one() {
+    let config = SimulateConfig { cells: 6000, genes: 60, seed: 4, ..SimulateConfig::default() };
+    let Simulation { counts, genes, .. } = simulate(&config).expect("valid settings");
+    let truth = numbers(&counts, "true_t");
+    let mut order: Vec<usize> = (0..truth.len()).collect();
+    order.sort_by(|&a, &b| truth[a].total_cmp(&truth[b]));
+    let sorted = reordered(&counts, &order);
+    let scores = |counts: &Counts| {
+        let Streamed { genes: kept, fit } = streamed(&quick(), counts);
+        let time = spearman(&fit.latent_time.expect("one time per cell").to_vec(), &numbers(counts, "true_t"));
+        let (gamma, beta) = (fit.genes.gamma.expect("a rate"), fit.genes.beta.expect("a rate"));
+        let errors: Vec<f64> = kept
+            .iter()
+            .enumerate()
+            .map(|(at, &gene)| (gamma[at] / beta[at] / genes[gene].rates.gamma * genes[gene].rates.beta).ln().abs())
+            .collect();
+        (time, errors.iter().sum::<f64>() / errors.len() as f64, fit.details.expect("details")["objective"].clone())
+    };
+    let last = |objective: &serde_json::Value| objective.as_array().and_then(|all| all.last()?.as_f64()).expect("nats");
+    let (shuffled, sorted) = (scores(&counts), scores(&sorted));
+    let per_cell = [&shuffled, &sorted].map(|(_, _, objective)| last(objective) / truth.len() as f64);
+    // Two random orders of these cells differ by .0015, .018 and .14. Blocks taken as they lie in the sorted file gave, with the same
+    // time, an error of the ratio of .18 instead of .04, and .86 nats less.
+    assert!((shuffled.0 - sorted.0).abs() < 0.002, "{} {}", shuffled.0, sorted.0);
+    assert!((shuffled.1 - sorted.1).abs() < 0.04, "{} {}", shuffled.1, sorted.1);
+    assert!((per_cell[0] - per_cell[1]).abs() < 0.3, "{per_cell:?}");
+}
