@@ -7,17 +7,18 @@ use hdf5::types::{TypeDescriptor, VarLenUnicode};
 use hdf5::{Dataset, File, Group, H5Type, Location};
 use ndarray::ArrayView2;
 
-use super::matrix::blocks;
+use super::chunks::{Number, Rows, Target};
 use super::place::reason;
 use super::raw;
 use crate::data::{Column, Frame};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
-/// Entries of a one-dimensional array that are compressed together.
-const CHUNK: usize = 1 << 17;
-/// Bytes of a matrix that are compressed together; not over HDF5's default chunk cache.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Words that are compressed together.
+const WORDS: usize = 1 << 17;
+/// Bytes of an array or matrix that are compressed together. Few, so that all cores have work even at a small matrix, and
+/// some rows are read without many others; HDF5's default chunk cache holds four.
+const CHUNK_BYTES: usize = 1 << 18;
 
 /// Writes elements into an open file; knows how strongly to compress and whom to blame.
 #[derive(Clone, Copy, Debug)]
@@ -128,27 +129,46 @@ impl<'a> Sink<'a> {
     }
 
     /// An empty one-dimensional array that can grow.
-    pub(super) fn growing<T: H5Type>(&self, parent: &Group, name: &str) -> Result<Dataset> {
-        let mut builder = parent.new_dataset_builder().chunk([CHUNK]);
+    pub(super) fn growing<T: Number>(&self, parent: &Group, name: &str) -> Result<Rows<T>> {
+        let mut builder = parent.new_dataset_builder().chunk([CHUNK_BYTES / size_of::<T>()]);
         if self.gzip > 0 {
             builder = builder.shuffle().deflate(self.gzip);
         }
-        self.sure(builder.empty::<T>().shape([0..]).create(name), name)
+        let dataset = self.sure(builder.empty::<T>().shape([0..]).create(name), name)?;
+        Ok(Rows::new(Target::new(dataset, self.gzip)))
     }
 
-    /// A one-dimensional array without marks.
-    pub(super) fn bare<T: H5Type>(&self, parent: &Group, name: &str, values: &[T]) -> Result<Dataset> {
-        let n = values.len();
-        let dataset = self.dataset::<T>(parent, name, &[n], &[n.min(CHUNK)])?;
-        if n > 0 {
-            self.sure(dataset.write_raw(values), name)?;
-        }
+    /// A one-dimensional array of numbers without marks; `fill` is as in [`Sink::rows`].
+    fn numbers<T: Number>(
+        &self,
+        parent: &Group,
+        name: &str,
+        n: usize,
+        fill: impl Fn(Range<usize>, &mut [T]) + Sync,
+    ) -> Result<Dataset> {
+        let dataset = self.dataset::<T>(parent, name, &[n], &[n.min(CHUNK_BYTES / size_of::<T>())])?;
+        self.sure(Target::new(dataset.clone(), self.gzip).write(0..n, fill), name)?;
         Ok(dataset)
     }
 
-    /// A one-dimensional array of numbers or truth values.
-    pub(super) fn array<T: H5Type>(&self, parent: &Group, name: &str, values: &[T]) -> Result<()> {
+    /// A one-dimensional array of numbers without marks.
+    fn bare<T: Number>(&self, parent: &Group, name: &str, values: &[T]) -> Result<Dataset> {
+        self.numbers(parent, name, values.len(), |range, room| room.copy_from_slice(&values[range]))
+    }
+
+    /// A one-dimensional array of numbers.
+    pub(super) fn array<T: Number>(&self, parent: &Group, name: &str, values: &[T]) -> Result<()> {
         let dataset = self.bare(parent, name, values)?;
+        self.mark(&dataset, "array", "0.2.0")
+    }
+
+    /// A one-dimensional array of truth values.
+    fn truths(&self, parent: &Group, name: &str, values: &[bool]) -> Result<()> {
+        let n = values.len();
+        let dataset = self.dataset::<bool>(parent, name, &[n], &[n.min(CHUNK_BYTES)])?;
+        if n > 0 {
+            self.sure(dataset.write_raw(values), name)?;
+        }
         self.mark(&dataset, "array", "0.2.0")
     }
 
@@ -171,31 +191,40 @@ impl<'a> Sink<'a> {
     /// Words.
     pub(super) fn texts(&self, parent: &Group, name: &str, words: &[String]) -> Result<()> {
         let words: Vec<VarLenUnicode> = words.iter().map(|word| unicode(word)).collect();
-        let dataset = self.bare(parent, name, &words)?;
+        let n = words.len();
+        let dataset = self.dataset::<VarLenUnicode>(parent, name, &[n], &[n.min(WORDS)])?;
+        if n > 0 {
+            self.sure(dataset.write_raw(&words), name)?;
+        }
         self.mark(&dataset, "string-array", "0.2.0")
     }
 
-    /// A matrix given some rows at a time: `fill` is handed the rows wanted and room for them, in C order.
+    /// A matrix without values yet and without marks.
+    fn matrix(&self, parent: &Group, name: &str, shape: [usize; 2]) -> Result<Target> {
+        let [n_rows, n_cols] = shape;
+        let columns = n_cols.min(CHUNK_BYTES / size_of::<f32>());
+        let rows = (CHUNK_BYTES / (size_of::<f32>() * columns.max(1))).clamp(1, n_rows.max(1));
+        let dataset = self.dataset::<f32>(parent, name, &shape, &[rows, columns])?;
+        self.mark(&dataset, "array", "0.2.0")?;
+        Ok(Target::new(dataset, self.gzip))
+    }
+
+    /// A matrix some rows at a time: `fill` is handed the rows wanted and room for them, in C order, on any thread and
+    /// in any order.
     pub(super) fn rows(
         &self,
         parent: &Group,
         name: &str,
         shape: [usize; 2],
-        mut fill: impl FnMut(Range<usize>, &mut [f32]),
+        fill: impl Fn(Range<usize>, &mut [f32]) + Sync,
     ) -> Result<()> {
-        let [n_rows, n_cols] = shape;
-        let fitting = (CHUNK_BYTES / (size_of::<f32>() * n_cols.max(1))).clamp(1, n_rows.max(1));
-        let columns = n_cols.min(CHUNK_BYTES / size_of::<f32>());
-        let dataset = self.dataset::<f32>(parent, name, &shape, &[fitting, columns])?;
-        if n_cols > 0 {
-            let mut room = vec![0.0; fitting * n_cols];
-            for rows in blocks(0..n_rows, fitting) {
-                let room = &mut room[..rows.len() * n_cols];
-                fill(rows.clone(), room);
-                self.sure(raw::write_rows(&dataset, rows, room), name)?;
-            }
-        }
-        self.mark(&dataset, "array", "0.2.0")
+        let target = self.matrix(parent, name, shape)?;
+        self.sure(target.write(0..shape[0], fill), name)
+    }
+
+    /// A matrix whose rows will come in their order.
+    pub(super) fn rows_in_order(&self, parent: &Group, name: &str, shape: [usize; 2]) -> Result<Rows<f32>> {
+        Ok(Rows::new(self.matrix(parent, name, shape)?))
     }
 
     /// A matrix.
@@ -229,11 +258,12 @@ impl<'a> Sink<'a> {
 
     fn indices(&self, group: &Group, name: &str, indices: &[u32]) -> Result<()> {
         // scipy has signed indices only; ours count genes or cells.
-        let dataset = self.dataset::<i32>(group, name, &[indices.len()], &[indices.len().min(CHUNK)])?;
-        if indices.is_empty() {
-            return Ok(());
-        }
-        self.sure(dataset.write_raw(indices), name)
+        let fill = |range: Range<usize>, room: &mut [i32]| {
+            for (slot, &index) in room.iter_mut().zip(&indices[range]) {
+                *slot = i32::try_from(index).unwrap_or(i32::MAX);
+            }
+        };
+        self.numbers(group, name, indices.len(), fill).map(drop)
     }
 
     /// Where the rows start, in the narrower of the types that scipy takes.
@@ -254,7 +284,7 @@ impl<'a> Sink<'a> {
         match column {
             Column::Float(values) => self.array(frame, name, values),
             Column::Int(values) => self.array(frame, name, values),
-            Column::Bool(values) => self.array(frame, name, values),
+            Column::Bool(values) => self.truths(frame, name, values),
             Column::Text(words) => self.texts(frame, name, words),
             Column::Categorical { codes, categories, ordered } => {
                 self.categorical(frame, name, codes, categories, *ordered)

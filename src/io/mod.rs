@@ -8,6 +8,7 @@ mod atomic;
 mod check;
 mod chunks;
 mod create;
+mod deflate;
 mod describe;
 mod element;
 mod evidence;

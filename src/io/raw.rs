@@ -9,10 +9,12 @@ use hdf5::types::TypeDescriptor;
 use hdf5::{Container, Dataset, Dataspace, Datatype};
 use hdf5_sys::h5::{herr_t, hsize_t};
 use hdf5_sys::h5a::{H5Aread, H5Awrite};
-use hdf5_sys::h5d::{H5Dread, H5Dread_chunk1, H5Dwrite};
+use hdf5_sys::h5d::{H5Dread, H5Dread_chunk1, H5Dwrite, H5Dwrite_chunk};
 use hdf5_sys::h5i::{H5I_type_t, H5Iget_type, hid_t};
 use hdf5_sys::h5p::H5P_DEFAULT;
 use hdf5_sys::h5s::H5S_ALL;
+
+use super::chunks::Number;
 
 unsafe extern "C" {
     // Public since HDF5 1.8, but not in `hdf5-sys`.
@@ -97,15 +99,36 @@ pub(super) fn write_bytes(target: &Container, memory: &TypeDescriptor, bytes: &[
     check(status)
 }
 
-/// Writes some rows of a two-dimensional dataset from values in C order.
+/// Writes the chunk that begins at `start`, one position for each dimension, from bytes to which all filters of the
+/// dataset have been applied.
+///
+/// # Errors
+/// HDF5's, also if no chunk begins there.
+pub(super) fn write_chunk(target: &Dataset, start: &[usize], bytes: &[u8]) -> hdf5::Result<()> {
+    if target.ndim() != start.len() {
+        return Err(format!("a dataset of {} dimensions was expected", start.len()).into());
+    }
+    let start: Vec<hsize_t> = start.iter().map(|&at| at as hsize_t).collect();
+    let address: *const c_void = bytes.as_ptr().cast();
+    // SAFETY: the dataset is alive and has as many dimensions as `start`; HDF5 reads as many bytes as there are; `sync`
+    // holds the library's lock.
+    let status = hdf5::sync::sync(|| unsafe {
+        H5Dwrite_chunk(target.id(), H5P_DEFAULT, 0, start.as_ptr(), bytes.len(), address)
+    });
+    check(status)
+}
+
+/// Writes some rows of a dataset of one or two dimensions from values in C order.
 ///
 /// # Errors
 /// HDF5's, and if `values` does not fill the rows.
-pub(super) fn write_rows(target: &Dataset, rows: Range<usize>, values: &[f32]) -> hdf5::Result<()> {
-    let kind = Datatype::from_type::<f32>()?;
-    let n_cols = target.shape().get(1).copied().unwrap_or_default();
-    let memory = Dataspace::try_new([rows.len(), n_cols])?;
-    let part = target.space()?.select((rows, ..))?;
+pub(super) fn write_rows<T: Number>(target: &Dataset, rows: Range<usize>, values: &[T]) -> hdf5::Result<()> {
+    let kind = Datatype::from_type::<T>()?;
+    let (memory, part) = match target.shape()[..] {
+        [_] => (Dataspace::try_new([rows.len()])?, target.space()?.select(rows)?),
+        [_, n_cols] => (Dataspace::try_new([rows.len(), n_cols])?, target.space()?.select((rows, ..))?),
+        _ => return Err("a dataset of one or two dimensions was expected".into()),
+    };
     if values.len() != memory.size() || part.selection_size() != memory.size() {
         return Err(format!("{} values for {} places", values.len(), memory.size()).into());
     }

@@ -34,6 +34,8 @@ mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;
 #[cfg(feature = "h5ad")]
+mod io_chunks;
+#[cfg(feature = "h5ad")]
 mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;

@@ -32,31 +32,15 @@ impl Cut<'_> {
 
     /// A matrix of cells and genes, some rows at a time.
     pub(super) fn columns(&self, dataset: &Dataset, to: &Group, name: &str, place: &Place) -> Result<()> {
-        let [n_rows, n_cols] = [dataset.shape()[0], self.n_vars];
-        let mut failure = None;
-        let mut source = row_blocks(dataset, 0..n_rows, n_cols);
-        let mut held: (usize, Vec<f32>) = (0, Vec::new());
-        self.sink.rows(to, name, [n_rows, self.genes.len()], |rows, room| {
-            let width = self.genes.len();
-            for (row, kept) in rows.zip(room.chunks_exact_mut(width)) {
-                while (row - held.0 + 1) * n_cols > held.1.len() && failure.is_none() {
-                    let Some(next) = source.next() else { return };
-                    held.0 = next.start;
-                    match dataset.read_slice_2d::<f32, _>((next, ..)).at(place) {
-                        Ok(block) => held.1 = block.into_raw_vec_and_offset().0,
-                        Err(error) => failure = Some(error),
-                    }
-                }
-                if failure.is_some() {
-                    return;
-                }
-                let whole = &held.1[(row - held.0) * n_cols..];
-                for (slot, &gene) in kept.iter_mut().zip(self.genes) {
-                    *slot = whole[gene];
-                }
-            }
-        })?;
-        failure.map_or(Ok(()), Err)
+        let n_rows = dataset.shape()[0];
+        let mut copy = self.sink.rows_in_order(to, name, [n_rows, self.genes.len()])?;
+        for rows in row_blocks(dataset, 0..n_rows, self.n_vars) {
+            let whole = dataset.read_slice_2d::<f32, _>((rows, ..)).at(place)?.into_raw_vec_and_offset().0;
+            let rows = whole.chunks_exact(self.n_vars.max(1));
+            let kept: Vec<f32> = rows.flat_map(|row| self.genes.iter().map(|&gene| row[gene])).collect();
+            self.sink.sure(copy.extend(&kept), name)?;
+        }
+        self.sink.sure(copy.finish(), name)
     }
 
     /// Values of a fixed size, whatever they are.

@@ -1,14 +1,11 @@
 //! Sparse matrices cut to some genes, a block of entries at a time.
 
-use std::marker::PhantomData;
-
+use hdf5::Group;
 use hdf5::types::{FloatSize, TypeDescriptor};
-use hdf5::{Dataset, Group, H5Type};
 
 use super::{Axes, Cut};
 use crate::error::Result;
 use crate::io::chunks::Number;
-use crate::io::element::Sink;
 use crate::io::matrix::{Matrix, Parts, Stored, blocks};
 
 /// Entries of a sparse matrix handled at once.
@@ -80,7 +77,8 @@ impl Cut<'_> {
         to: &Group,
     ) -> Result<()> {
         let n_entries = offsets.last().copied().unwrap_or_default();
-        let mut written = Growing::<T>::begin(&self.sink, to)?;
+        let mut all_indices = self.sink.growing::<i32>(to, "indices")?;
+        let mut all_values = self.sink.growing::<T>(to, "data")?;
         let mut new_offsets = vec![0];
         let mut row = 0;
         let mut n_kept = 0;
@@ -102,14 +100,18 @@ impl Cut<'_> {
                 if filter.keeps(row)
                     && let Some(position) = filter.position(index)
                 {
-                    kept.0.push(position);
+                    // scipy has signed indices only; ours count genes or cells.
+                    kept.0.push(i32::try_from(position).unwrap_or(i32::MAX));
                     kept.1.push(value);
                     n_kept += 1;
                 }
                 close_rows(start + i + 1, n_kept, &mut row);
             }
-            written.extend(&self.sink, &kept.0, &kept.1)?;
+            self.sink.sure(all_indices.extend(&kept.0), "indices")?;
+            self.sink.sure(all_values.extend(&kept.1), "data")?;
         }
+        self.sink.sure(all_indices.finish(), "indices")?;
+        self.sink.sure(all_values.finish(), "data")?;
         self.sink.indptr(to, &new_offsets)
     }
 }
@@ -131,37 +133,5 @@ impl Filter {
             Some(positions) => positions[index as usize],
             None => Some(index),
         }
-    }
-}
-
-/// The arrays `indices` and `data` of a sparse matrix whose length is not known yet.
-struct Growing<T> {
-    indices: Dataset,
-    data: Dataset,
-    length: usize,
-    values: PhantomData<T>,
-}
-
-impl<T: H5Type> Growing<T> {
-    fn begin(sink: &Sink, to: &Group) -> Result<Self> {
-        Ok(Self {
-            indices: sink.growing::<i32>(to, "indices")?,
-            data: sink.growing::<T>(to, "data")?,
-            length: 0,
-            values: PhantomData,
-        })
-    }
-
-    fn extend(&mut self, sink: &Sink, indices: &[u32], values: &[T]) -> Result<()> {
-        if values.is_empty() {
-            return Ok(());
-        }
-        let range = self.length..self.length + values.len();
-        sink.sure(self.indices.resize(range.end), "indices")?;
-        sink.sure(self.data.resize(range.end), "data")?;
-        sink.sure(self.indices.write_slice(indices, range.clone()), "indices")?;
-        sink.sure(self.data.write_slice(values, range.clone()), "data")?;
-        self.length = range.end;
-        Ok(())
     }
 }
