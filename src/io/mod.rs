@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{Fitted, read_fitted};
+#[doc(hidden)]
+pub use h5::options as h5_options;
 pub use read::{has_layer, read, read_layer, read_obs, read_params, read_uns, read_var};
 pub use results::{Layer, Results};
 pub use stream::CellStream;

@@ -100,7 +100,7 @@ pub fn write_results(
         target
     } else {
         draft.copy_from(input)?;
-        sink.sure(h5::unlocked().open_rw(draft.path()), "the file")?
+        sink.sure(h5::options().open_rw(draft.path()), "the file")?
     };
     drop(source);
     let genes = if kept == GenesWritten::Fitted { Genes::Same } else { Genes::At { genes, n_vars } };
@@ -110,7 +110,7 @@ pub fn write_results(
 }
 
 pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
-    let file = h5::unlocked().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
+    let file = h5::options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn golden(name: &str) -> Option<(PathBuf, Dataset)> {
 
 /// The CSR matrix `[n, n]` at `group` of the file, such as `uns/velocity_graph`.
 pub(crate) fn csr(path: &Path, group: &str, n: usize) -> Csr<f32> {
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
+    let file = io::h5_options().open(path).unwrap();
     let read = |name: &str| file.dataset(&format!("{group}/{name}")).unwrap();
     let indptr: Vec<usize> = read("indptr").read_raw::<i64>().unwrap().into_iter().map(|at| at as usize).collect();
     let indices: Vec<i32> = read("indices").read_raw().unwrap();
@@ -52,7 +52,7 @@ pub(crate) fn csr(path: &Path, group: &str, n: usize) -> Csr<f32> {
 
 /// The array at `name` of the file, such as `obsm/X_umap`.
 pub(crate) fn array(path: &Path, name: &str) -> Array2<f32> {
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
+    let file = io::h5_options().open(path).unwrap();
     let stored = file.dataset(name).unwrap();
     let shape = stored.shape();
     Array2::from_shape_vec((shape[0], shape[1]), stored.read_raw().unwrap()).unwrap()

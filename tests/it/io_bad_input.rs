@@ -33,9 +33,7 @@ pub(crate) fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("bad.h5ad");
     write_new(&path, &OutputConfig::default(), &small()).unwrap();
-    // Without a lock, which a process that another test starts would inherit.
-    let unlocked = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path);
-    let file = unlocked.unwrap();
+    let file = io::h5_options().open_rw(&path).unwrap();
     edit(&file);
     file.close().unwrap();
     (folder, path)
@@ -112,14 +110,14 @@ fn files_of_other_kinds_are_told_apart() {
     fs::create_dir(at("store.zarr")).unwrap();
     assert!(refusal(&at("store.zarr")).1.contains("read_zarr"));
 
-    let loom = hdf5::File::create(at("cells.loom")).unwrap();
+    let loom = io::h5_options().create(at("cells.loom")).unwrap();
     for group in ["row_attrs", "col_attrs", "layers"] {
         loom.create_group(group).unwrap();
     }
     loom.close().unwrap();
     let (message, hint) = refusal(&at("cells.loom"));
     assert!(message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("read_loom"), "{message}");
-    let other = hdf5::File::create(at("other.h5")).unwrap();
+    let other = io::h5_options().create(at("other.h5")).unwrap();
     other.create_group("weights").unwrap();
     other.close().unwrap();
     assert!(refusal(&at("other.h5")).0.ends_with(r#"at the top there are: "weights""#));

@@ -8,7 +8,7 @@ use std::thread;
 use hdf5::H5Type;
 use nascent::Error;
 use nascent::data::{CellSource, Frame};
-use nascent::io::{CellStream, InputConfig, NewFile, OutputConfig, read, write_new};
+use nascent::io::{CellStream, InputConfig, NewFile, OutputConfig, h5_options, read, write_new};
 use nascent::sparse::Csr;
 use ndarray::Array2;
 use tempfile::TempDir;
@@ -61,7 +61,7 @@ fn file_with(store_layer: impl Fn(&hdf5::File, &str, &Csr<f32>)) -> (TempDir, Pa
     let sparse_layers = layers.iter().map(|(name, layer)| ((*name).to_owned(), layer.clone())).collect();
     let (obs, var) = (frame("c", N_OBS), frame("g", N_VARS));
     write_new(&path, &OutputConfig::default(), &NewFile { sparse_layers, obs, var, ..NewFile::default() }).unwrap();
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path).unwrap();
+    let file = h5_options().open_rw(&path).unwrap();
     for (name, layer) in &layers {
         store_layer(&file, &format!("layers/{name}"), layer);
     }
@@ -252,7 +252,7 @@ fn damage_is_found_when_its_cell_is_read_and_named() {
 #[test]
 fn a_spoilt_chunk_is_an_error_wherever_it_is_decompressed() {
     let (_folder, path) = csr_file(i64::from, |x| x, Packing::Gzip);
-    let file = hdf5::File::open(&path).unwrap();
+    let file = h5_options().open(&path).unwrap();
     let data = file.dataset("layers/spliced/data").unwrap();
     let chunk = data.chunk_info(5).unwrap();
     drop((data, file));

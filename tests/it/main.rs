@@ -34,6 +34,8 @@ mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;
 #[cfg(feature = "h5ad")]
+mod io_open;
+#[cfg(feature = "h5ad")]
 mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;

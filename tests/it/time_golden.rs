@@ -112,9 +112,7 @@ fn velocity_pseudotimes_agree_with_scvelo() {
 /// The fitted times in double precision, as scVelo had them: rounded to single, cells change sides of a root (up to 3e-3 in the
 /// latent time).
 fn times(path: &Path) -> Array2<f64> {
-    // Another test may have it open, with or without a lock; within a process all must agree.
-    let unlocked = || hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path);
-    let file = hdf5::File::open(path).or_else(|_| unlocked()).unwrap();
+    let file = io::h5_options().open(path).unwrap();
     let stored = file.dataset("layers/fit_t").unwrap();
     let shape = stored.shape();
     Array2::from_shape_vec((shape[0], shape[1]), stored.read_raw().unwrap()).unwrap()
