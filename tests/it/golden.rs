@@ -8,21 +8,14 @@ use nascent::preprocess::{self, CountsKind, GraphSource, MomentsSource, Preproce
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 
+use crate::shared::shared;
+
 /// The runs there are.
 pub(crate) const CASES: [&str; 3] = ["sim_300x30", "pancreas_top300", "dentategyrus_100obs"];
 
-/// The folder with them.
-pub(crate) fn reference() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference")).to_path_buf()
-}
-
-/// A run of scVelo 0.3.4 with its own moments and neighbour graph; `None`, with a line that says so, if it is not there.
+/// A run of scVelo 0.3.4 with its own moments and neighbour graph; `None` without the folder `shared`.
 pub(crate) fn golden(name: &str) -> Option<(PathBuf, Dataset)> {
-    let path = reference().join(format!("scvelo_{name}.h5ad"));
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
+    let path = shared(&format!("reference/scvelo_{name}.h5ad"))?;
     let counts = io::read(&path, &InputConfig::default()).unwrap();
     let config = PreprocessConfig {
         counts: CountsKind::Normalised,

@@ -8,7 +8,8 @@ use nascent::io::{self, InputConfig, NewFile, OutputConfig, read, write_new};
 use nascent::{Error, Result};
 use tempfile::TempDir;
 
-use crate::io_samples::{csr, shared, small, words};
+use crate::io_samples::{csr, small, words};
+use crate::shared::shared;
 
 fn refusal(path: &Path) -> (String, String) {
     let error = read(path, &InputConfig::default()).expect_err("the file cannot be used");
@@ -228,7 +229,7 @@ fn a_description_names_everything() {
 
 #[test]
 fn shared_files_look_like_raw_counts() {
-    let Some(path) = shared("pancreas.h5ad") else {
+    let Some(path) = shared("data/pancreas.h5ad") else {
         return;
     };
     let found = io::describe(&path, &InputConfig::default()).unwrap();

@@ -39,7 +39,7 @@ fn threads_open_one_file_in_every_way_at_once() {
             let start = &start;
             scope.spawn(move || {
                 start.wait();
-                (0..50).for_each(|_| way());
+                (0..20).for_each(|_| way());
             });
         }
     });

@@ -14,7 +14,8 @@ use ndarray::Array2;
 use tempfile::TempDir;
 
 use crate::io_bad_input::{edited, replace};
-use crate::io_samples::{shared, small};
+use crate::io_samples::small;
+use crate::shared::shared;
 
 const N_OBS: usize = 57;
 const N_VARS: usize = 13;
@@ -136,7 +137,7 @@ fn any_cut_into_blocks_gives_what_reading_all_gives() {
 #[test]
 fn files_of_every_age_are_streamed() {
     for name in ["dentategyrus_50obs_legacy_format.h5ad", "dentategyrus_50obs.h5ad", "scvelo_sim_300x30.h5ad"] {
-        let Some(path) = shared(name) else { return };
+        let Some(path) = shared(&format!("data/{name}")) else { return };
         let whole = read(&path, &InputConfig::default()).unwrap();
         let stream = open(&path);
         for start in (0..whole.n_obs()).step_by(7) {

@@ -60,6 +60,8 @@ mod report_content;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod resume;
 mod scores;
+#[cfg(any(feature = "h5ad", feature = "flex"))]
+mod shared;
 mod simulate;
 mod simulate_gillespie;
 #[cfg(feature = "h5ad")]
