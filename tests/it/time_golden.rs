@@ -137,7 +137,11 @@ fn latent_time_agrees_with_scvelo() {
         let fixed = run(&LatentConfig { rerooting: Rerooting::Fixed, ..LatentConfig::default() });
         let whole = run(&LatentConfig { renormalise_rows: true, ..LatentConfig::default() });
         let (fixed, whole) = (pearson(&fixed.times, &wanted), pearson(&whole.times, &wanted));
-        println!("    with fixed rerooting r = {fixed:.3}, with rows renormalised r = {whole:.3}");
+        println!("    with fixed rerooting r = {fixed:.5}, with rows renormalised r = {whole:.5}");
+        // How roots are found anew hardly matters here (r ≥ .9997); what is done with the weights of cells left out does where these
+        // are many, 31 of 100 in the third file (r = .945).
+        let wanted = if name == "dentategyrus_100obs" { 0.93..0.96 } else { 0.999..1.001 };
+        assert!(fixed > 0.999 && wanted.contains(&whole), "{name}: {fixed} {whole}");
         println!("    {} of {} cells doubtful", found.n_doubtful, data.n_obs());
     }
 }
