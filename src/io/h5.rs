@@ -99,7 +99,8 @@ pub(super) fn members(group: &Group) -> Vec<String> {
 /// Opens a file to read.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be opened, [`Error::Input`] if it is no HDF5 file or is damaged.
+/// [`Error::File`] if it cannot be opened, [`Error::Input`] if it is no HDF5 file, is damaged, or another program has it open to
+/// write.
 pub(super) fn open(path: &Path) -> Result<File> {
     open_caching(path, 0)
 }
@@ -125,7 +126,8 @@ pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
     if !signed {
         return Err(not_hdf5(path, &place));
     }
-    open_locked(path, bytes).map_err(|error| {
+    drop(hold(path)?);
+    caching(options(), bytes).open(path).map_err(|error| {
         let (all, words) = (error.to_string(), reason(&error));
         if all.contains("truncated") {
             return place.error(
@@ -133,21 +135,25 @@ pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
                 "it was not written or copied to its end; fetch or write it again",
             );
         }
-        if all.contains("unable to lock file") {
-            return Error::file(path, "read, another program has it open", words);
-        }
         place.damaged(format!("HDF5 cannot open it: {words}"))
     })
 }
 
-/// Network file systems may know no locks; one that is held by another program stays an error.
-fn open_locked(path: &Path, cache: usize) -> hdf5::Result<File> {
-    caching(File::with_options(), cache).open(path).or_else(|error| {
-        let words = error.to_string();
-        let held = words.contains("Resource temporarily unavailable");
-        let lockless = words.contains("unable to lock file") && !held;
-        if lockless { caching(unlocked(), cache).open(path) } else { Err(error) }
-    })
+/// Keeps other programs from opening a file to write as long as the result lives. HDF5 takes the same lock for its writers, and
+/// like HDF5's it is none on a file system that knows no locks, or where `HDF5_USE_FILE_LOCKING` is `FALSE`.
+///
+/// # Errors
+/// [`Error::File`] if the file cannot be opened, [`Error::Input`] if another program has it open to write.
+pub(super) fn hold(path: &Path) -> Result<fs::File> {
+    let file = fs::File::open(path).map_err(|error| Error::file(path, "read", error))?;
+    let unwanted = std::env::var("HDF5_USE_FILE_LOCKING").is_ok_and(|value| value == "FALSE" || value == "0");
+    match file.try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) if !unwanted => Err(Place::root(path).error(
+            "another program has it open to write",
+            "close it there first: in a notebook, adata.file.close(), or end the kernel",
+        )),
+        _ => Ok(file),
+    }
 }
 
 fn caching(mut builder: FileBuilder, bytes: usize) -> FileBuilder {
@@ -163,9 +169,13 @@ fn caching(mut builder: FileBuilder, bytes: usize) -> FileBuilder {
     builder
 }
 
-/// How to open files that no other program can know of. A lock would outlive the file's closing where another thread
-/// starts a process meanwhile, since libhdf5's files are inherited.
-pub(super) fn unlocked() -> FileBuilder {
+/// How every file is opened, to read or to write: without HDF5's own locks. HDF5 refuses a second opening of a file in one
+/// process where one asks for locks and the other does not; its locks fail on some network file systems and read-only folders;
+/// and they outlive the closing of the file where another thread starts a process meanwhile, which inherits HDF5's files.
+/// [`hold`] looks out for programs that write.
+#[doc(hidden)]
+#[must_use]
+pub fn options() -> FileBuilder {
     let mut builder = File::with_options();
     builder.with_fapl(|properties| properties.file_locking(false));
     builder

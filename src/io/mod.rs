@@ -39,6 +39,8 @@ use serde::{Deserialize, Serialize};
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{FittedFile, read_layer};
+#[doc(hidden)]
+pub use h5::options as h5_options;
 pub use read::read;
 pub use records::{DYNAMICAL, MODE, Owner, STOCHASTIC};
 pub use store::{neighbors_record, write_fit, write_graph, write_permutation};

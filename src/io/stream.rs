@@ -26,6 +26,8 @@ pub struct CellStream {
     obs: Frame,
     var: Frame,
     layers: [Layer; 2],
+    /// Nobody writes into the file while cells are still to be read.
+    _held: std::fs::File,
 }
 
 /// One layer, and where its rows start.
@@ -44,6 +46,7 @@ impl CellStream {
     pub fn open(path: &Path, config: &InputConfig) -> Result<Self> {
         let place = Place::root(path);
         let file = h5::open(path)?;
+        let held = h5::hold(path)?;
         let (obs, var) = annotation(&file, &place)?;
         let shape = [obs.index.len(), var.index.len()];
         let layers = layers(&file, config, shape, &place)?;
@@ -59,7 +62,8 @@ impl CellStream {
         // A block of cells ends inside a chunk: with room for it in the cache, the next block finds it decompressed.
         let file = h5::open_caching(path, 2 * cache)?;
         let [unspliced, spliced] = self::layers(&file, config, shape, &place)?;
-        Ok(Self { path: path.to_path_buf(), obs, var, layers: [Layer::new(unspliced)?, Layer::new(spliced)?] })
+        let layers = [Layer::new(unspliced)?, Layer::new(spliced)?];
+        Ok(Self { path: path.to_path_buf(), obs, var, layers, _held: held })
     }
 }
 

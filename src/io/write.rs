@@ -98,7 +98,7 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
         target
     } else {
         draft.copy_from(input)?;
-        sink.sure(h5::unlocked().open_rw(draft.path()), "the file")?
+        sink.sure(h5::options().open_rw(draft.path()), "the file")?
     };
     drop(source);
     let lie = if cut { Genes::Same } else { Genes::At { genes, n_vars } };
@@ -137,7 +137,7 @@ pub(super) fn check(pieces: &[Piece], n_obs: usize, n_vars: usize) -> Result<()>
 }
 
 pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
-    let file = h5::unlocked().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
+    let file = h5::options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
 }
 

@@ -267,11 +267,11 @@ fn the_fused_bound_and_its_gradients_are_those_of_the_tensor_operations() {
             assert!((fused - composed).abs() <= 1e-5 * composed.abs(), "{joint} {weights:?}: {fused} {composed}");
         }
         for (input, (fused, composed)) in fused.1.iter().zip(&composed.1).enumerate() {
-            // What is small is a difference of terms as large as the others of its kind.
+            // What is small is a difference of terms as large as the others of its kind. Measured: 1e-5 at most, where weights are drawn.
             let typical = (composed.iter().map(|value| value * value).sum::<f32>() / composed.len() as f32).sqrt();
             for (at, (fused, composed)) in fused.iter().zip(composed).enumerate() {
                 assert!(
-                    (fused - composed).abs() <= 1e-3 * composed.abs() + 1e-3 * typical,
+                    (fused - composed).abs() <= 5e-5 * (composed.abs() + typical),
                     "{joint} {weights:?}, input {input} at {at}: {fused} {composed}"
                 );
             }

@@ -8,21 +8,14 @@ use nascent::preprocess::{self, CountsKind, GraphSource, MomentsSource, Preproce
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 
+use crate::shared::shared;
+
 /// The runs there are.
 pub(crate) const CASES: [&str; 3] = ["sim_300x30", "pancreas_top300", "dentategyrus_100obs"];
 
-/// The folder with them.
-pub(crate) fn reference() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference")).to_path_buf()
-}
-
-/// A run of scVelo 0.3.4 with its own moments and neighbour graph; `None`, with a line that says so, if it is not there.
+/// A run of scVelo 0.3.4 with its own moments and neighbour graph; `None` without the folder `shared`.
 pub(crate) fn golden(name: &str) -> Option<(PathBuf, Dataset)> {
-    let path = reference().join(format!("scvelo_{name}.h5ad"));
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
+    let path = shared(&format!("reference/scvelo_{name}.h5ad"))?;
     let counts = io::read(&path, &InputConfig::default()).unwrap();
     let config = PreprocessConfig {
         counts: CountsKind::Normalised,
@@ -39,7 +32,7 @@ pub(crate) fn golden(name: &str) -> Option<(PathBuf, Dataset)> {
 
 /// The CSR matrix `[n, n]` at `group` of the file, such as `uns/velocity_graph`.
 pub(crate) fn csr(path: &Path, group: &str, n: usize) -> Csr<f32> {
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
+    let file = io::h5_options().open(path).unwrap();
     let read = |name: &str| file.dataset(&format!("{group}/{name}")).unwrap();
     let indptr: Vec<usize> = read("indptr").read_raw::<i64>().unwrap().into_iter().map(|at| at as usize).collect();
     let indices: Vec<i32> = read("indices").read_raw().unwrap();
@@ -52,7 +45,7 @@ pub(crate) fn csr(path: &Path, group: &str, n: usize) -> Csr<f32> {
 
 /// The array at `name` of the file, such as `obsm/X_umap`.
 pub(crate) fn array(path: &Path, name: &str) -> Array2<f32> {
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path).unwrap();
+    let file = io::h5_options().open(path).unwrap();
     let stored = file.dataset(name).unwrap();
     let shape = stored.shape();
     Array2::from_shape_vec((shape[0], shape[1]), stored.read_raw().unwrap()).unwrap()

@@ -12,7 +12,8 @@ use ndarray::s;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::io_samples::{counting, dataset, full_fit, shared, small};
+use crate::io_samples::{counting, dataset, full_fit, small};
+use crate::shared::shared;
 
 fn load(path: &Path) -> nascent::data::Counts {
     read(path, &InputConfig::default()).expect("the file is readable")
@@ -66,7 +67,7 @@ fn shared_files_have_their_shapes_and_entries() {
         ("sim_600x200.h5ad", 600, 200, 55_034, 39_459),
     ];
     for (name, n_obs, n_vars, spliced, unspliced) in golden {
-        let Some(path) = shared(name) else { return };
+        let Some(path) = shared(&format!("data/{name}")) else { return };
         let counts = load(&path);
         let found = (counts.n_obs(), counts.n_vars(), counts.spliced.nnz(), counts.unspliced.nnz());
         assert_eq!(found, (n_obs, n_vars, spliced, unspliced), "{name}");
@@ -76,7 +77,7 @@ fn shared_files_have_their_shapes_and_entries() {
 #[test]
 fn a_legacy_file_holds_what_its_modern_twin_holds() {
     let names = ["dentategyrus_50obs_legacy_format.h5ad", "dentategyrus_50obs.h5ad"];
-    let [Some(old), Some(new)] = names.map(shared) else {
+    let [Some(old), Some(new)] = names.map(|name| shared(&format!("data/{name}"))) else {
         return;
     };
     let (old, new) = (load(&old), load(&new));

@@ -8,7 +8,8 @@ use nascent::io::{self, InputConfig, NewFile, OutputConfig, read, write_new};
 use nascent::{Error, Result};
 use tempfile::TempDir;
 
-use crate::io_samples::{csr, shared, small, words};
+use crate::io_samples::{csr, small, words};
+use crate::shared::shared;
 
 fn refusal(path: &Path) -> (String, String) {
     let error = read(path, &InputConfig::default()).expect_err("the file cannot be used");
@@ -33,9 +34,7 @@ pub(crate) fn edited(edit: impl FnOnce(&hdf5::File)) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("bad.h5ad");
     write_new(&path, &OutputConfig::default(), &small()).unwrap();
-    // Without a lock, which a process that another test starts would inherit.
-    let unlocked = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path);
-    let file = unlocked.unwrap();
+    let file = io::h5_options().open_rw(&path).unwrap();
     edit(&file);
     file.close().unwrap();
     (folder, path)
@@ -112,14 +111,14 @@ fn files_of_other_kinds_are_told_apart() {
     fs::create_dir(at("store.zarr")).unwrap();
     assert!(refusal(&at("store.zarr")).1.contains("read_zarr"));
 
-    let loom = hdf5::File::create(at("cells.loom")).unwrap();
+    let loom = io::h5_options().create(at("cells.loom")).unwrap();
     for group in ["row_attrs", "col_attrs", "layers"] {
         loom.create_group(group).unwrap();
     }
     loom.close().unwrap();
     let (message, hint) = refusal(&at("cells.loom"));
     assert!(message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("read_loom"), "{message}");
-    let other = hdf5::File::create(at("other.h5")).unwrap();
+    let other = io::h5_options().create(at("other.h5")).unwrap();
     other.create_group("weights").unwrap();
     other.close().unwrap();
     assert!(refusal(&at("other.h5")).0.ends_with(r#"at the top there are: "weights""#));
@@ -230,7 +229,7 @@ fn a_description_names_everything() {
 
 #[test]
 fn shared_files_look_like_raw_counts() {
-    let Some(path) = shared("pancreas.h5ad") else {
+    let Some(path) = shared("data/pancreas.h5ad") else {
         return;
     };
     let found = io::describe(&path, &InputConfig::default()).unwrap();

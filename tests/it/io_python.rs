@@ -1,9 +1,6 @@
-//! Files that anndata wrote are read, and files that we wrote open in anndata. Runs when the environment variable
-//! `NASCENT_PYTHON` names a Python with anndata; `scripts/check_anndata.py` makes and checks the files.
+//! Files that anndata wrote are read, and files that we wrote open in anndata. Runs with the Pythons
+//! that `NASCENT_PYTHON` names, which `scripts/anndata_pythons` makes; `scripts/check_anndata.py` makes and checks the files.
 
-#![allow(clippy::print_stderr)] // to say why a test skips
-
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -15,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::io_samples::{dataset, full_fit};
+use crate::shared::pythons;
 
 fn script(python: &str, command: &str, folder: &Path) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check_anndata.py");
@@ -95,12 +93,14 @@ fn compare(name: &str, counts: &Counts, expected: &Value) {
 
 #[test]
 fn files_go_to_and_from_anndata_unharmed() {
-    let Ok(python) = env::var("NASCENT_PYTHON") else {
-        eprintln!("skipped: NASCENT_PYTHON does not name a Python with anndata");
-        return;
-    };
+    for python in pythons() {
+        there_and_back(&python);
+    }
+}
+
+fn there_and_back(python: &str) {
     let folder = TempDir::new().unwrap();
-    script(&python, "make", folder.path());
+    script(python, "make", folder.path());
     let expected = fs::read_to_string(folder.path().join("expected.json")).unwrap();
     let expected: serde_json::Map<String, Value> = serde_json::from_str(&expected).unwrap();
     assert!(expected.len() > 20, "{} files", expected.len());
@@ -123,5 +123,5 @@ fn files_go_to_and_from_anndata_unharmed() {
             }
         }
     }
-    script(&python, "check", folder.path());
+    script(python, "check", folder.path());
 }

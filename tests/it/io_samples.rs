@@ -1,23 +1,9 @@
 //! Small files and results for the tests of `io`.
 
-#![allow(clippy::print_stderr)] // to say why a test skips
-
-use std::path::PathBuf;
-
 use nascent::data::{Column, Dataset, Directional, Fit, Frame, GeneParams, Neighbors, Uncertainty};
 use nascent::io::{NewFile, Uns};
 use nascent::sparse::Csr;
 use ndarray::{Array1, Array2};
-
-/// A file of `shared/data`, or `None` with a word about it where there is none.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: {} is not on this machine", path.display());
-    None
-}
 
 /// Row-wise sparse form of a matrix given in full.
 pub(crate) fn csr(rows: &[&[f32]]) -> Csr<f32> {

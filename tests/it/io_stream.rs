@@ -8,13 +8,14 @@ use std::thread;
 use hdf5::H5Type;
 use nascent::Error;
 use nascent::data::{CellSource, Frame};
-use nascent::io::{CellStream, InputConfig, NewFile, OutputConfig, read, write_new};
+use nascent::io::{CellStream, InputConfig, NewFile, OutputConfig, h5_options, read, write_new};
 use nascent::sparse::Csr;
 use ndarray::Array2;
 use tempfile::TempDir;
 
 use crate::io_bad_input::{edited, replace};
-use crate::io_samples::{shared, small};
+use crate::io_samples::small;
+use crate::shared::shared;
 
 const N_OBS: usize = 57;
 const N_VARS: usize = 13;
@@ -61,7 +62,7 @@ fn file_with(store_layer: impl Fn(&hdf5::File, &str, &Csr<f32>)) -> (TempDir, Pa
     let sparse_layers = layers.iter().map(|(name, layer)| ((*name).to_owned(), layer.clone())).collect();
     let (obs, var) = (frame("c", N_OBS), frame("g", N_VARS));
     write_new(&path, &OutputConfig::default(), &NewFile { sparse_layers, obs, var, ..NewFile::default() }).unwrap();
-    let file = hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open_rw(&path).unwrap();
+    let file = h5_options().open_rw(&path).unwrap();
     for (name, layer) in &layers {
         store_layer(&file, &format!("layers/{name}"), layer);
     }
@@ -136,7 +137,7 @@ fn any_cut_into_blocks_gives_what_reading_all_gives() {
 #[test]
 fn files_of_every_age_are_streamed() {
     for name in ["dentategyrus_50obs_legacy_format.h5ad", "dentategyrus_50obs.h5ad", "scvelo_sim_300x30.h5ad"] {
-        let Some(path) = shared(name) else { return };
+        let Some(path) = shared(&format!("data/{name}")) else { return };
         let whole = read(&path, &InputConfig::default()).unwrap();
         let stream = open(&path);
         for start in (0..whole.n_obs()).step_by(7) {
@@ -252,7 +253,7 @@ fn damage_is_found_when_its_cell_is_read_and_named() {
 #[test]
 fn a_spoilt_chunk_is_an_error_wherever_it_is_decompressed() {
     let (_folder, path) = csr_file(i64::from, |x| x, Packing::Gzip);
-    let file = hdf5::File::open(&path).unwrap();
+    let file = h5_options().open(&path).unwrap();
     let data = file.dataset("layers/spliced/data").unwrap();
     let chunk = data.chunk_info(5).unwrap();
     drop((data, file));

@@ -36,6 +36,8 @@ mod io_bad_input;
 #[cfg(feature = "h5ad")]
 mod io_chunks;
 #[cfg(feature = "h5ad")]
+mod io_open;
+#[cfg(feature = "h5ad")]
 mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
@@ -62,6 +64,8 @@ mod resume;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod runs;
 mod scores;
+#[cfg(any(feature = "h5ad", feature = "flex"))]
+mod shared;
 mod simulate;
 mod simulate_gillespie;
 #[cfg(feature = "h5ad")]

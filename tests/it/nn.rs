@@ -6,13 +6,11 @@ use nascent::nn::kinetics;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::shared::shared;
+
 /// `shared/reference/unit_fixtures.json`: closed forms evaluated in 50 digits.
 pub(crate) fn fixture_of<T: serde::de::DeserializeOwned>(table: &str) -> Option<T> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/reference/unit_fixtures.json");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("skipped: {path} is not here");
-        return None;
-    };
+    let text = std::fs::read_to_string(shared("reference/unit_fixtures.json")?).unwrap();
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
     Some(serde_json::from_value(json[table].take()).unwrap())
 }

@@ -2,7 +2,6 @@
 //! `filter_and_normalize`, `log1p`, `highly_variable_genes`, `pca`, `neighbors`, `moments`, all seeds 0.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use nascent::data::{Column, Counts, Neighbors};
 use nascent::io::{self, InputConfig};
@@ -11,6 +10,8 @@ use nascent::preprocess::normalize::normalized_layers;
 use nascent::preprocess::{GraphSource, PreprocessConfig, Report, run};
 use nascent::sparse::Csr;
 use ndarray::{Array2, ArrayView2};
+
+use crate::shared::shared;
 
 const PANCREAS: &str = "data/pancreas.h5ad";
 const PANCREAS_TOP300: &str = "reference/scvelo_pancreas_top300.h5ad";
@@ -23,14 +24,9 @@ fn top(n_top_genes: usize) -> PreprocessConfig {
     PreprocessConfig { n_top_genes, ..PreprocessConfig::default() }
 }
 
-/// The content of a file relative to the shared folder; `None`, with a line that says so, if it is not there.
+/// The content of a file relative to the shared folder; `None` without that folder.
 fn read(name: &str) -> Option<Counts> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(io::read(&path, &InputConfig::default()).unwrap())
+    Some(io::read(&shared(name)?, &InputConfig::default()).unwrap())
 }
 
 /// A run of scVelo: its input, what it wrote, and the settings that match.

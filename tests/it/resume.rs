@@ -139,5 +139,10 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_the_culprit() {
     assert!(complaint.contains("is not finite") && complaint.contains("epoch"), "{complaint}");
     assert!(complaint.contains("genes") && complaint.contains("learning_rate"), "{complaint}");
     assert!(!program.path("out.h5ad").exists());
+    // The last good checkpoint is whole: from it the run comes to the same end.
     assert!(program.path("out.run/checkpoints/last.ckpt").exists(), "the last good checkpoint is kept");
+    let words = format!("{WORDS} --output out.h5ad --resume --set model.rate_learning_rate=1e6");
+    let again = program.fail(&words, 1);
+    let error = |text: &str| text.lines().find(|line| line.starts_with("error:")).map(str::to_owned);
+    assert!(error(&complaint).is_some() && error(&again) == error(&complaint), "{complaint}\n{again}");
 }

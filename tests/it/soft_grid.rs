@@ -7,7 +7,7 @@ use nascent::models::VelocityModel;
 use nascent::models::soft_grid::{Likelihood, Sizes, SoftGrid};
 use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{Process, SimulateConfig, Simulation, simulate};
-use nascent::stats::spearman;
+use nascent::stats::{median, spearman};
 use ndarray::Array2;
 
 /// Every gene is kept.
@@ -141,12 +141,17 @@ fn directions_are_right_in_simulations_of_either_process() {
         SimulateConfig { seed: 34, process: Process::Gillespie, branches: 3, ..small() },
         SimulateConfig { seed: 35, capture: 0.05, ..small() },
     ];
+    let mut determined = 0;
     for config in mixed {
         let (simulation, data) = simulated(&config);
         let fit = fitted(&quick(), &data);
-        let right = spearman(&time(&fit), &numbers(&simulation.counts, "true_t")) > 0.9;
-        assert!(right || detail(&fit, "direction_determined") == false, "{config:?}");
+        let agreement = spearman(&time(&fit), &numbers(&simulation.counts, "true_t"));
+        let is_determined = detail(&fit, "direction_determined") == true;
+        assert!(agreement > 0.9 || !is_determined, "{config:?}: {agreement}");
+        determined += usize::from(is_determined);
     }
+    // Measured: in four, at agreements of .990 to .996. In the last, where one molecule of twenty is captured, it is not determined.
+    assert!(determined >= 4, "determined in {determined} of 5");
 }
 
 #[test]
@@ -214,6 +219,9 @@ fn dynamics_of_permuted_genes_explain_nothing() {
     assert!(found(0..20) <= 4 && found(20..60) >= 32, "{} {}", found(0..20), found(20..60));
 }
 
+/// Over seeds 1 to 4 the truth lies within 1, 2 and 3 standard errors in 59, 87.5 and 98.5 % of the genes, where 68, 95.4 and 99.7 %
+/// are nominal. Two reasons: all γ are 2 to 6 % too large together, since one clock scales all rates and no gene's error knows of it
+/// (without that, 60, 91 and 99 %), and the errors hold times and sizes of cells fixed. With seed 1: 65, 105 and 120 of 120 genes.
 #[test]
 fn standard_errors_cover_the_truth() {
     let config = SimulateConfig { cells: 600, genes: 120, seed: 1, ..SimulateConfig::default() };
@@ -222,9 +230,11 @@ fn standard_errors_cover_the_truth() {
     let genes = &fit.genes;
     let column = |values: &Option<ndarray::Array1<f64>>| values.as_ref().expect("a rate").to_vec();
     let (gamma, se) = (column(&genes.gamma), column(&genes.ln_gamma_se));
-    let z = |gene: usize| (gamma[gene] / simulation.genes[gene].rates.gamma).ln() / se[gene];
-    let covered = (0..120).filter(|&gene| z(gene).abs() < 3.0).count();
-    assert!(covered >= 96, "{covered} of 120");
+    let error: Vec<f64> = (0..120).map(|gene| (gamma[gene] / simulation.genes[gene].rates.gamma).ln()).collect();
+    let covered = |errors: f64| (0..120).filter(|&gene| error[gene].abs() < errors * se[gene]).count();
+    let found = [1.0, 2.0, 3.0].map(covered);
+    assert!((58..=75).contains(&found[0]) && (99..=112).contains(&found[1]) && found[2] >= 117, "{found:?} of 120");
+    assert!(median(&error).abs() < 0.08, "{}", median(&error));
 }
 
 #[test]

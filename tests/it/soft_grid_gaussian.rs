@@ -8,11 +8,11 @@ use nascent::data::Silent;
 use nascent::metrics::Evaluation;
 use nascent::pipeline::{Job, evaluate, train};
 
-use crate::io_samples::shared;
+use crate::shared::shared;
 
 /// 600 cells of 200 genes with known times and velocities, all of them fitted with these settings; nothing without the file.
 fn scores(settings: &[&str]) -> Option<Evaluation> {
-    let input = shared("sim_600x200.h5ad")?;
+    let input = shared("data/sim_600x200.h5ad")?;
     let fixed =
         ["model.kind=soft_grid", "output.genes=all", "preprocess.n_top_genes=0", "preprocess.min_shared_counts=0"];
     let set: Vec<String> = fixed.iter().chain(settings).map(|word| (*word).to_owned()).collect();

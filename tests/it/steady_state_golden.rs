@@ -14,6 +14,7 @@ use ndarray::Array2;
 use serde_json::Value;
 
 use crate::golden::{CASES, golden};
+use crate::shared::shared;
 
 const DENTATE: &str = CASES[2];
 
@@ -111,20 +112,11 @@ fn fits_with_an_offset_agree_with_scvelo() {
 
 #[test]
 fn a_config_that_names_the_model_leads_from_file_to_file() {
-    let input = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/dentategyrus_100obs.h5ad"));
-    if !input.exists() {
-        eprintln!("skipped: {} is not there", input.display());
-        return;
-    }
+    let Some(input) = shared("data/dentategyrus_100obs.h5ad") else { return };
     let folder = tempfile::tempdir().unwrap();
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/steady_state.toml");
     let config = Config::load(Some(&example), &["model.fit_offset=true".to_owned()]).unwrap();
-    let job = Job {
-        input: input.to_path_buf(),
-        output: folder.path().join("out.h5ad"),
-        run: folder.path().join("out.run"),
-        resume: false,
-    };
+    let job = Job { input, output: folder.path().join("out.h5ad"), run: folder.path().join("out.run"), resume: false };
     train(&config, &job, Box::new(Silent), Arc::new(AtomicBool::new(false))).unwrap();
 
     let var = io::read_var(&job.output).unwrap();

@@ -1,7 +1,10 @@
 //! The house rules that a machine can check.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use nascent::models::ModelConfig;
 
 /// Lines after which a file holds more than one idea.
 const LONGEST: usize = 600;
@@ -68,7 +71,10 @@ fn a_module_uses_only_modules_of_rows_below_its_own() {
         }
         let &(_, row, beside) =
             ROWS.iter().find(|(name, _, _)| *name == module).unwrap_or_else(|| panic!("{module} has no row"));
-        for used in uses(&fs::read_to_string(&path).expect("readable")) {
+        let text = fs::read_to_string(&path).expect("readable");
+        let names = relative.with_extension("");
+        let depth = names.components().filter(|name| name.as_os_str() != "mod").count();
+        for used in uses(&text, depth) {
             let Some(&(_, below, _)) = ROWS.iter().find(|(name, _, _)| *name == used) else { continue };
             let allowed = used == module || below < row || beside.contains(&used.as_str());
             assert!(allowed, "{} uses crate::{used}", relative.display());
@@ -76,18 +82,113 @@ fn a_module_uses_only_modules_of_rows_below_its_own() {
     }
 }
 
-/// Modules named in `use crate::…;` statements, grouped ones included.
-fn uses(text: &str) -> Vec<String> {
+/// Names after every `crate::`, and after as many `super::` as lead there from a module that lies `depth` modules down; those of
+/// groups in braces too. Comments are left out.
+fn uses(text: &str, depth: usize) -> Vec<String> {
+    let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let code = code.join("\n");
+    let name = |rest: &str| -> String {
+        rest.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
+    };
     let mut found = Vec::new();
-    for statement in text.split("use crate::").skip(1) {
-        let statement = statement.split(';').next().unwrap_or_default();
-        let group = statement.strip_prefix('{').map_or(statement, |inner| inner.trim_end_matches('}'));
-        let is_group = statement.starts_with('{');
-        for part in group.split(',').take(if is_group { usize::MAX } else { 1 }) {
-            found.push(part.trim().split("::").next().unwrap_or_default().to_owned());
+    for root in ["crate::".to_owned(), "super::".repeat(depth)] {
+        for rest in code.split(&root).skip(1) {
+            let Some(group) = rest.strip_prefix('{') else {
+                found.push(name(rest));
+                continue;
+            };
+            found.push(name(group));
+            let mut level = 0;
+            for (at, letter) in group.char_indices() {
+                match letter {
+                    ',' if level == 0 => found.push(name(&group[at + 1..])),
+                    '{' => level += 1,
+                    '}' if level == 0 => break,
+                    '}' => level -= 1,
+                    _ => (),
+                }
+            }
         }
     }
     found
+}
+
+#[test]
+fn a_path_in_the_middle_of_a_line_is_a_use_too() {
+    let text =
+        "use crate::{data::{Fit, Run}, io};\nfn f(x: crate::graph::States) { super::super::cli::run(x) } // crate::nn";
+    assert_eq!(uses(text, 2), ["data", "io", "graph", "cli"]);
+    assert_eq!(uses(text, 3), ["data", "io", "graph"]);
+}
+
+/// Files and folders that section 4 of `src/README.md` names, by their paths in `src`: a line belongs to the folder above it that
+/// is indented less, a line of words alone to the line before.
+fn tree() -> BTreeSet<String> {
+    const WORDS: usize = 20;
+    let readme = fs::read_to_string(root().join("src/README.md")).expect("readable");
+    let section = readme.split("\n## 4. ").nth(1).and_then(|text| text.split("\n## ").next()).expect("section 4");
+    let block = section.split("```").nth(1).expect("the tree");
+    let lines = block.lines().skip_while(|line| !line.starts_with("src/")).skip(1);
+    let mut folders: Vec<(usize, String)> = vec![(0, String::new())];
+    let mut named = BTreeSet::new();
+    for line in lines.take_while(|line| line.is_empty() || line.starts_with(' ')) {
+        let indent = line.len() - line.trim_start().len();
+        let mut text = line.trim_start();
+        if indent < WORDS && !text.is_empty() {
+            while folders.len() > 1 && folders.last().is_some_and(|(above, _)| *above >= indent) {
+                folders.pop();
+            }
+            if let Some((name, rest)) =
+                text.split_once(' ').or(Some((text, ""))).filter(|(name, _)| name.ends_with('/'))
+            {
+                let path = format!("{}{name}", folders.last().expect("src").1);
+                named.insert(path.clone());
+                folders.push((indent, path));
+                text = rest;
+            }
+        }
+        let folder = &folders.last().expect("src").1;
+        let is_part = |letter: char| letter.is_alphanumeric() || "_-./".contains(letter);
+        for word in text.split(|letter| !is_part(letter)).map(|word| word.trim_end_matches('.')) {
+            let above = word.rfind('/').map(|at| &word[..=at]).filter(|above| above.len() > 1);
+            named.extend(above.map(|above| format!("{folder}{above}")));
+            if is_source(word) {
+                named.insert(format!("{folder}{word}"));
+            }
+        }
+    }
+    named
+}
+
+/// Sources but `mod.rs`, which every folder has.
+fn is_source(path: &str) -> bool {
+    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+    let is_mod = path == "mod.rs" || path.ends_with("/mod.rs");
+    !is_mod && extension.is_some_and(|extension| ["rs", "js", "css", "html"].contains(&extension))
+}
+
+fn folders_and_sources(folder: &Path, above: &str, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("readable") {
+        let entry = entry.expect("readable");
+        let path = format!("{above}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            folders_and_sources(&entry.path(), &format!("{path}/"), found);
+            found.insert(format!("{path}/"));
+        } else if is_source(&path) {
+            found.insert(path);
+        }
+    }
+}
+
+#[test]
+fn the_tree_in_the_architecture_page_is_that_of_the_folder() {
+    let (named, mut there) = (tree(), BTreeSet::new());
+    folders_and_sources(&root().join("src"), "", &mut there);
+    let (missing, gone): (Vec<_>, Vec<_>) = (there.difference(&named).collect(), named.difference(&there).collect());
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "src/README.md, section 4: under the line of its folder, add {missing:?}; remove {gone:?}"
+    );
 }
 
 #[test]
@@ -121,16 +222,13 @@ fn every_key_that_preprocessing_a_fit_and_the_graph_add_is_in_the_readme() {
 
 #[test]
 fn every_model_has_a_card_and_an_example() {
-    let models: [(&str, &[&str]); 4] = [
-        ("velovae", &["velovae_basic", "velovae_full"]),
-        ("steady_state", &["steady_state"]),
-        ("dynamical", &["dynamical"]),
-        ("soft_grid", &["soft_grid"]),
-    ];
-    for (model, examples) in models {
+    let examples: Vec<String> = fs::read_dir(root().join("configs"))
+        .expect("readable")
+        .map(|entry| fs::read_to_string(entry.expect("readable").path()).expect("readable"))
+        .collect();
+    for model in ModelConfig::KINDS {
         assert!(root().join("models").join(model).join("README.md").exists(), "models/{model}/README.md");
-        for example in examples {
-            assert!(root().join("configs").join(format!("{example}.toml")).exists(), "configs/{example}.toml");
-        }
+        let kind = format!("\nkind = \"{model}\"");
+        assert!(examples.iter().any(|example| example.contains(&kind)), "no file of configs/ has{kind}");
     }
 }

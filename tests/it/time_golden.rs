@@ -112,9 +112,7 @@ fn velocity_pseudotimes_agree_with_scvelo() {
 /// The fitted times in double precision, as scVelo had them: rounded to single, cells change sides of a root (up to 3e-3 in the
 /// latent time).
 fn times(path: &Path) -> Array2<f64> {
-    // Another test may have it open, with or without a lock; within a process all must agree.
-    let unlocked = || hdf5::File::with_options().with_fapl(|p| p.file_locking(false)).open(path);
-    let file = hdf5::File::open(path).or_else(|_| unlocked()).unwrap();
+    let file = io::h5_options().open(path).unwrap();
     let stored = file.dataset("layers/fit_t").unwrap();
     let shape = stored.shape();
     Array2::from_shape_vec((shape[0], shape[1]), stored.read_raw().unwrap()).unwrap()
@@ -139,7 +137,11 @@ fn latent_time_agrees_with_scvelo() {
         let fixed = run(&LatentConfig { rerooting: Rerooting::Fixed, ..LatentConfig::default() });
         let whole = run(&LatentConfig { renormalise_rows: true, ..LatentConfig::default() });
         let (fixed, whole) = (pearson(&fixed.times, &wanted), pearson(&whole.times, &wanted));
-        println!("    with fixed rerooting r = {fixed:.3}, with rows renormalised r = {whole:.3}");
+        println!("    with fixed rerooting r = {fixed:.5}, with rows renormalised r = {whole:.5}");
+        // How roots are found anew hardly matters here (r ≥ .9997); what is done with the weights of cells left out does where these
+        // are many, 31 of 100 in the third file (r = .945).
+        let wanted = if name == "dentategyrus_100obs" { 0.93..0.96 } else { 0.999..1.001 };
+        assert!(fixed > 0.999 && wanted.contains(&whole), "{name}: {fixed} {whole}");
         println!("    {} of {} cells doubtful", found.n_doubtful, data.n_obs());
     }
 }

@@ -56,9 +56,10 @@ fn scores(simulation: &Simulation, data: &Dataset, fit: &Fit) -> Evaluation {
 fn basic_velovae_recovers_time_and_velocity_of_one_lineage() {
     let (simulation, data) = simulated(1);
     let scores = scores(&simulation, &data, &fit(&quick(Variant::Basic), &data));
-    assert!(scores.time_spearman > Some(0.9), "{scores:?}");
-    assert!(scores.velocity_gene_pearson > Some(0.5), "{scores:?}");
-    assert!(scores.velocity_sign_agreement > Some(0.7), "{scores:?}");
+    // Measured: .991, .753, .846.
+    assert!(scores.time_spearman > Some(0.97), "{scores:?}");
+    assert!(scores.velocity_gene_pearson > Some(0.7), "{scores:?}");
+    assert!(scores.velocity_sign_agreement > Some(0.8), "{scores:?}");
 }
 
 #[test]
@@ -66,9 +67,12 @@ fn on_branching_data_the_full_model_explains_more_than_the_basic_one() {
     let (simulation, data) = simulated(2);
     let full = scores(&simulation, &data, &fit(&quick(Variant::Full), &data));
     let basic = scores(&simulation, &data, &fit(&quick(Variant::Basic), &data));
-    assert!(full.mse_train < basic.mse_train && full.mse_test < basic.mse_test, "full {full:?}, basic {basic:?}");
-    assert!(full.velocity_gene_pearson > Some(0.5), "{full:?}");
-    assert!(full.time_spearman > Some(0.7), "{full:?}");
+    // Measured: .754 and .693 against 2.642 and 2.628; .625; .985.
+    let half = |mse: Option<f64>| mse.map(|mse| mse / 2.0);
+    assert!(full.mse_train < half(basic.mse_train), "full {full:?}, basic {basic:?}");
+    assert!(full.mse_test < half(basic.mse_test), "full {full:?}, basic {basic:?}");
+    assert!(full.velocity_gene_pearson > Some(0.57), "{full:?}");
+    assert!(full.time_spearman > Some(0.96), "{full:?}");
 }
 
 #[test]
@@ -76,7 +80,8 @@ fn capture_times_give_the_order_of_cells() {
     let (simulation, data) = simulated(2);
     let settings = Velovae { capture_time: "capture_time".to_owned(), ..quick(Variant::Full) };
     let scores = scores(&simulation, &data, &fit(&settings, &data));
-    assert!(scores.time_spearman > Some(0.9), "{scores:?}");
+    // Measured: .980.
+    assert!(scores.time_spearman > Some(0.96), "{scores:?}");
 }
 
 #[test]

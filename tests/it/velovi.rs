@@ -35,7 +35,7 @@ fn column(matrix: &Array2<f32>, gene: usize) -> Vec<f64> {
     matrix.column(gene).iter().map(|&value| f64::from(value)).collect()
 }
 
-/// The bounds are two thirds of what scvi-tools reaches on data of this kind in 200 epochs (models/velovi/README.md).
+/// Measured: .797 and .973; on data of this kind scvi-tools reaches .804 and .911 at least in 200 epochs (models/velovi/README.md).
 #[test]
 fn velovi_recovers_velocities_and_times_of_one_lineage() {
     let (simulation, data) = simulated(500, 60);
@@ -43,10 +43,10 @@ fn velovi_recovers_velocities_and_times_of_one_lineage() {
     let truth = &simulation.truth.as_ref().expect("the default").velocity;
     let of_gene = |gene: usize| pearson(&column(&fit.velocity, gene), &column(truth, data.genes[gene]));
     let correlations: Vec<f64> = (0..data.n_vars()).map(of_gene).filter(|r| r.is_finite()).collect();
-    assert!(median(&correlations) > 0.55, "{}", median(&correlations));
+    assert!(median(&correlations) > 0.75, "{}", median(&correlations));
     let time = simulation.counts.obs.get("true_t").and_then(nascent::data::Column::to_numbers).expect("the truth");
     let found = spearman(fit.latent_time.as_ref().expect("a time").as_slice().expect("one row"), &time);
-    assert!(found > 0.7, "{found}");
+    assert!(found > 0.93, "{found}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use nascent::simulate::SimulateConfig;
 use ndarray::{Array1, Array2};
 use serde_json::json;
 
-use crate::io_samples::shared;
+use crate::shared::shared;
 
 /// Golden: tests/golden/velovi_recipe.tsv. scVelo works in f32, and so does scikit-learn on what it gets from scVelo.
 #[test]
