@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn what_a_kill_left_of_a_log_is_cut_to_whole_lines_each_once() {
         let line = |step: u64| format!("{{\"step\":{step}}}\n");
-        let text = [line(1), line(2), line(2), "{\"st".to_owned(), line(3), line(4), "{\"step\":5".to_owned()].concat();
+        let text =
+            [line(1), line(2), line(2), "{\"st\n".to_owned(), line(3), line(4), "{\"step\":5".to_owned()].concat();
         assert_eq!(lines_up_to(&text, 3), [line(1), line(2), line(3)].concat());
         assert_eq!(lines_up_to(line(1).trim_end(), 3), line(1));
     }
