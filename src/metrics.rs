@@ -177,7 +177,8 @@ pub fn evaluate(evidence: &Evidence) -> Result<Evaluation> {
     };
     (scores.mse_train, scores.mae_train, scores.ll_train) = (fitted.mse_train, fitted.mae_train, fitted.ll_train);
     (scores.mse_test, scores.mae_test, scores.ll_test) = (fitted.mse_test, fitted.mae_test, fitted.ll_test);
-    if let (Some(time), Some(known)) = (&evidence.time, evidence.true_time.as_ref().or(evidence.capture_time.as_ref())) {
+    if let (Some(time), Some(known)) = (&evidence.time, evidence.true_time.as_ref().or(evidence.capture_time.as_ref()))
+    {
         same_shape("time", &[known.len()], &[time.len()])?;
         scores.time_spearman = over_finite_pairs(stats::spearman, time, known);
     }

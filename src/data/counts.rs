@@ -50,7 +50,8 @@ impl Counts {
         let names = self.obs.index.iter().chain(&self.var.index).flat_map(|name| name.bytes().chain([0]));
         let entries = [&self.spliced, &self.unspliced].into_iter().flat_map(|layer| {
             let rows = layer.indptr.iter().flat_map(|&at| (at as u64).to_le_bytes());
-            let entry = |(gene, value): (&u32, &f32)| (u64::from(*gene) << 32 | u64::from(value.to_bits())).to_le_bytes();
+            let entry =
+                |(gene, value): (&u32, &f32)| (u64::from(*gene) << 32 | u64::from(value.to_bits())).to_le_bytes();
             rows.chain(layer.indices.iter().zip(&layer.data).flat_map(entry))
         });
         let hash = fnv1a(names.chain(entries));

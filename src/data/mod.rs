@@ -20,8 +20,8 @@ pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};
 pub use frame::{Column, Frame};
 pub use groups::Groups;
 pub use record::{
-    FORMAT, FitRecord, GraphRecord, LatentTimeRecord, Moments, NeighborsRecord, PROGRAM, PermutationRecord, ReconstructionRecord, RootRecord,
-    Source, is_written,
+    FORMAT, FitRecord, GraphRecord, LatentTimeRecord, Moments, NeighborsRecord, PROGRAM, PermutationRecord,
+    ReconstructionRecord, RootRecord, Source, is_written,
 };
 pub use run::{Prepare, Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};

@@ -72,7 +72,8 @@ fn pieces_of(file: &NewFile) -> Vec<Piece<'_>> {
         pieces.extend(frame.columns.iter().map(|(key, column)| piece(slot, key, Content::Column(column.clone()))));
     }
     pieces.extend(file.sparse_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Sparse(matrix))));
-    pieces.extend(file.dense_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Dense(matrix.view()))));
+    pieces
+        .extend(file.dense_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Dense(matrix.view()))));
     pieces.extend(file.obsm.iter().map(|(key, matrix)| piece(Slot::Obsm, key, Content::Dense(matrix.view()))));
     pieces.extend(file.uns.iter().map(|(key, value)| piece(Slot::Uns, key, Content::Uns(value.clone()))));
     pieces

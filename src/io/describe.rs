@@ -5,11 +5,11 @@ use std::path::Path;
 use hdf5::{File, Group};
 use serde::Serialize;
 
+use super::InputConfig;
 use super::frame::{self, LEGACY_CATEGORIES};
 use super::h5::{self, Node};
 use super::matrix::{Matrix, Stored};
 use super::place::Place;
-use super::InputConfig;
 use super::records::Records;
 use crate::data::Column;
 use crate::error::Result;

@@ -2,8 +2,8 @@
 
 use super::FittedFile;
 use crate::data::quantities::{
-    FIT_BETA, FIT_GAMMA, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, LATENT_TIME, MS, MS_MIN, MS_SPAN, MU, MU_MIN, MU_SPAN, Matrix, Numbers, Quantity,
-    TRUE_BETA, TRUE_GAMMA, TRUE_T, TRUE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_SPLIT,
+    FIT_BETA, FIT_GAMMA, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, LATENT_TIME, MS, MS_MIN, MS_SPAN, MU, MU_MIN, MU_SPAN,
+    Matrix, Numbers, Quantity, TRUE_BETA, TRUE_GAMMA, TRUE_T, TRUE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_SPLIT,
 };
 use crate::data::{Column, MinMax, MomentScaling, Moments, parts};
 use crate::error::{Error, Result};

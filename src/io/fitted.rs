@@ -152,9 +152,13 @@ impl FittedFile {
         }
         let key = self.records.stored_key(quantity.about());
         Err(match layer(&self.file, &key, None, &Place::root(&self.path)) {
-            Err(Error::Input { path, place, problem, .. }) => Error::Input { path, place, problem, hint: hint.to_owned() },
+            Err(Error::Input { path, place, problem, .. }) => {
+                Error::Input { path, place, problem, hint: hint.to_owned() }
+            }
             Err(other) => other,
-            Ok(_) => Error::input(&self.path, format!("layers[{key:?}]"), "is not of the fit that the file holds", hint),
+            Ok(_) => {
+                Error::input(&self.path, format!("layers[{key:?}]"), "is not of the fit that the file holds", hint)
+            }
         })
     }
 
@@ -220,10 +224,8 @@ impl FittedFile {
             let input = fit.and_then(|fit| fit.settings.get("input")?.get(setting)?.as_str().map(str::to_owned));
             input.unwrap_or_else(|| usual.to_owned())
         };
-        let input = InputConfig {
-            spliced: named("spliced", SPLICED.key()),
-            unspliced: named("unspliced", UNSPLICED.key()),
-        };
+        let input =
+            InputConfig { spliced: named("spliced", SPLICED.key()), unspliced: named("unspliced", UNSPLICED.key()) };
         describe::unspliced_share_of(&self.file, &input, &Place::root(&self.path))
     }
 }

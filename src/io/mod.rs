@@ -18,6 +18,7 @@ mod h5;
 mod matrix;
 mod neighbors;
 mod numbers;
+mod of_fit;
 mod pieces;
 mod place;
 mod raw;
@@ -43,7 +44,7 @@ pub use fitted::{FittedFile, read_layer};
 pub use h5::options as h5_options;
 pub use read::read;
 pub use records::{DYNAMICAL, MODE, Owner, STOCHASTIC};
-pub use store::{neighbors_record, write_fit, write_graph, write_permutation};
+pub use store::{neighbors_record, write_fit, write_graph, write_permutation, write_streamed_fit};
 pub use stream::CellStream;
 pub use uns::Uns;
 pub use write::Written;
@@ -112,9 +113,11 @@ impl OutputConfig {
     pub fn validate(&self) -> Result<()> {
         let known = |name: &str| quantities::ALL.iter().any(|about| about.slot == Slot::Layers && about.key == name);
         let unknown = self.names().find(|name| ![NEEDED, ALL].contains(name) && !known(name));
-        let names = quantities::ALL.iter().filter(|about| about.slot == Slot::Layers && about.writer >= Writer::Preprocess);
+        let names =
+            quantities::ALL.iter().filter(|about| about.slot == Slot::Layers && about.writer >= Writer::Preprocess);
         let names: Vec<&str> = names.map(|about| about.key).collect();
-        let wanted = format!("must be \"needed\", \"all\", or names of layers separated by commas: {}", names.join(", "));
+        let wanted =
+            format!("must be \"needed\", \"all\", or names of layers separated by commas: {}", names.join(", "));
         require(unknown.is_none(), "output.layers", format!("{:?}", self.layers), &wanted)?;
         require(self.compression <= 9, "output.compression", self.compression, "must be a gzip level, 0 to 9")
     }

@@ -7,8 +7,8 @@ use super::matrix::Matrix;
 use super::place::Place;
 use super::sparse;
 use super::store::{CONNECTIVITIES_KEY, DISTANCES_KEY, N_NEIGHBORS, PARAMS};
-use crate::data::quantities::{CONNECTIVITIES, DISTANCES, NEIGHBORS};
 use crate::data::Neighbors;
+use crate::data::quantities::{CONNECTIVITIES, DISTANCES, NEIGHBORS};
 use crate::error::Result;
 use crate::sparse::Csr;
 

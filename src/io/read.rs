@@ -11,8 +11,8 @@ use super::matrix::Matrix;
 use super::place::{At, Place};
 use super::records::Records;
 use super::{InputConfig, check, neighbors, record};
-use crate::data::quantities::{MS, MS_RAW, MU, MU_RAW, NEIGHBORS, Quantity};
-use crate::data::{Counts, Frame, Moments, NeighborsRecord, Source};
+use crate::data::quantities::{MS, MS_MIN, MS_RAW, MS_SPAN, MU, MU_MIN, MU_RAW, MU_SPAN, NEIGHBORS, Numbers, Quantity};
+use crate::data::{Column, Counts, Frame, MinMax, Moments, NeighborsRecord, Source};
 use crate::error::Result;
 use crate::sparse::Csr;
 
@@ -55,7 +55,13 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
         x: main_matrix(&file, n_obs, n_vars, &place)?,
         spliced,
         unspliced,
-        moments: moments_of(&file, earlier.as_ref().map_or_else(Moments::default, |fit| fit.moments), shape, &place)?,
+        moments: moments_of(
+            &file,
+            earlier.as_ref().map_or_else(Moments::default, |fit| fit.moments),
+            &var,
+            shape,
+            &place,
+        )?,
         neighbors: if ours { None } else { neighbors::read(&file, NEIGHBORS.key(), n_obs, &place)? },
         obsm: embeddings(&file, n_obs, &place.child("obsm"))?,
         obs,
@@ -116,6 +122,7 @@ fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Resul
 fn moments_of(
     file: &File,
     moments: Moments,
+    var: &Frame,
     [n_obs, n_vars]: [usize; 2],
     place: &Place,
 ) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
@@ -125,7 +132,8 @@ fn moments_of(
     // Scaled moments, or moments over inferred sizes, are no means of counts: those behind them are, if the file has them.
     let [mu, ms] = if moments == Moments::SizeNormalised { [MU, MS] } else { [MU_RAW, MS_RAW] }.map(Quantity::key);
     if !layers.link_exists(mu) || !layers.link_exists(ms) {
-        return Ok(None);
+        let scaled = moments == Moments::Scaled && layers.link_exists(MU.key()) && layers.link_exists(MS.key());
+        return if scaled { restored(file, var, [n_obs, n_vars], place) } else { Ok(None) };
     }
     let dense = |name: &str| {
         let stored = layer(file, name, None, place)?;
@@ -133,6 +141,26 @@ fn moments_of(
         stored.to_dense()
     };
     Ok(Some((dense(mu)?, dense(ms)?)))
+}
+
+/// The moments behind scaled ones, from their least values and ranges.
+fn restored(
+    file: &File,
+    var: &Frame,
+    [n_obs, n_vars]: [usize; 2],
+    place: &Place,
+) -> Result<Option<(Array2<f32>, Array2<f32>)>> {
+    let column = |quantity: Quantity<Numbers>| var.get(quantity.key()).and_then(Column::to_numbers).map(Numbers::from);
+    let min_max = |min, span| Some(MinMax { min: column(min)?, span: column(span)? });
+    let (Some(of_u), Some(of_s)) = (min_max(MU_MIN, MU_SPAN), min_max(MS_MIN, MS_SPAN)) else { return Ok(None) };
+    let dense = |name: &str, of: &MinMax| {
+        let stored = layer(file, name, None, place)?;
+        stored.require_shape(n_obs, n_vars)?;
+        let mut values = stored.to_dense()?;
+        of.restore(&mut values);
+        Ok(values)
+    };
+    Ok(Some((dense(MU.key(), &of_u)?, dense(MS.key(), &of_s)?)))
 }
 
 /// The two-dimensional numeric arrays of `obsm`.

@@ -21,9 +21,9 @@ use super::place::Place;
 use super::read::uns;
 use crate::data::quantities::{
     About, FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U,
-    LATENT_TIME, LATENT_TIME_STD, NASCENT_FIT, NASCENT_GRAPH, NASCENT_PERMUTATION, PROJECTED, RECOVER_DYNAMICS, Record, Slot,
-    VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_GRAPH, VELOCITY_OFFSET, VELOCITY_PARAMS, VELOCITY_QREG_RATIO,
-    VELOCITY_R2, VELOCITY_U, Writer, X_UMAP, about,
+    LATENT_TIME, LATENT_TIME_STD, NASCENT_FIT, NASCENT_GRAPH, NASCENT_PERMUTATION, PROJECTED, RECOVER_DYNAMICS, Record,
+    Slot, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_GRAPH, VELOCITY_OFFSET,
+    VELOCITY_PARAMS, VELOCITY_QREG_RATIO, VELOCITY_R2, VELOCITY_U, Writer, X_UMAP, about,
 };
 use crate::data::{FORMAT, FitRecord, GraphRecord, PermutationRecord, is_written};
 use crate::error::Result;
@@ -144,7 +144,8 @@ impl Records {
             Owner::ScveloDynamical => common || follows || (quantity.known && quantity.writer == Writer::Fit && !line),
             Owner::ScveloSteadyState => common || follows || line,
             Owner::Velovi => {
-                let rates = [FIT_ALPHA.about(), FIT_BETA.about(), FIT_GAMMA.about(), FIT_SCALING.about(), FIT_T_OFF.about()];
+                let rates =
+                    [FIT_ALPHA.about(), FIT_BETA.about(), FIT_GAMMA.about(), FIT_SCALING.about(), FIT_T_OFF.about()];
                 common || follows || any(&rates) || any(&[FIT_T.about()])
             }
             Owner::Velovae(_) => common || follows || VELOVAE_NAMES.iter().any(|(ours, _)| **ours == *quantity),
@@ -206,7 +207,13 @@ fn record<T: DeserializeOwned>(file: &File, key: &str, place: &Place) -> Result<
 pub(super) fn stale_before_fit(file: &File, records: &Records) -> Vec<(Slot, String)> {
     let present = present(file);
     let has = |about: &About| present.iter().any(|(slot, key)| *slot == about.slot && key == about.key);
-    let marks = [VELOCITY.about(), VELOCITY_PARAMS.about(), RECOVER_DYNAMICS.about(), VELOCITY_GRAPH.about(), NASCENT_FIT.about()];
+    let marks = [
+        VELOCITY.about(),
+        VELOCITY_PARAMS.about(),
+        RECOVER_DYNAMICS.about(),
+        VELOCITY_GRAPH.about(),
+        NASCENT_FIT.about(),
+    ];
     if !marks.into_iter().any(has) {
         return Vec::new();
     }
@@ -239,9 +246,8 @@ pub(super) fn stale_before_fit(file: &File, records: &Records) -> Vec<(Slot, Str
 /// embedding that it had to compute stay.
 pub(super) fn stale_before_graph(file: &File, records: &Records) -> Vec<(Slot, String)> {
     let present = present(file);
-    let by_graph = |slot: Slot, key: &str| {
-        records.graph.as_ref().is_some_and(|graph| is_written(&graph.written, slot, key))
-    };
+    let by_graph =
+        |slot: Slot, key: &str| records.graph.as_ref().is_some_and(|graph| is_written(&graph.written, slot, key));
     let goes = |slot: Slot, key: &str| {
         about(slot, key).is_some_and(|about| match about.writer {
             Writer::Graph => follows_from_velocities(about, key, &present),

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::place::Place;
 use super::records::{MODE, PROGRAM_KEY, Records, stale_before_fit, stale_before_graph};
 use super::write::{Change, Written, only_fitted, write};
-use super::{GenesWritten, OutputConfig, frame, h5};
+use super::{GenesWritten, OutputConfig, frame, h5, of_fit};
 use crate::data::quantities::{
-    CONNECTIVITIES, CONNECTIVITIES_VELOCITY, DISTANCES, DISTANCES_VELOCITY, NASCENT_FIT, NASCENT_GRAPH, NASCENT_PERMUTATION, NEIGHBORS,
-    NEIGHBORS_VELOCITY, Slot, VELOCITY_PARAMS, Values, X_PCA, X_PCA_VELOCITY, X_UMAP, path,
+    CONNECTIVITIES, CONNECTIVITIES_VELOCITY, DISTANCES, DISTANCES_VELOCITY, NASCENT_FIT, NASCENT_GRAPH,
+    NASCENT_PERMUTATION, NEIGHBORS, NEIGHBORS_VELOCITY, Slot, VELOCITY_PARAMS, Values, X_PCA, X_PCA_VELOCITY, X_UMAP,
+    path,
 };
-use crate::data::{FORMAT, FitRecord, GraphRecord, PROGRAM, PermutationRecord, is_written};
+use crate::data::{Dataset, FORMAT, Fit, FitRecord, GraphRecord, PROGRAM, PermutationRecord, is_written};
 use crate::error::Result;
 
 /// `uns["neighbors"]`: where in obsp the weights are.
@@ -24,23 +25,49 @@ pub(super) const N_NEIGHBORS: &str = "n_neighbors";
 /// `uns["neighbors"]["params"]`: the coordinates in which they were sought.
 const USE_REP: &str = "use_rep";
 
-/// Writes a copy of `input` with a fit over the genes at the positions `genes`, rising, in place of an earlier fit and all that
-/// was computed from it, of this program or another. `record` says what there is to say of the fit but for what was written.
+/// Writes a copy of `input` with a fit to `data`, which came from it, in place of an earlier fit and all that was computed from it,
+/// of this program or another. `record` says what there is to say of the fit but for data, measurements and what was written.
 ///
 /// Everything in `input` that is no velocity result survives. The file appears whole or not at all; `output` may be `input`. The
 /// same input and the same results give the same bytes.
 ///
 /// # Errors
-/// [`Error::Shape`](crate::Error::Shape) if the arrays do not fit together, [`Error::Input`](crate::Error::Input) if `input` has other
-/// cells or genes than the fit, [`Error::File`](crate::Error::File) if the system refuses to write; then what stood at `output` still
-/// stands there.
+/// [`Error::Shape`](crate::Error::Shape) if the arrays do not fit together, [`Error::Input`](crate::Error::Input) if `input` cannot be
+/// read, [`Error::File`](crate::Error::File) if the system refuses to write; then what stood at `output` still stands there.
 pub fn write_fit(
     output: &Path,
     input: &Path,
     config: &OutputConfig,
+    data: Dataset,
+    fit: Fit,
+    record: FitRecord,
+) -> Result<Written> {
+    let (genes, values, record) = of_fit::values(data, fit, record, config)?;
+    write_values(output, input, config, &genes, (values, record))
+}
+
+/// The same of a fit that has no layers, to the genes at the positions `genes`, rising.
+///
+/// # Errors
+/// As [`write_fit`].
+pub fn write_streamed_fit(
+    output: &Path,
+    input: &Path,
+    config: &OutputConfig,
     genes: &[usize],
-    mut values: Values,
+    fit: Fit,
     mut record: FitRecord,
+) -> Result<Written> {
+    record.moments = fit.moments;
+    write_values(output, input, config, genes, (fit.into_values(), record))
+}
+
+fn write_values(
+    output: &Path,
+    input: &Path,
+    config: &OutputConfig,
+    genes: &[usize],
+    (mut values, mut record): (Values, FitRecord),
 ) -> Result<Written> {
     config.validate()?;
     let (stale, cut) = {
@@ -92,7 +119,11 @@ pub fn write_graph(
             (Slot::Obsm, X_UMAP.key()),
         ];
         let before = records.graph.as_ref().map_or(&[][..], |graph| &graph.written);
-        record.written = kept.iter().filter(|(slot, key)| is_written(before, *slot, key)).map(|(slot, key)| path(*slot, key)).collect();
+        record.written = kept
+            .iter()
+            .filter(|(slot, key)| is_written(before, *slot, key))
+            .map(|(slot, key)| path(*slot, key))
+            .collect();
         stale_before_graph(&file, &records)
     };
     record.format = FORMAT;
@@ -136,7 +167,9 @@ fn rename_beside_foreign(values: &mut Values, record: &mut FitRecord, stays: imp
             neighbors[PARAMS][USE_REP] = X_PCA_VELOCITY.key().into();
         }
     }
-    let others = stays(Slot::Uns, NEIGHBORS.key()) || stays(Slot::Obsp, CONNECTIVITIES.key()) || stays(Slot::Obsp, DISTANCES.key());
+    let others = stays(Slot::Uns, NEIGHBORS.key())
+        || stays(Slot::Obsp, CONNECTIVITIES.key())
+        || stays(Slot::Obsp, DISTANCES.key());
     if values.get(NEIGHBORS).is_none() || !others {
         return;
     }

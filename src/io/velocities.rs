@@ -33,7 +33,12 @@ impl FittedFile {
         self.release(MS);
         if genes.is_empty() {
             let problem = format!("none of the {} genes asked for has a velocity in every cell", asked.len());
-            return Err(Error::input(self.path(), "layers/velocity", problem, "choose others with --genes all|COLUMN|FILE"));
+            return Err(Error::input(
+                self.path(),
+                "layers/velocity",
+                problem,
+                "choose others with --genes all|COLUMN|FILE",
+            ));
         }
         Ok(Velocities {
             unusable: asked.len() - genes.len(),

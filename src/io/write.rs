@@ -106,7 +106,8 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     additions.remove(&target, &place, change.stale)?;
     additions.add(&target, &place, &pieces)?;
     sink.close(target)?;
-    let gone = change.stale.iter().filter(|(slot, key)| !pieces.iter().any(|piece| piece.slot == *slot && piece.key == *key));
+    let gone =
+        change.stale.iter().filter(|(slot, key)| !pieces.iter().any(|piece| piece.slot == *slot && piece.key == *key));
     Ok(Written {
         only_fitted_genes: cut,
         n_vars: if cut { genes.len() } else { n_vars },

@@ -82,7 +82,8 @@ pub fn compare(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
     let fits = (0..read.len()).map(|k| read[k].alone(&cells[k], &genes[k])).collect::<Result<Vec<One>>>()?;
     // Velocities in different units meet as changes of the share that each gene has in the cell.
     let shares = read.iter().any(|one| one.moments != read[0].moments);
-    let velocities = (0..read.len()).map(|k| read[k].compared(&cells[k], &genes[k], shares)).collect::<Result<Vec<_>>>()?;
+    let velocities =
+        (0..read.len()).map(|k| read[k].compared(&cells[k], &genes[k], shares)).collect::<Result<Vec<_>>>()?;
     let times: Vec<Option<Vec<f64>>> = (0..read.len()).map(|k| read[k].time(&cells[k])).collect();
     let mut pairs = Vec::new();
     for a in 0..read.len() {
@@ -160,7 +161,12 @@ impl Fitted {
         }
         let Some([_, ms]) = &self.evidence.moments else {
             let hint = "moments are made by nascent train, or scvelo.pp.moments in Python";
-            return Err(Error::input(&self.path, "layers", "Ms is needed to compare velocities in different units", hint));
+            return Err(Error::input(
+                &self.path,
+                "layers",
+                "Ms is needed to compare velocities in different units",
+                hint,
+            ));
         };
         for (mut velocity, s) in velocity.rows_mut().into_iter().zip(chosen(ms).rows()) {
             let (sum, change) = (s.sum(), velocity.sum());

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::config::Config;
 use super::train::prepare;
+use crate::config::Config;
 use crate::data::quantities::{PERMUTATION_GROUP, PERMUTATION_NULL, PERMUTATION_SCORE, Values};
 use crate::data::{Groups, PermutationRecord, Reporter, Run, Silent};
 use crate::error::{Error, Result};
@@ -67,7 +67,9 @@ impl fmt::Display for Permutation {
         writeln!(f, "permutation score, median over {} genes: {median:.2}; of the null: {null:.2}", self.genes.len())?;
         writeln!(f, "genes above {LEAST_PERMUTATION_SCORE} standard errors and above 95 % of the null: {above}")?;
         let verdict = match found.verdict {
-            Verdict::Good => "most genes are explained better than their shuffled selves: there are dynamics to be seen",
+            Verdict::Good => {
+                "most genes are explained better than their shuffled selves: there are dynamics to be seen"
+            }
             Verdict::Caution => "some genes are explained better than their shuffled selves: trust those, not all",
             Verdict::Bad | Verdict::Unknown => {
                 "few genes are explained better than their shuffled selves: velocity says little about these data"

@@ -7,16 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Job, folder};
 use crate::config::Config;
-use crate::data::quantities::{
-    CONNECTIVITIES, DISTANCES, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, MS, MS_MIN, MS_RAW, MS_SPAN, MU, MU_MIN, MU_RAW, MU_SPAN, NEIGHBORS, VELOCITY_SPLIT, Values,
-    X_PCA,
-};
-use crate::data::{
-    CellSource, Dataset, Fit, FitRecord, MomentScaling, Moments, NeighborsRecord, ReconstructionRecord, Reporter, Source, parts,
-};
+use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
 use crate::error::Result;
 use crate::io::{self, GenesWritten, OutputConfig, Written};
-use crate::metrics::{self, Evidence};
 use crate::models::{Streamed, StreamingModel};
 use crate::preprocess;
 
@@ -61,9 +54,8 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     run.prepare()?;
 
     let summary = Summary::new(config, job, [data.n_obs(), data.n_vars()], &fit);
-    let record = FitRecord { neighbors: neighbors_of(&data), ..record(config, &fit, counts) };
-    let (genes, values, record) = results(data, fit, record, &config.output)?;
-    let written = io::write_fit(&job.output, &job.input, &config.output, &genes, values, record)?;
+    let record = record(config, &fit, counts);
+    let written = io::write_fit(&job.output, &job.input, &config.output, data, fit, record)?;
     account(&written, run.reporter());
     Ok(summary)
 }
@@ -111,7 +103,7 @@ fn train_streaming(
     let kept = if config.output.genes == GenesWritten::Auto { GenesWritten::All } else { config.output.genes };
     let output = OutputConfig { genes: kept, ..config.output.clone() };
     let record = record(config, &fit, input);
-    let written = io::write_fit(&job.output, &job.input, &output, &genes, fit.into_values(), record)?;
+    let written = io::write_streamed_fit(&job.output, &job.input, &output, &genes, fit, record)?;
     account(&written, run.reporter());
     Ok(summary)
 }
@@ -124,84 +116,10 @@ fn record(config: &Config, fit: &Fit, input: String) -> FitRecord {
         seed: config.seed,
         settings: serde_json::to_value(config).expect("settings are words, numbers, lists and tables"),
         input,
-        moments: fit.moments,
         capture_time: config.model.as_model().capture_time().unwrap_or_default().to_owned(),
         facts: fit.facts.clone(),
         ..FitRecord::default()
     }
-}
-
-fn neighbors_of(data: &Dataset) -> NeighborsRecord {
-    NeighborsRecord {
-        source: if data.neighbors_from_file { Source::File } else { Source::Computed },
-        key: NEIGHBORS.key().to_owned(),
-        n_neighbors: data.neighbors.n_neighbors,
-    }
-}
-
-/// What is written of a fit and of the data that it was made from: positions of the genes, quantities, and the record with what
-/// was measured. Moments are the data's unless the model brings its own.
-fn results(data: Dataset, fit: Fit, mut record: FitRecord, output: &OutputConfig) -> Result<(Vec<usize>, Values, FitRecord)> {
-    let mut values = fit.into_values();
-    let of_model = record.moments == Moments::CellSize;
-    if !of_model {
-        values.set(MS, data.ms);
-        values.set(MU, data.mu);
-    }
-    record.reconstruction = reconstruction(&mut values, data.scaling.as_ref())?;
-    if let Some(scaling) = data.scaling {
-        record.moments = Moments::Scaled;
-        for (raw, scaled, of) in [(MS_RAW, MS, &scaling.ms), (MU_RAW, MU, &scaling.mu)] {
-            if output.wants(raw.about()) {
-                let mut restored = values.get(scaled).expect("set above").clone();
-                of.restore(&mut restored);
-                values.set(raw, restored);
-            } else {
-                record.left_out.push(raw.about().path(raw.key()));
-            }
-        }
-        values.set(MS_MIN, scaling.ms.min);
-        values.set(MS_SPAN, scaling.ms.span);
-        values.set(MU_MIN, scaling.mu.min);
-        values.set(MU_SPAN, scaling.mu.span);
-    }
-    if !data.neighbors_from_file {
-        if !data.pca.is_empty() {
-            values.set(X_PCA, data.pca);
-        }
-        values.set(NEIGHBORS, io::neighbors_record(data.neighbors.n_neighbors));
-        values.set(CONNECTIVITIES, data.neighbors.connectivities);
-        values.set(DISTANCES, data.neighbors.distances);
-    }
-    Ok((data.genes, values, record))
-}
-
-/// How well a fit reconstructs its moments, in counts.
-fn reconstruction(values: &mut Values, scaling: Option<&MomentScaling>) -> Result<ReconstructionRecord> {
-    let layers = [MU, MS, FIT_U, FIT_S];
-    if layers.iter().any(|&layer| values.get(layer).is_none()) {
-        return Ok(ReconstructionRecord::default());
-    }
-    // Lent, not copied: these are the largest arrays there are.
-    let shared = layers.map(|layer| values.take(layer).expect("looked up above").into_shared());
-    let [mu, ms, fit_u, fit_s] = &shared;
-    let std = values.get(FIT_STD_U).cloned().zip(values.get(FIT_STD_S).cloned());
-    let mut evidence = Evidence {
-        moments: Some([mu.clone(), ms.clone()]),
-        reconstruction: Some([fit_u.clone(), fit_s.clone()]),
-        residual_std: std.map(|(u, s)| [u, s]),
-        split: values.get(VELOCITY_SPLIT).map(|split| parts(&split.clone().into())),
-        ..Evidence::default()
-    };
-    if let Some(scaling) = scaling {
-        evidence.restore(scaling)?;
-    }
-    let found = metrics::reconstructed(&evidence);
-    drop(evidence);
-    for (layer, matrix) in layers.into_iter().zip(shared) {
-        values.set(layer, matrix.into_owned());
-    }
-    found
 }
 
 /// What the file lost and what it did not get, a line each.

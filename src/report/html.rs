@@ -7,8 +7,8 @@ use super::figures::{expression_along_time, state_along_time};
 use super::payload::{Extent, Payload};
 use super::svg::escape;
 use super::{Colouring, Options};
-use crate::scores::Verdict;
 use crate::error::Result;
+use crate::scores::Verdict;
 
 const FRAME: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");

@@ -57,7 +57,10 @@ const FEW_UNSPLICED: f64 = 0.05;
 #[must_use]
 pub fn unspliced(share: f64) -> (Verdict, &'static str) {
     if share < FEW_UNSPLICED {
-        (Verdict::Bad, "Below 5 % velocities rest on a handful of molecules per cell. Was the reference built with introns?")
+        (
+            Verdict::Bad,
+            "Below 5 % velocities rest on a handful of molecules per cell. Was the reference built with introns?",
+        )
     } else if share < *USUAL_UNSPLICED.start() {
         (Verdict::Caution, "Usual are 10 to 40 %. With few, only strongly expressed genes carry information.")
     } else if share < *USUAL_UNSPLICED.end() {
@@ -119,7 +122,8 @@ pub fn direction(found: &Direction) -> (Verdict, &'static str) {
                         believing any arrow.";
         (Verdict::Bad, reversed)
     } else {
-        let open = "Genes do not agree clearly on a direction. Known biology must decide; --root sets where time starts.";
+        let open =
+            "Genes do not agree clearly on a direction. Known biology must decide; --root sets where time starts.";
         (Verdict::Caution, open)
     }
 }
@@ -151,7 +155,8 @@ pub fn reconstructability(r: f64, [low, high]: [f64; 2]) -> (Verdict, &'static s
     } else if r >= low {
         (Verdict::Caution, "No better than as many random genes: the flow is shared by all genes, or by chance.")
     } else {
-        let worse = "Worse than as many random genes: what the arrows show comes from genes that the model explains less well.";
+        let worse =
+            "Worse than as many random genes: what the arrows show comes from genes that the model explains less well.";
         (Verdict::Caution, worse)
     }
 }

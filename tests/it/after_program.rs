@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use nascent::data::Column;
-use nascent::io;
 use serde_json::Value;
 
+use crate::io_samples::opened;
 use crate::program::Program;
 
 /// A simulated file with two lineages, and a fit by a model of classic statistics.
@@ -20,7 +20,7 @@ fn fitted(program: &Program, kind: &str, name: &str) {
 }
 
 fn column(path: &Path, name: &str) -> Vec<f64> {
-    let found = io::read_obs(path).unwrap().get(name).and_then(Column::to_numbers);
+    let found = opened(path).obs().get(name).and_then(Column::to_numbers);
     found.unwrap_or_else(|| panic!("no numbers in obs[{name:?}]"))
 }
 
@@ -39,13 +39,10 @@ fn a_fit_gets_a_graph_arrows_times_and_scores() {
     for name in ["latent_time", "velocity_pseudotime"] {
         assert!(column(&path, name).iter().all(|value| (0.0..=1.0).contains(value)), "{name}");
     }
-    for (uns, key) in [
-        ("velocity_graph_params", "root"),
-        ("rank_velocity_genes", "names"),
-        ("velocity_reconstructability", "null_r"),
-        ("latent_time", "method"),
-    ] {
-        let found = io::read_uns(&path, uns).unwrap().unwrap_or_else(|| panic!("no uns[{uns:?}]"));
+    for (uns, key) in
+        [("nascent_graph", "root"), ("rank_velocity_genes", "names"), ("velocity_reconstructability", "null_r")]
+    {
+        let found = opened(&path).uns(uns).unwrap().unwrap_or_else(|| panic!("no uns[{uns:?}]"));
         assert!(found.get(key).is_some(), "{uns}: {found}");
     }
     // The same again, bit for bit.
@@ -60,7 +57,7 @@ fn a_named_root_is_where_time_starts_whatever_is_inferred() {
     let path = program.path("fit.h5ad");
     let truth = column(&path, "true_t");
     let last = (0..truth.len()).max_by(|&a, &b| truth[a].total_cmp(&truth[b])).expect("cells");
-    let name = io::read_obs(&path).unwrap().index[last].clone();
+    let name = opened(&path).obs().index[last].clone();
     let said = program.succeed(&format!("graph fit.h5ad --root {name}"));
     assert!(said.contains(&format!("cell {name}")), "{said}");
     assert!(column(&path, "velocity_pseudotime")[last] == 0.0);
@@ -83,7 +80,8 @@ fn a_named_root_is_where_time_starts_whatever_is_inferred() {
 fn genes_can_be_chosen_and_a_wrong_choice_is_explained() {
     let program = Program::new();
     fitted(&program, "steady_state", "fit.h5ad");
-    let var = io::read_var(&program.path("fit.h5ad")).unwrap();
+    let file = opened(&program.path("fit.h5ad"));
+    let var = file.var();
     fs::write(program.path("genes.txt"), format!("{}\n{}\n{}\n", var.index[0], var.index[1], var.index[2])).unwrap();
     let named = format!("scores.genes=[\"{}\"]", var.index[0]);
     let said = program.succeed(&format!("graph fit.h5ad --output named.h5ad --genes all --set {named}"));
@@ -123,7 +121,7 @@ fn the_time_of_a_model_is_not_overwritten_and_that_of_an_earlier_graph_is() {
 fn known_directions_are_checked_before_the_work_begins() {
     let program = Program::new();
     fitted(&program, "steady_state", "fit.h5ad");
-    let labels = io::read_obs(&program.path("fit.h5ad")).unwrap().get("clusters").expect("clusters").to_labels();
+    let labels = opened(&program.path("fit.h5ad")).obs().get("clusters").expect("clusters").to_labels();
     let error = program.fail("graph fit.h5ad --set scores.edges=[\"a>b\"]", 2);
     assert!(error.contains("scores.edges") && error.contains(&labels[0]), "{error}");
     assert!(!error.contains("velocity graph"), "{error}");

@@ -62,7 +62,8 @@ fn permutation_scores_are_added_to_the_genes_of_the_fitted_file() {
     let words = "permute --input counts.h5ad --output fit.h5ad --groups clusters";
     let said = program.succeed(&format!("{words} --table scores.tsv"));
     assert!(said.contains("permutation score, median over 29 genes"), "one gene has too few counts: {said}");
-    let var = nascent::io::read_var(&program.path("fit.h5ad")).expect("the file is whole");
+    let file = nascent::io::FittedFile::open(&program.path("fit.h5ad")).expect("the file is whole");
+    let var = file.var();
     let scores = var.get("permutation_score").and_then(nascent::data::Column::to_numbers).expect("the scores");
     assert_eq!(scores.iter().filter(|score| score.is_finite()).count(), 29);
     let table = std::fs::read_to_string(program.path("scores.tsv")).expect("the table");

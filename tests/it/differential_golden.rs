@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use nascent::data::{Column, Dataset, GeneParams, Groups};
+use nascent::data::quantities::{FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_SCALING, FIT_T_OFF};
+use nascent::data::{Column, Dataset, Fit, Groups};
 use nascent::models::dynamical::{Differential, differential_kinetics};
 use ndarray::Array1;
 use serde_json::Value;
@@ -38,16 +39,13 @@ fn case(name: &str) -> Option<Case> {
 }
 
 /// scVelo's parameters.
-fn fitted(data: &Dataset) -> GeneParams {
-    let column = |key: &str| data.var.get(key).and_then(Column::to_numbers).map(Array1::from);
-    GeneParams {
-        alpha: column("fit_alpha"),
-        beta: column("fit_beta"),
-        gamma: column("fit_gamma"),
-        scaling: column("fit_scaling"),
-        t_switch: column("fit_t_"),
-        ..GeneParams::default()
+fn fitted(data: &Dataset) -> Fit {
+    let mut fit = Fit::of("dynamical");
+    for quantity in [FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_SCALING, FIT_T_OFF] {
+        let column = data.var.get(quantity.key()).and_then(Column::to_numbers);
+        fit.set_some(quantity, column.map(Array1::from));
     }
+    fit
 }
 
 /// Pairs of p-values, ours and scVelo's; NaN for none.

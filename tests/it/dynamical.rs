@@ -2,6 +2,10 @@
 
 #![allow(clippy::ref_option, reason = "parameters of a fit are options")]
 
+use nascent::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LOSS, FIT_LOSS_START, FIT_PVAL_STEADY, FIT_SCALING, FIT_STATUS,
+    FIT_T, FIT_TAU, LATENT_TIME, Numbers, Quantity, VELOCITY, VELOCITY_GENES, VELOCITY_U,
+};
 use nascent::data::{Dataset, Fit, Run, Silent};
 use nascent::kinetics::{Rates, switch};
 use nascent::models::dynamical::{Dynamical, Genes, Schedule, TimeScope, VelocityFrom};
@@ -30,16 +34,12 @@ fn fit(settings: &Dynamical, data: &Dataset) -> Fit {
     settings.fit(data, &mut run).expect("the model can be fitted")
 }
 
-fn of(values: &Option<Array1<f64>>) -> &Array1<f64> {
-    values.as_ref().expect("the model has this parameter")
-}
-
 /// Bits of all numbers of a fit, NaN included.
 fn bits(fit: &Fit) -> Vec<u64> {
-    let layers = [Some(&fit.velocity), fit.velocity_u.as_ref(), fit.fit_t.as_ref(), fit.fit_tau.as_ref()];
+    let layers = [Some(&fit[VELOCITY]), fit.get(VELOCITY_U), fit.get(FIT_T), fit.get(FIT_TAU)];
     let cells = layers.into_iter().flatten().flatten().map(|value| u64::from(value.to_bits()));
-    let genes = [&fit.genes.alpha, &fit.genes.gamma, &fit.genes.loss, &fit.genes.likelihood];
-    cells.chain(genes.into_iter().flat_map(|values| of(values).iter().map(|value| value.to_bits()))).collect()
+    let genes = [&fit[FIT_ALPHA], &fit[FIT_GAMMA], &fit[FIT_LOSS], &fit[FIT_LIKELIHOOD]];
+    cells.chain(genes.into_iter().flat_map(|values| values.iter().map(|value| value.to_bits()))).collect()
 }
 
 /// `simulated()` with gene 0 on a known curve at times spread evenly over [0, 20], within a few per cent (without any noise every
@@ -65,10 +65,9 @@ fn a_known_curve_is_recovered() {
     for rates in [Rates { alpha: 5.0, beta: 0.8, gamma: 0.5 }, Rates { alpha: 3.0, beta: 0.5, gamma: 0.9 }] {
         let (data, times) = with_known_gene(rates, 12.0);
         let fit = fit(&model(Schedule::Converged), &data);
-        let genes = &fit.genes;
-        let slope = of(&genes.gamma)[0] / of(&genes.beta)[0];
+        let slope = fit[FIT_GAMMA][0] / fit[FIT_BETA][0];
         assert!((slope / (rates.gamma / rates.beta) - 1.0).abs() < 0.1, "γ/β = {slope}");
-        let t: Vec<f64> = fit.fit_t.as_ref().expect("times").column(0).iter().map(|&t| f64::from(t)).collect();
+        let t: Vec<f64> = fit[FIT_T].column(0).iter().map(|&t| f64::from(t)).collect();
         assert!(spearman(&t, &times) > 0.98, "{}", spearman(&t, &times));
         let truth: Vec<f64> = times
             .iter()
@@ -77,7 +76,7 @@ fn a_known_curve_is_recovered() {
                 rates.beta * x.u - rates.gamma * x.s
             })
             .collect();
-        let velocity: Vec<f64> = fit.velocity.column(0).iter().map(|&v| f64::from(v)).collect();
+        let velocity: Vec<f64> = fit[VELOCITY].column(0).iter().map(|&v| f64::from(v)).collect();
         assert!(pearson(&velocity, &truth) > 0.95, "{}", pearson(&velocity, &truth));
     }
 }
@@ -86,9 +85,9 @@ fn a_known_curve_is_recovered() {
 fn the_descent_ends_below_where_it_began_and_below_scvelos_schedule() {
     let data = simulated();
     let (ours, theirs) = (fit(&model(Schedule::Converged), &data), fit(&model(Schedule::Compat), &data));
-    let (loss, start) = (of(&ours.genes.loss), of(&ours.genes.start_loss));
+    let (loss, start) = (&ours[FIT_LOSS], &ours[FIT_LOSS_START]);
     assert!(loss.iter().zip(start).all(|(loss, start)| loss <= start));
-    let lower = loss.iter().zip(of(&theirs.genes.loss)).filter(|(ours, theirs)| ours <= theirs).count();
+    let lower = loss.iter().zip(&theirs[FIT_LOSS]).filter(|(ours, theirs)| ours <= theirs).count();
     assert!(lower * 20 >= loss.len() * 19, "{lower} of {}", loss.len());
 }
 
@@ -104,14 +103,14 @@ fn counting_in_other_units_changes_the_units_of_the_fit_and_nothing_else() {
         let same = |after: f64, before: f64, factor: f64| (after / (factor * before) - 1.0).abs() < 1e-6;
         for gene in 0..data.n_vars() {
             // The test for a mode at the steady state is not free of units (scVelo's; see start.rs).
-            if of(&before.genes.pval_steady)[gene] < 1e-3 || of(&after.genes.pval_steady)[gene] < 1e-3 {
+            if before[FIT_PVAL_STEADY][gene] < 1e-3 || after[FIT_PVAL_STEADY][gene] < 1e-3 {
                 continue;
             }
-            let pair = |values: fn(&Fit) -> &Option<Array1<f64>>| (of(values(&after))[gene], of(values(&before))[gene]);
-            let (after_gamma, gamma) = pair(|fit| &fit.genes.gamma);
+            let pair = |column: Quantity<Numbers>| (after[column][gene], before[column][gene]);
+            let (after_gamma, gamma) = pair(FIT_GAMMA);
             // γ starts with a part in a million that keeps it from β; it has units too.
             assert!((after_gamma / gamma - 1.0).abs() < 1e-3, "{schedule:?}, γ of gene {gene}: {after_gamma} {gamma}");
-            let (after_scaling, scaling) = pair(|fit| &fit.genes.scaling);
+            let (after_scaling, scaling) = pair(FIT_SCALING);
             assert!(same(after_scaling, scaling, 1.0), "{schedule:?}, scaling of gene {gene}");
         }
     }
@@ -148,13 +147,13 @@ fn a_gene_that_cannot_be_fitted_says_why_and_leaves_the_others_alone() {
     data.mu.column_mut(7).mapv_inplace(|u| 1e-30 * u);
     for schedule in SCHEDULES {
         let (before, after) = (fit(&model(schedule), &whole), fit(&model(schedule), &data));
-        let status = after.genes.status.as_ref().expect("a status per gene");
+        let status = &after[FIT_STATUS];
         let wanted = ["too few cells", "too few cells", "degenerate", "too few cells", "too few cells"];
         assert_eq!(&status[..5], &wanted);
-        assert!(after.velocity.columns().into_iter().take(5).flatten().all(|value| value.is_nan()));
-        assert_eq!(&after.genes.velocity_genes[..5], &[false; 5]);
+        assert!(after[VELOCITY].columns().into_iter().take(5).flatten().all(|value| value.is_nan()));
+        assert_eq!(&after[VELOCITY_GENES][..5], &[false; 5]);
         for gene in 8..data.n_vars() {
-            assert_eq!(before.velocity.column(gene), after.velocity.column(gene), "{schedule:?}, gene {gene}");
+            assert_eq!(before[VELOCITY].column(gene), after[VELOCITY].column(gene), "{schedule:?}, gene {gene}");
         }
     }
 }
@@ -167,8 +166,8 @@ fn velocities_never_take_more_than_there_is() {
         let bounded = |velocity: &Array2<f32>, abundance: &Array2<f32>| {
             velocity.iter().zip(abundance).all(|(velocity, abundance)| *velocity >= -abundance * 1.000_001)
         };
-        assert!(bounded(&fit.velocity, &data.ms));
-        assert!(bounded(fit.velocity_u.as_ref().expect("du/dt"), &data.mu));
+        assert!(bounded(&fit[VELOCITY], &data.ms));
+        assert!(bounded(&fit[VELOCITY_U], &data.mu));
     }
 }
 
@@ -177,11 +176,11 @@ fn residual_velocities_vanish_on_the_steady_state_line() {
     let data = simulated();
     let settings = Dynamical { velocity: VelocityFrom::Residuals, ..model(Schedule::Converged) };
     let fit = fit(&settings, &data);
-    let (beta, gamma) = (of(&fit.genes.beta), of(&fit.genes.gamma));
+    let (beta, gamma) = (&fit[FIT_BETA], &fit[FIT_GAMMA]);
     for gene in 0..data.n_vars() {
         for cell in 0..data.n_obs() {
             let wanted = beta[gene] * f64::from(data.mu[[cell, gene]]) - gamma[gene] * f64::from(data.ms[[cell, gene]]);
-            assert!((f64::from(fit.velocity[[cell, gene]]) - wanted).abs() < 1e-4 * (1.0 + wanted.abs()));
+            assert!((f64::from(fit[VELOCITY][[cell, gene]]) - wanted).abs() < 1e-4 * (1.0 + wanted.abs()));
         }
     }
 }
@@ -192,27 +191,16 @@ fn a_shared_time_follows_the_true_time_better_than_times_of_genes() {
     let truth = data.obs.get("true_t").expect("the truth").to_numbers().expect("numbers");
     let settings = Dynamical { time_scope: TimeScope::Shared, ..model(Schedule::Converged) };
     let shared = fit(&settings, &data);
-    let time = shared.latent_time.as_ref().expect("one time per cell").to_vec();
+    let time = shared[LATENT_TIME].to_vec();
     let own = fit(&model(Schedule::Converged), &data);
-    let of_genes: Vec<f64> = own
-        .fit_t
-        .as_ref()
-        .expect("times")
+    let of_genes: Vec<f64> = own[FIT_T]
         .columns()
         .into_iter()
         .map(|t| spearman(&t.iter().map(|&t| f64::from(t)).collect::<Vec<f64>>(), &truth))
         .collect();
     assert!(spearman(&time, &truth) > mean(&of_genes), "{} {}", spearman(&time, &truth), mean(&of_genes));
     assert!(spearman(&time, &truth) > 0.95, "{}", spearman(&time, &truth));
-    assert!(
-        shared
-            .fit_t
-            .as_ref()
-            .expect("times")
-            .columns()
-            .into_iter()
-            .all(|gene| gene == shared.fit_t.as_ref().expect("times").column(0))
-    );
+    assert!(shared[FIT_T].columns().into_iter().all(|gene| gene == shared[FIT_T].column(0)));
 }
 
 #[test]
@@ -222,7 +210,7 @@ fn rounds_on_a_shared_clock_never_raise_the_loss() {
         // The start is the same: scVelo's schedule knows no rounds.
         let settings =
             Dynamical { time_scope: TimeScope::Shared, max_rounds, tolerance: 1e-9, ..model(Schedule::Compat) };
-        of(&fit(&settings, &data).genes.loss).iter().filter(|loss| loss.is_finite()).sum::<f64>()
+        fit(&settings, &data)[FIT_LOSS].iter().filter(|loss| loss.is_finite()).sum::<f64>()
     };
     let losses: Vec<f64> = [1, 2, 4, 8, 16].map(after).to_vec();
     // Distances of cells are compared in single precision.

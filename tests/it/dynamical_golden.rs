@@ -8,6 +8,9 @@
 
 use std::path::Path;
 
+use nascent::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LOSS, FIT_SCALING, FIT_T_OFF, VELOCITY, VELOCITY_U,
+};
 use nascent::data::{Dataset, Fit, Run, Silent};
 use nascent::io;
 use nascent::models::VelocityModel;
@@ -36,7 +39,7 @@ fn column(data: &Dataset, key: &str) -> Vec<f64> {
 
 /// Genes that both have fitted; at least as many as scVelo.
 fn both_fitted(fit: &Fit, theirs: &[f64]) -> Vec<usize> {
-    let ours = fit.genes.alpha.as_ref().unwrap();
+    let ours = &fit[FIT_ALPHA];
     let genes: Vec<usize> = (0..theirs.len()).filter(|&gene| theirs[gene].is_finite()).collect();
     assert!(genes.iter().all(|&gene| ours[gene].is_finite()), "scVelo fits a gene that we do not");
     genes
@@ -48,8 +51,7 @@ fn velocity_correlations(ours: &Array2<f32>, theirs: &Array2<f32>, genes: &[usiz
     genes.iter().map(|&gene| pearson(&column(ours, gene), &column(theirs, gene))).collect()
 }
 
-fn relative(ours: &Option<Array1<f64>>, theirs: &[f64], genes: &[usize]) -> Vec<f64> {
-    let ours = ours.as_ref().unwrap();
+fn relative(ours: &Array1<f64>, theirs: &[f64], genes: &[usize]) -> Vec<f64> {
     genes.iter().map(|&gene| (ours[gene] / theirs[gene] - 1.0).abs()).collect()
 }
 
@@ -64,7 +66,7 @@ fn compat_differs_from_scvelo_no_more_than_scvelo_from_itself() {
         let genes = both_fitted(&fit, &column(&data, "fit_alpha"));
 
         let velocities = io::read_layer(&path, "velocity").unwrap();
-        let correlations = velocity_correlations(&fit.velocity, &velocities, &genes);
+        let correlations = velocity_correlations(&fit[VELOCITY], &velocities, &genes);
         if name == SIMULATION {
             // The file was made from few cells without noise to speak of: half of the limits are 1 to four digits.
             assert!(median(&correlations) > 0.999_999, "{name}: {}", median(&correlations));
@@ -76,7 +78,7 @@ fn compat_differs_from_scvelo_no_more_than_scvelo_from_itself() {
         }
 
         let theirs = column(&data, "fit_likelihood");
-        let ours = fit.genes.likelihood.as_ref().unwrap();
+        let ours = &fit[FIT_LIKELIHOOD];
         let differences: Vec<f64> = genes.iter().map(|&gene| (ours[gene] - theirs[gene]).abs()).collect();
         let most = limit("likelihood", "median").max(1e-5);
         assert!(median(&differences) <= most, "{name}: {} > {most}", median(&differences));
@@ -88,7 +90,7 @@ fn compat_finds_scvelos_rates_where_they_are_stable() {
     let Some((_, data)) = golden(SIMULATION) else { return };
     let fit = fit(Schedule::Compat, &data);
     let genes = both_fitted(&fit, &column(&data, "fit_alpha"));
-    let rates = [("fit_alpha", &fit.genes.alpha), ("fit_beta", &fit.genes.beta), ("fit_gamma", &fit.genes.gamma)];
+    let rates = [("fit_alpha", &fit[FIT_ALPHA]), ("fit_beta", &fit[FIT_BETA]), ("fit_gamma", &fit[FIT_GAMMA])];
     for (key, ours) in rates {
         let differences = relative(ours, &column(&data, key), &genes);
         let within = differences.iter().filter(|difference| **difference < 0.01).count();
@@ -105,11 +107,11 @@ fn where_compat_has_scvelos_parameters_it_has_its_velocities() {
         let fit = fit(Schedule::Compat, &data);
         let genes = both_fitted(&fit, &column(&data, "fit_alpha"));
         let parameters = [
-            ("fit_alpha", &fit.genes.alpha),
-            ("fit_beta", &fit.genes.beta),
-            ("fit_gamma", &fit.genes.gamma),
-            ("fit_t_", &fit.genes.t_switch),
-            ("fit_scaling", &fit.genes.scaling),
+            ("fit_alpha", &fit[FIT_ALPHA]),
+            ("fit_beta", &fit[FIT_BETA]),
+            ("fit_gamma", &fit[FIT_GAMMA]),
+            ("fit_t_", &fit[FIT_T_OFF]),
+            ("fit_scaling", &fit[FIT_SCALING]),
         ];
         let mut worst = vec![0.0_f64; genes.len()];
         for (key, ours) in parameters {
@@ -119,7 +121,7 @@ fn where_compat_has_scvelos_parameters_it_has_its_velocities() {
         let same: Vec<usize> =
             genes.iter().zip(&worst).filter(|(_, worst)| **worst < 1e-5).map(|(gene, _)| *gene).collect();
         assert!(same.len() * 5 >= genes.len(), "{name}: {} of {} genes", same.len(), genes.len());
-        for (key, ours) in [("velocity", &fit.velocity), ("velocity_u", fit.velocity_u.as_ref().unwrap())] {
+        for (key, ours) in [("velocity", &fit[VELOCITY]), ("velocity_u", &fit[VELOCITY_U])] {
             let Ok(theirs) = io::read_layer(&path, key) else { continue };
             for &gene in &same {
                 let scale = theirs.column(gene).iter().fold(0.0_f32, |most, v| most.max(v.abs()));
@@ -143,7 +145,7 @@ fn converged_losses_are_at_most_scvelos_in_99_of_100_genes() {
     for name in CASES {
         let Some((_, data)) = golden(name) else { continue };
         let fit = fit(Schedule::Converged, &data);
-        let ours = fit.genes.loss.as_ref().unwrap();
+        let ours = &fit[FIT_LOSS];
         for gene in both_fitted(&fit, &column(&data, "fit_alpha")) {
             let theirs = losses[name][&data.var.index[gene]].as_f64().expect("a loss");
             lower += usize::from(ours[gene] <= theirs);

@@ -6,13 +6,14 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nascent::data::Column;
-use nascent::io::{self, GenesWritten, InputConfig, NewFile, OutputConfig, read, read_layer, write, write_new};
+use nascent::data::quantities::SOFT_GRID;
+use nascent::io::{self, GenesWritten, InputConfig, NewFile, OutputConfig, read, read_layer, write_new};
 use nascent::{Error, Result};
 use ndarray::s;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::io_samples::{counting, dataset, full_fit, small};
+use crate::io_samples::{counting, dataset, full_fit, opened, small, write};
 use crate::shared::shared;
 
 fn load(path: &Path) -> nascent::data::Counts {
@@ -29,8 +30,7 @@ fn written(folder: &TempDir, genes: GenesWritten) -> (std::path::PathBuf, io::Wr
     let output = folder.path().join("out.h5ad");
     write_new(&input, &OutputConfig::default(), &small()).expect("a new file");
     let data = dataset(4, &[0, 2], 3, true);
-    let params = json!({"seed": 1, "config": "[model]\nkind = \"x\"", "fit_scaling": true, "nothing": null});
-    let outcome = write(&output, &input, &config(genes), &data, &full_fit(4, 2), &params).expect("a result");
+    let outcome = write(&output, &input, &config(genes), &data, &full_fit(4, 2)).expect("a result");
     (output, outcome)
 }
 
@@ -49,9 +49,9 @@ fn what_is_written_new_is_read_back() {
     assert_eq!(counts.obsm, file.obsm);
     assert!(counts.moments.is_none() && counts.neighbors.is_none());
     assert_eq!(read_layer(&path, "true_velocity").unwrap(), counting(4, 3));
-    assert_eq!(io::read_obs(&path).unwrap(), file.obs);
-    assert_eq!(io::read_var(&path).unwrap(), file.var);
-    assert!(io::read_params(&path).unwrap().is_none());
+    let opened = opened(&path);
+    assert_eq!((opened.obs(), opened.var()), (&file.obs, &file.var));
+    assert!(opened.fit().is_none() && opened.mode().is_empty());
 }
 
 /// Golden: `shared/data/README.md`, and the numbers of stored entries as `anndata.read_h5ad` 0.10.9 gives them.
@@ -91,14 +91,15 @@ fn a_legacy_file_holds_what_its_modern_twin_holds() {
 fn results_with_all_genes_are_nan_where_nothing_was_fitted() {
     let folder = TempDir::new().unwrap();
     let (output, outcome) = written(&folder, GenesWritten::All);
-    assert_eq!((outcome.genes, outcome.n_vars), (GenesWritten::All, 3));
+    assert_eq!((outcome.only_fitted_genes, outcome.n_vars), (false, 3));
     assert_eq!(outcome.bytes, fs::metadata(&output).unwrap().len());
     let velocity = read_layer(&output, "velocity").unwrap();
     assert_eq!(velocity.slice(s![.., 0]), (counting(4, 2) * -0.25).slice(s![.., 0]));
     assert_eq!(velocity.slice(s![.., 2]), (counting(4, 2) * -0.25).slice(s![.., 1]));
     assert!(velocity.column(1).iter().all(|value| value.is_nan()));
 
-    let var = io::read_var(&output).unwrap();
+    let file = opened(&output);
+    let var = file.var();
     let Some(Column::Float(alpha)) = var.get("fit_alpha") else { panic!("fit_alpha") };
     assert_eq!((alpha[0], alpha[2]), (1.0, 2.0));
     assert!(alpha[1].is_nan());
@@ -113,8 +114,8 @@ fn results_with_all_genes_are_nan_where_nothing_was_fitted() {
 fn results_with_fitted_genes_cut_everything_else_to_them() {
     let folder = TempDir::new().unwrap();
     let (output, outcome) = written(&folder, GenesWritten::Fitted);
-    assert_eq!((outcome.genes, outcome.n_vars), (GenesWritten::Fitted, 2));
-    assert_eq!(outcome.left_out, Vec::<String>::new());
+    assert_eq!((outcome.only_fitted_genes, outcome.n_vars), (true, 2));
+    assert_eq!((outcome.uncut, outcome.left_out, outcome.removed), (Vec::new(), Vec::new(), Vec::new()));
     let counts = load(&output);
     assert_eq!(counts.var.index, ["g1", "g3"]);
     assert_eq!(counts.var.get("symbol"), small().var.select(&[0, 2]).get("symbol"));
@@ -130,24 +131,16 @@ fn the_graph_and_the_settings_come_back() {
     let folder = TempDir::new().unwrap();
     let (output, _) = written(&folder, GenesWritten::All);
     let data = dataset(4, &[0, 2], 3, true);
-    assert_eq!(load(&output).neighbors, Some(data.neighbors));
-    let params = io::read_params(&output).unwrap().expect("velocity_params");
-    let expected = json!({
-        "mode": "velovae_full", "future_time": 0.125, "seed": 1, "fit_scaling": true, "latent_time": true,
-        "config": "[model]\nkind = \"x\"",
-    });
-    assert_eq!(serde_json::Value::Object(params), expected);
-}
-
-#[test]
-fn a_graph_from_the_file_is_left_as_it_is() {
-    let folder = TempDir::new().unwrap();
-    let (first, _) = written(&folder, GenesWritten::All);
-    let again = folder.path().join("again.h5ad");
-    let mut data = dataset(4, &[0, 1, 2], 3, false);
-    data.neighbors.n_neighbors = 99;
-    write(&again, &first, &config(GenesWritten::All), &data, &full_fit(4, 3), &json!({})).unwrap();
-    assert_eq!(load(&again).neighbors.expect("a graph").n_neighbors, 2);
+    let file = opened(&output);
+    assert_eq!(file.neighbors().unwrap(), Some(("neighbors".to_owned(), data.neighbors)));
+    assert!(load(&output).neighbors.is_none(), "what a fit computed is not the user's own");
+    let record = file.fit().expect("the file is ours");
+    assert_eq!((record.mode.as_str(), record.seed), ("velovae", 3));
+    let settings = json!({"seed": 3, "flag": true, "inner": {"rate": 0.5, "names": ["a", "b"], "none": []}});
+    assert_eq!(record.settings, settings);
+    assert_eq!(record.facts["future_time"], 0.125);
+    let params = file.uns("velocity_params").unwrap().expect("scVelo's record");
+    assert_eq!(params, json!({"mode": "velovae", "program": record.program}));
 }
 
 #[test]
@@ -169,7 +162,7 @@ fn the_output_may_be_the_input_and_does_not_grow() {
     let data = dataset(4, &[0, 2], 3, true);
     let mut sizes = vec![first.bytes];
     for _ in 0..3 {
-        let outcome = write(&output, &output, &config(GenesWritten::All), &data, &full_fit(4, 2), &json!({}));
+        let outcome = write(&output, &output, &config(GenesWritten::All), &data, &full_fit(4, 2));
         sizes.push(outcome.unwrap().bytes);
     }
     assert!(sizes[3] <= sizes[0] + sizes[0] / 4, "{sizes:?}");
@@ -190,21 +183,19 @@ fn a_failed_write_leaves_nothing_behind() {
     write_new(&input, &OutputConfig::default(), &small()).unwrap();
     let data = dataset(4, &[0, 2], 3, false);
     let fit = full_fit(4, 2);
-    let attempt = |output: &Path, params: &serde_json::Value| {
-        write(output, &input, &OutputConfig::default(), &data, &fit, params)
-    };
+    let attempt = |output: &Path, fit: &_| write(output, &input, &OutputConfig::default(), &data, fit);
 
     let nowhere = folder.path().join("missing").join("out.h5ad");
-    assert!(matches!(attempt(&nowhere, &json!({})), Err(Error::File { .. })));
+    assert!(matches!(attempt(&nowhere, &fit), Err(Error::File { .. })));
     let folder_in_the_way = folder.path().join("folder.h5ad");
     fs::create_dir(&folder_in_the_way).unwrap();
-    let error = attempt(&folder_in_the_way, &json!({})).unwrap_err();
+    let error = attempt(&folder_in_the_way, &fit).unwrap_err();
     assert!(error.to_string().contains("a folder is in the way"), "{error}");
 
     // Fails half-way: all layers are written before the dictionary with the impossible key.
     let output = folder.path().join("out.h5ad");
     fs::write(&output, "what stood here").unwrap();
-    let error = attempt(&output, &json!({"a/b": 1})).unwrap_err();
+    let error = attempt(&output, &fit.with(SOFT_GRID, json!({"a/b": 1}))).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     assert_eq!(fs::read_to_string(&output).unwrap(), "what stood here");
     assert_eq!(entries(folder.path()), ["folder.h5ad", "in.h5ad", "out.h5ad"]);
@@ -216,7 +207,7 @@ fn results_of_another_shape_are_refused() -> Result<()> {
     let input = folder.path().join("in.h5ad");
     write_new(&input, &OutputConfig::default(), &small())?;
     let output = folder.path().join("out.h5ad");
-    let attempt = |data: &_, fit: &_| write(&output, &input, &OutputConfig::default(), data, fit, &json!({}));
+    let attempt = |data: &_, fit: &_| write(&output, &input, &OutputConfig::default(), data, fit);
     let cases = [
         attempt(&dataset(4, &[0, 2], 3, false), &full_fit(4, 3)),
         attempt(&dataset(5, &[0, 2], 3, false), &full_fit(5, 2)),
@@ -252,15 +243,6 @@ fn a_file_without_columns_and_entries_is_written_and_read() {
 }
 
 #[test]
-fn keys_of_latent_spaces_carry_the_family_name() {
-    assert_eq!(io::keys::latent("velovae_basic"), "X_velovae");
-    assert_eq!(io::keys::latent("velovi"), "X_velovi");
-    assert_eq!(io::keys::latent("soft_grid"), "X_soft_grid");
-    assert_eq!(io::keys::latent_std("velovae_full"), "X_velovae_std");
-    assert_eq!(io::keys::projected("umap"), "velocity_umap");
-}
-
-#[test]
 fn settings_are_strict_and_complete() {
     let default: OutputConfig = toml::from_str("").unwrap();
     assert_eq!(default, OutputConfig::default());
@@ -273,15 +255,14 @@ fn settings_are_strict_and_complete() {
 
 #[test]
 fn directional_uncertainties_are_columns_with_the_names_of_velovi() {
-    let (data, fit) = (dataset(4, &[0, 2], 3, true), full_fit(4, 2));
-    let results = io::Results::new(&data, &fit, &json!({})).unwrap();
+    let folder = TempDir::new().unwrap();
+    let file = opened(&written(&folder, GenesWritten::All).0);
     let names = ["variance", "difference", "cosine_sim_variance", "cosine_sim_difference", "cosine_sim_mean"];
     let mut value = 2.5;
     for suffix in ["", "_extrinsic"] {
         for name in names {
             let name = format!("directional_{name}{suffix}");
-            let found = results.obs.iter().find(|(key, _)| *key == name).map(|(_, column)| column);
-            assert_eq!(found, Some(&Column::Float(vec![value; 4])), "{name}");
+            assert_eq!(file.obs().get(&name), Some(&Column::Float(vec![value; 4])), "{name}");
             value += 1.0;
         }
     }

@@ -8,7 +8,7 @@ use nascent::io::{self, InputConfig, NewFile, OutputConfig, read, write_new};
 use nascent::{Error, Result};
 use tempfile::TempDir;
 
-use crate::io_samples::{csr, small, words};
+use crate::io_samples::{csr, opened, small, words};
 use crate::shared::shared;
 
 fn refusal(path: &Path) -> (String, String) {
@@ -261,5 +261,5 @@ fn a_frame_of_floats_and_missing_labels_survives() {
         ..NewFile::default()
     };
     write_new(&path, &OutputConfig::default(), &file).unwrap();
-    assert_eq!(io::read_obs(&path).unwrap(), file.obs);
+    assert_eq!(opened(&path).obs(), &file.obs);
 }

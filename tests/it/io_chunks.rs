@@ -5,8 +5,8 @@ use std::path::Path;
 
 use hdf5::filters::Filter;
 use hdf5::types::FloatSize;
-use nascent::data::{Column, Frame};
-use nascent::io::{GenesWritten, InputConfig, NewFile, OutputConfig, Results, read, write_new, write_results};
+use nascent::data::{Column, Fit, FitRecord, Frame};
+use nascent::io::{GenesWritten, InputConfig, NewFile, OutputConfig, read, write_new, write_streamed_fit};
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 use rayon::ThreadPoolBuilder;
@@ -48,7 +48,7 @@ fn file() -> NewFile {
 }
 
 fn config(compression: u8) -> OutputConfig {
-    OutputConfig { compression, genes: GenesWritten::Fitted }
+    OutputConfig { compression, genes: GenesWritten::Fitted, ..OutputConfig::default() }
 }
 
 /// A file, and what is left of it after a cut to every third gene, at `folder`.
@@ -57,7 +57,8 @@ fn write_both(folder: &Path, compression: u8, threads: usize) {
     let [whole, cut] = ["whole.h5ad", "cut.h5ad"].map(|name| folder.join(name));
     pool.install(|| {
         write_new(&whole, &config(compression), &file()).unwrap();
-        write_results(&cut, &whole, &config(compression), &kept(), &Results::default()).unwrap();
+        let (fit, record) = (Fit::default(), FitRecord::default());
+        write_streamed_fit(&cut, &whole, &config(compression), &kept(), fit, record).unwrap();
     });
 }
 

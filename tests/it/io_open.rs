@@ -10,7 +10,7 @@ use nascent::io::{self, CellStream, InputConfig, OutputConfig};
 use tempfile::TempDir;
 
 use crate::golden;
-use crate::io_samples::small;
+use crate::io_samples::{opened, small};
 
 fn file() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
@@ -26,7 +26,7 @@ fn threads_open_one_file_in_every_way_at_once() {
     let input = InputConfig::default();
     let ways: [&(dyn Fn() + Sync); 7] = [
         &|| drop(io::read(&path, &input).unwrap()),
-        &|| drop(io::read_obs(&path).unwrap()),
+        &|| drop(opened(&path)),
         &|| drop(io::read_layer(&path, "true_velocity").unwrap()),
         &|| drop(io::describe(&path, &input).unwrap()),
         &|| drop(CellStream::open(&path, &input).unwrap()),

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 use nascent::data::{Column, Counts};
-use nascent::io::{GenesWritten, InputConfig, OutputConfig, read, write};
+use nascent::io::{GenesWritten, InputConfig, OutputConfig, read};
 use nascent::sparse::Csr;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::io_samples::{dataset, full_fit};
+use crate::io_samples::{dataset, full_fit, write};
 use crate::shared::pythons;
 
 fn script(python: &str, command: &str, folder: &Path) {
@@ -110,16 +110,15 @@ fn there_and_back(python: &str) {
         compare(name, &counts, expected);
         let data = dataset(counts.n_obs(), &[1, 3, 4], counts.n_vars(), true);
         let fit = full_fit(counts.n_obs(), 3);
-        let params = json!({"seed": 3, "flag": true, "config": "x = 1\n", "inner": {"rate": 0.5}});
         for (mode, genes) in [("all", GenesWritten::All), ("fitted", GenesWritten::Fitted)] {
             let out = folder.path().join("out").join(mode);
             fs::create_dir_all(&out).unwrap();
             let output = out.join(format!("{name}.h5ad"));
             let config = OutputConfig { genes, ..OutputConfig::default() };
-            let written = write(&output, &input, &config, &data, &fit, &params);
+            let written = write(&output, &input, &config, &data, &fit);
             let written = written.unwrap_or_else(|error| panic!("{name}, {mode}: {error}"));
-            if !written.left_out.is_empty() {
-                eprintln!("{name}: left out {:?}", written.left_out);
+            if !written.uncut.is_empty() {
+                eprintln!("{name}: left out {:?}", written.uncut);
             }
         }
     }

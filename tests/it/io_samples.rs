@@ -1,9 +1,20 @@
 //! Small files and results for the tests of `io`.
 
-use nascent::data::{Column, Dataset, Directional, Fit, Frame, GeneParams, Neighbors, Uncertainty};
-use nascent::io::{NewFile, Uns};
+use std::path::Path;
+
+use nascent::data::quantities::{
+    CELL_CV, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_DIFF_KINETICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_PVAL_KINETICS, FIT_R2,
+    FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME,
+    LATENT_TIME_STD, RECOVER_DYNAMICS, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET,
+    VELOCITY_QREG_RATIO, VELOCITY_R2, VELOCITY_SPLIT, VELOCITY_U, X_VELOVAE, X_VELOVAE_STD,
+};
+use nascent::data::{
+    Column, Dataset, Directional, FUTURE_TIME, Fit, FitRecord, Frame, Neighbors, Uncertainty, split_labels,
+};
+use nascent::io::{FittedFile, NewFile, OutputConfig, Uns, Written, write_fit};
 use nascent::sparse::Csr;
 use ndarray::{Array1, Array2};
+use serde_json::json;
 
 /// Row-wise sparse form of a matrix given in full.
 pub(crate) fn csr(rows: &[&[f32]]) -> Csr<f32> {
@@ -127,50 +138,72 @@ fn directional(n_obs: usize, start: f64) -> Directional {
     }
 }
 
-/// A fit with every quantity there is.
+/// A fit with quantities of every kind.
 pub(crate) fn full_fit(n_obs: usize, n_vars: usize) -> Fit {
-    let matrix = |factor: f32| Some(counting(n_obs, n_vars) * factor);
+    let matrix = |factor: f32| counting(n_obs, n_vars) * factor;
     #[allow(clippy::cast_precision_loss)] // small counts
-    let numbers = |n: usize, start: f64| Some(Array1::from_iter((0..n).map(|i| start + i as f64)));
-    Fit {
-        model: "velovae_full".to_owned(),
-        velocity: counting(n_obs, n_vars) * -0.25,
-        velocity_u: matrix(2.0),
-        variance_velocity: matrix(7.0),
-        fit_u: matrix(3.0),
-        fit_s: matrix(4.0),
-        future: matrix(5.0),
-        future_time: Some(0.125),
-        fit_t: matrix(6.0),
-        latent_time: numbers(n_obs, 0.5),
-        latent_time_std: numbers(n_obs, 0.25),
-        latent: Some(counting(n_obs, 5)),
-        latent_std: Some(counting(n_obs, 5) * 0.1),
-        cell_cv: numbers(n_obs, 1.5),
-        uncertainty: Some(Uncertainty { intrinsic: directional(n_obs, 2.5), extrinsic: Some(directional(n_obs, 7.5)) }),
-        split: Some((0..n_obs).map(|cell| u8::try_from(cell % 3).expect("below 3")).collect()),
-        diff_kinetics_groups: Some("clusters".to_owned()),
-        genes: GeneParams {
-            alpha: numbers(n_vars, 1.0),
-            beta: numbers(n_vars, 2.0),
-            gamma: numbers(n_vars, 3.0),
-            t_on: numbers(n_vars, 4.0),
-            t_switch: numbers(n_vars, 5.0),
-            scaling: numbers(n_vars, 6.0),
-            std_u: numbers(n_vars, 7.0),
-            std_s: numbers(n_vars, 8.0),
-            likelihood: numbers(n_vars, 9.0),
-            cv: numbers(n_vars, 10.0),
-            velocity_gamma: numbers(n_vars, 11.0),
-            velocity_offset: numbers(n_vars, 12.0),
-            velocity_qreg_ratio: numbers(n_vars, 13.0),
-            velocity_r2: numbers(n_vars, 14.0),
-            fit_r2: numbers(n_vars, 15.0),
-            diff_kinetics: Some((0..n_vars).map(|gene| ["", "A", "A,b c"][gene % 3].to_owned()).collect()),
-            pval_kinetics: numbers(n_vars, 16.0),
-            velocity_genes: (0..n_vars).map(|gene| gene % 2 == 0).collect(),
-            ..GeneParams::default()
-        },
-        ..Fit::default()
+    let numbers = |n: usize, start: f64| Array1::from_iter((0..n).map(|i| start + i as f64));
+    let mut fit = Fit::of("velovae");
+    let layers = [VELOCITY_U, VARIANCE_VELOCITY, FIT_U, FIT_S, FIT_S_FUTURE, FIT_T].into_iter();
+    layers.zip([2.0, 7.0, 3.0, 4.0, 5.0, 6.0]).for_each(|(layer, factor)| fit.set(layer, matrix(factor)));
+    fit.set(VELOCITY, matrix(-0.25));
+    fit.facts.insert(FUTURE_TIME.to_owned(), 0.125.into());
+    fit.set(LATENT_TIME, numbers(n_obs, 0.5));
+    fit.set(LATENT_TIME_STD, numbers(n_obs, 0.25));
+    fit.set(X_VELOVAE, counting(n_obs, 5));
+    fit.set(X_VELOVAE_STD, counting(n_obs, 5) * 0.1);
+    fit.set(CELL_CV, numbers(n_obs, 1.5));
+    Uncertainty { intrinsic: directional(n_obs, 2.5), extrinsic: Some(directional(n_obs, 7.5)) }.add_to(&mut fit);
+    let parts: Vec<u8> = (0..n_obs).map(|cell| u8::try_from(cell % 3).expect("below 3")).collect();
+    fit.set(VELOCITY_SPLIT, split_labels(&parts));
+    let columns = [
+        FIT_ALPHA,
+        FIT_BETA,
+        FIT_GAMMA,
+        FIT_T_ON,
+        FIT_T_OFF,
+        FIT_SCALING,
+        FIT_STD_U,
+        FIT_STD_S,
+        FIT_LIKELIHOOD,
+        FIT_CV,
+        VELOCITY_GAMMA,
+        VELOCITY_OFFSET,
+        VELOCITY_QREG_RATIO,
+        VELOCITY_R2,
+        FIT_R2,
+        FIT_PVAL_KINETICS,
+    ];
+    for (start, column) in (1_u8..).zip(columns) {
+        fit.set(column, numbers(n_vars, f64::from(start)));
     }
+    fit.set(FIT_DIFF_KINETICS, (0..n_vars).map(|gene| ["", "A", "A,b c"][gene % 3].to_owned()).collect());
+    fit.set(RECOVER_DYNAMICS, json!({"fit_connected_states": true, "use_raw": false, "fit_diff_kinetics": "clusters"}));
+    fit.set(VELOCITY_GENES, (0..n_vars).map(|gene| gene % 2 == 0).collect());
+    fit
+}
+
+/// Writes a fit with a record that says something of every kind, all layers.
+pub(crate) fn write(
+    output: &Path,
+    input: &Path,
+    config: &OutputConfig,
+    data: &Dataset,
+    fit: &Fit,
+) -> nascent::Result<Written> {
+    let record = FitRecord {
+        model: "velovae".to_owned(),
+        mode: fit.mode.clone(),
+        seed: 3,
+        settings: json!({"seed": 3, "flag": true, "inner": {"rate": 0.5, "names": ["a", "b"], "none": []}}),
+        facts: fit.facts.clone(),
+        ..FitRecord::default()
+    };
+    let config = OutputConfig { layers: "all".to_owned(), ..config.clone() };
+    write_fit(output, input, &config, data.clone(), fit.clone(), record)
+}
+
+/// The file at `path` as what comes after a fit sees it.
+pub(crate) fn opened(path: &Path) -> FittedFile {
+    FittedFile::open(path).unwrap_or_else(|error| panic!("{error}"))
 }

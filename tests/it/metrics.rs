@@ -53,19 +53,20 @@ impl Golden {
         }
     }
 
-    fn evidence(&self) -> Evidence<'_> {
+    fn evidence(&self) -> Evidence {
         Evidence {
-            moments: Some(self.moments.each_ref().map(Array2::view)),
-            reconstruction: Some(self.fit.each_ref().map(Array2::view)),
-            residual_std: Some(self.std.each_ref().map(Array1::view)),
-            split: Some(&self.split),
-            velocity: Some(self.velocity.view()),
-            true_velocity: Some(self.true_velocity.view()),
-            time: Some(&self.time),
-            true_time: Some(&self.true_time),
-            capture_time: Some(&self.capture_time),
-            ratio: Some(&self.ratio),
-            true_ratio: Some(&self.true_ratio),
+            moments: Some(self.moments.each_ref().map(Array2::to_shared)),
+            reconstruction: Some(self.fit.each_ref().map(Array2::to_shared)),
+            residual_std: Some(self.std.clone()),
+            measured: None,
+            split: Some(self.split.clone()),
+            velocity: Some(self.velocity.to_shared()),
+            true_velocity: Some(self.true_velocity.to_shared()),
+            time: Some(self.time.clone()),
+            true_time: Some(self.true_time.clone()),
+            capture_time: Some(self.capture_time.clone()),
+            ratio: Some(self.ratio.clone()),
+            true_ratio: Some(self.true_ratio.clone()),
         }
     }
 }
@@ -121,9 +122,9 @@ fn a_perfect_fit_scores_perfectly() {
     let golden = Golden::read();
     let evidence = Evidence {
         reconstruction: golden.evidence().moments,
-        velocity: Some(golden.true_velocity.view()),
-        time: Some(&golden.true_time),
-        ratio: Some(&golden.true_ratio),
+        velocity: Some(golden.true_velocity.to_shared()),
+        time: Some(golden.true_time.clone()),
+        ratio: Some(golden.true_ratio.clone()),
         ..golden.evidence()
     };
     let found = scores(&evidence);
@@ -154,7 +155,7 @@ fn units_of_a_gene_change_only_the_plain_cosine() {
     for (g, mut column) in velocity.columns_mut().into_iter().enumerate() {
         column *= [0.25, 1.0, 64.0][g % 3];
     }
-    let after = scores(&Evidence { velocity: Some(velocity.view()), ..golden.evidence() });
+    let after = scores(&Evidence { velocity: Some(velocity.to_shared()), ..golden.evidence() });
     assert_ne!(after.velocity_cell_cosine, before.velocity_cell_cosine);
     let pairs = [
         (after.velocity_cell_cosine_scaled, before.velocity_cell_cosine_scaled),
@@ -172,7 +173,7 @@ fn reversed_velocity_and_time_reverse_the_scores() {
     let before = scores(&golden.evidence());
     let velocity = golden.velocity.mapv(|v| -v);
     let time: Vec<f64> = golden.time.iter().map(|t| 20.0 - t).collect();
-    let after = scores(&Evidence { velocity: Some(velocity.view()), time: Some(&time), ..golden.evidence() });
+    let after = scores(&Evidence { velocity: Some(velocity.to_shared()), time: Some(time), ..golden.evidence() });
     let reversed = |after: Option<f64>, before: Option<f64>| close(after, -before.expect("a score"));
     assert!(reversed(after.velocity_cell_cosine, before.velocity_cell_cosine));
     assert!(reversed(after.velocity_cell_cosine_scaled, before.velocity_cell_cosine_scaled));
@@ -184,7 +185,7 @@ fn reversed_velocity_and_time_reverse_the_scores() {
 fn any_rising_function_of_time_scores_alike() {
     let golden = Golden::read();
     let time: Vec<f64> = golden.time.iter().map(|t| (t / 7.0).exp()).collect();
-    let warped = Evidence { time: Some(&time), ..golden.evidence() };
+    let warped = Evidence { time: Some(time), ..golden.evidence() };
     assert_eq!(scores(&warped).time_spearman, scores(&golden.evidence()).time_spearman);
 }
 
@@ -217,10 +218,10 @@ fn a_fit_without_any_finite_gene_has_no_score() {
     let golden = Golden::read();
     let nothing = golden.velocity.mapv(|_| f32::NAN);
     let found = scores(&Evidence {
-        reconstruction: Some([nothing.view(), nothing.view()]),
-        velocity: Some(nothing.view()),
-        time: Some(&[f64::NAN; 23]),
-        ratio: Some(&[f64::NAN; 9]),
+        reconstruction: Some([nothing.to_shared(), nothing.to_shared()]),
+        velocity: Some(nothing.to_shared()),
+        time: Some(vec![f64::NAN; 23]),
+        ratio: Some(vec![f64::NAN; 9]),
         ..golden.evidence()
     });
     assert_eq!(found, Evaluation::default());
@@ -231,10 +232,10 @@ fn a_fit_without_any_finite_gene_has_no_score() {
 fn shapes_that_disagree_are_named() {
     let golden = Golden::read();
     let narrow = Array2::zeros((23, 8));
-    let evidence = Evidence { velocity: Some(narrow.view()), ..golden.evidence() };
+    let evidence = Evidence { velocity: Some(narrow.to_shared()), ..golden.evidence() };
     let message = evaluate(&evidence).expect_err("one gene is missing").to_string();
     assert_eq!(message, "velocity: wanted shape [23, 9], found [23, 8]");
-    let evidence = Evidence { split: Some(&[0, 1]), ..golden.evidence() };
+    let evidence = Evidence { split: Some(vec![0, 1]), ..golden.evidence() };
     let message = evaluate(&evidence).expect_err("too few cells").to_string();
     assert_eq!(message, "split: wanted shape [23], found [2]");
 }

@@ -1,6 +1,10 @@
 //! Laws of the EM on a grid of times, in its form for counts.
 
 use nascent::Error;
+use nascent::data::quantities::{
+    CELL_SIZE, FIT_DYNAMICS, FIT_GAMMA, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S_FUTURE, LATENT_TIME,
+    LINEAGE_PROBABILITIES, SOFT_GRID, VELOCITY, VELOCITY_STD,
+};
 use nascent::data::{Counts, Dataset, Fit, Run, Silent};
 use nascent::metrics::{VelocityScores, velocity_scores};
 use nascent::models::VelocityModel;
@@ -36,7 +40,7 @@ fn fitted(settings: &SoftGrid, data: &Dataset) -> Fit {
 }
 
 fn time(fit: &Fit) -> Vec<f64> {
-    fit.latent_time.as_ref().expect("one time per cell").to_vec()
+    fit[LATENT_TIME].to_vec()
 }
 
 fn numbers(counts: &Counts, column: &str) -> Vec<f64> {
@@ -45,11 +49,11 @@ fn numbers(counts: &Counts, column: &str) -> Vec<f64> {
 
 fn scores(fit: &Fit, simulation: &Simulation) -> VelocityScores {
     let truth = simulation.truth.as_ref().expect("with its truth");
-    velocity_scores(fit.velocity.view(), truth.velocity.view()).expect("same shape")
+    velocity_scores(fit[VELOCITY].view(), truth.velocity.view()).expect("same shape")
 }
 
 fn detail<'a>(fit: &'a Fit, key: &str) -> &'a serde_json::Value {
-    &fit.details.as_ref().expect("the model has details")[key]
+    &fit[SOFT_GRID][key]
 }
 
 fn quick() -> SoftGrid {
@@ -65,7 +69,7 @@ fn times_velocities_and_rates_of_one_lineage_are_recovered() {
     let found = scores(&fit, &simulation);
     assert!(found.cell_cosine > Some(0.95) && found.gene_pearson > Some(0.94), "{found:?}");
     assert!(found.sign_agreement > Some(0.94), "{found:?}");
-    let size = fit.cell_size.as_ref().expect("sizes are learned").to_vec();
+    let size = fit[CELL_SIZE].to_vec();
     assert!(spearman(&size, &numbers(&simulation.counts, "true_size")) > 0.85);
     assert_eq!(detail(&fit, "direction_determined"), true);
 }
@@ -77,7 +81,7 @@ fn lineages_are_counted_and_told_apart_and_share_their_clock() {
     let fit = fitted(&SoftGrid { uncertainty: false, ..SoftGrid::default() }, &data);
     assert_eq!(detail(&fit, "lineages"), 2);
     assert!(spearman(&time(&fit), &numbers(&simulation.counts, "true_t")) > 0.99);
-    let lineages = fit.lineages.as_ref().expect("there are lineages");
+    let lineages = &fit[LINEAGE_PROBABILITIES];
     let branch = simulation.counts.obs.get("true_branch").expect("the simulation says").to_labels();
     let (t, late) = (numbers(&simulation.counts, "true_t"), 12.0);
     let agrees = |i: usize| (lineages[[i, 0]] > lineages[[i, 1]]) == (branch[i] == "L1");
@@ -124,9 +128,9 @@ fn the_same_data_give_the_same_bits_on_one_thread_and_on_three() {
         pool.install(|| fitted(&settings, &data))
     };
     let bits = |fit: &Fit| {
-        let layers = [Some(&fit.velocity), fit.velocity_std.as_ref(), fit.future.as_ref()];
+        let layers = [Some(&fit[VELOCITY]), fit.get(VELOCITY_STD), fit.get(FIT_S_FUTURE)];
         let values: Vec<u32> = layers.into_iter().flatten().flatten().map(|value| value.to_bits()).collect();
-        let scores: Vec<u64> = fit.genes.dynamics.iter().flatten().map(|value| value.to_bits()).collect();
+        let scores: Vec<u64> = fit[FIT_DYNAMICS].iter().map(|value| value.to_bits()).collect();
         (values, scores, time(fit).into_iter().map(f64::to_bits).collect::<Vec<_>>())
     };
     assert!(bits(&on(1)) == bits(&on(3)));
@@ -190,7 +194,7 @@ fn cells_read_in_blocks_are_fitted_as_well_as_all_at_once() {
     let model = VelocityModel::streaming(&settings).expect("it streams");
     let streamed = model.fit(&simulation.counts, &all(), &mut run).expect("fitted");
     assert_eq!(streamed.genes.len(), 60);
-    assert_eq!(streamed.fit.velocity.len(), 0);
+    assert_eq!(streamed.fit[VELOCITY].len(), 0);
     let truth = numbers(&simulation.counts, "true_t");
     let data = preprocess::run(&simulation.counts, &all()).expect("valid data").0;
     let whole = fitted(&quick(), &data);
@@ -214,7 +218,7 @@ fn dynamics_of_permuted_genes_explain_nothing() {
         *layer = nascent::sparse::Csr::from_dense(dense.view());
     }
     let fit = fitted(&SoftGrid { uncertainty: true, ..quick() }, &data);
-    let p = fit.genes.pval_dynamics.as_ref().expect("genes are scored");
+    let p = &fit[FIT_PVAL_DYNAMICS];
     let found = |genes: std::ops::Range<usize>| genes.filter(|&gene| p[gene] < 0.05).count();
     assert!(found(0..20) <= 4 && found(20..60) >= 32, "{} {}", found(0..20), found(20..60));
 }
@@ -227,9 +231,7 @@ fn standard_errors_cover_the_truth() {
     let config = SimulateConfig { cells: 600, genes: 120, seed: 1, ..SimulateConfig::default() };
     let (simulation, data) = simulated(&config);
     let fit = fitted(&SoftGrid { uncertainty: false, ..SoftGrid::default() }, &data);
-    let genes = &fit.genes;
-    let column = |values: &Option<ndarray::Array1<f64>>| values.as_ref().expect("a rate").to_vec();
-    let (gamma, se) = (column(&genes.gamma), column(&genes.ln_gamma_se));
+    let (gamma, se) = (&fit[FIT_GAMMA], &fit[FIT_LN_GAMMA_SE]);
     let error: Vec<f64> = (0..120).map(|gene| (gamma[gene] / simulation.genes[gene].rates.gamma).ln()).collect();
     let covered = |errors: f64| (0..120).filter(|&gene| error[gene].abs() < errors * se[gene]).count();
     let found = [1.0, 2.0, 3.0].map(covered);
@@ -272,6 +274,6 @@ fn genes_and_cells_without_counts_are_no_trouble() {
     unspliced.row_mut(7).fill(0.0);
     data.unspliced = nascent::sparse::Csr::from_dense(unspliced.view());
     let fit = fitted(&SoftGrid { uncertainty: true, ..quick() }, &data);
-    assert!(fit.velocity.iter().all(|value| value.is_finite()));
+    assert!(fit[VELOCITY].iter().all(|value| value.is_finite()));
     assert!(time(&fit).iter().all(|t| t.is_finite()));
 }

@@ -1,5 +1,6 @@
 //! A fit of cells read block after block does not depend on how the file is sorted.
 
+use nascent::data::quantities::{FIT_BETA, FIT_GAMMA, LATENT_TIME, SOFT_GRID};
 use nascent::data::{Column, Counts, Run, Silent, stream};
 use nascent::models::soft_grid::SoftGrid;
 use nascent::models::{Streamed, VelocityModel};
@@ -62,10 +63,10 @@ fn capture_times_of_which_the_sample_has_no_cell_are_no_trouble() {
     for smoothing in [0.01, 0.0] {
         let settings = SoftGrid { capture_time: "day".to_owned(), smoothing, ..quick() };
         let Streamed { fit, .. } = streamed(&settings, &counts);
-        let time = fit.latent_time.expect("one time per cell").to_vec();
+        let time = fit[LATENT_TIME].to_vec();
         assert!(time.iter().all(|t| t.is_finite()));
         assert!(spearman(&time, &truth) > 0.97, "{}", spearman(&time, &truth));
-        let pi = fit.details.expect("details")["pi"].as_array().expect("a list").clone();
+        let pi = fit[SOFT_GRID]["pi"].as_array().expect("a list").clone();
         assert_eq!(pi.len() % 4, 0, "four days");
         let nodes = pi.len() / 4;
         for day in pi.chunks(nodes) {
@@ -85,14 +86,14 @@ fn a_sorted_file_is_fitted_as_well_as_a_shuffled_one() {
     let sorted = reordered(&counts, &order);
     let scores = |counts: &Counts| {
         let Streamed { genes: kept, fit } = streamed(&quick(), counts);
-        let time = spearman(&fit.latent_time.expect("one time per cell").to_vec(), &numbers(counts, "true_t"));
-        let (gamma, beta) = (fit.genes.gamma.expect("a rate"), fit.genes.beta.expect("a rate"));
+        let time = spearman(&fit[LATENT_TIME].to_vec(), &numbers(counts, "true_t"));
+        let (gamma, beta) = (&fit[FIT_GAMMA], &fit[FIT_BETA]);
         let errors: Vec<f64> = kept
             .iter()
             .enumerate()
             .map(|(at, &gene)| (gamma[at] / beta[at] / genes[gene].rates.gamma * genes[gene].rates.beta).ln().abs())
             .collect();
-        (time, errors.iter().sum::<f64>() / errors.len() as f64, fit.details.expect("details")["objective"].clone())
+        (time, errors.iter().sum::<f64>() / errors.len() as f64, fit[SOFT_GRID]["objective"].clone())
     };
     let last = |objective: &serde_json::Value| objective.as_array().and_then(|all| all.last()?.as_f64()).expect("nats");
     let (shuffled, sorted) = (scores(&counts), scores(&sorted));

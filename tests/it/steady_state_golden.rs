@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nascent::config::Config;
+use nascent::data::quantities::{
+    FIT_R2, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET, VELOCITY_QREG_RATIO,
+    VELOCITY_R2,
+};
 use nascent::data::{Column, Dataset, Fit, Run, Silent};
 use nascent::io;
 use nascent::models::VelocityModel;
@@ -53,22 +57,20 @@ fn slopes_scores_genes_and_velocities_agree_with_scvelo() {
         let Some((path, data)) = golden(name) else { continue };
         for (mode, word) in [(Mode::Deterministic, "deterministic"), (Mode::Stochastic, "stochastic")] {
             let fit = fit(mode, false, &data);
-            assert_eq!(fit.model, word);
+            assert_eq!(fit.mode, word);
             let of = |key: &str| data.var.get(&format!("velocity_{word}_{key}")).expect("scVelo's column");
             let wanted = |key: &str| of(key).to_numbers().expect("numbers");
-            let genes = &fit.genes;
-            let column = |values: &Option<ndarray::Array1<f64>>| values.clone().expect("fitted");
-            let gamma = difference(column(&genes.velocity_gamma), &wanted("gamma"));
-            let r2 = difference(column(&genes.velocity_r2), &wanted("r2"));
-            let ratio = genes.velocity_qreg_ratio.clone().unwrap_or_else(|| column(&genes.velocity_gamma));
+            let gamma = difference(fit[VELOCITY_GAMMA].clone(), &wanted("gamma"));
+            let r2 = difference(fit[VELOCITY_R2].clone(), &wanted("r2"));
+            let ratio = fit.get(VELOCITY_QREG_RATIO).unwrap_or(&fit[VELOCITY_GAMMA]).clone();
             let ratio = difference(ratio, &wanted("qreg_ratio"));
             let layer = io::read_layer(&path, &format!("velocity_{word}")).unwrap();
-            let velocity = layer_difference(&fit.velocity, &layer);
+            let velocity = layer_difference(&fit[VELOCITY], &layer);
             println!("{name} {word}: gamma {gamma:.1e}, qreg_ratio {ratio:.1e}, R2 {r2:.1e}, velocity {velocity:.1e}");
             assert!([gamma, r2, ratio, velocity].iter().all(|worst| *worst < TOLERANCE));
-            same_genes(&genes.velocity_genes, of("genes"));
+            same_genes(&fit[VELOCITY_GENES], of("genes"));
 
-            match (&fit.variance_velocity, io::read_layer(&path, &format!("variance_velocity_{word}"))) {
+            match (fit.get(VARIANCE_VELOCITY), io::read_layer(&path, &format!("variance_velocity_{word}"))) {
                 (Some(found), Ok(wanted)) => {
                     let worst = layer_difference(found, &wanted);
                     println!("{name} {word}: variance_velocity {worst:.1e}");
@@ -84,7 +86,7 @@ fn slopes_scores_genes_and_velocities_agree_with_scvelo() {
 fn the_score_of_the_fit_to_all_cells_agrees_with_recover_dynamics() {
     for name in CASES {
         let Some((_, data)) = golden(name) else { continue };
-        let found = fit(Mode::Deterministic, false, &data).genes.fit_r2.expect("fitted");
+        let found = fit(Mode::Deterministic, false, &data)[FIT_R2].clone();
         let wanted = data.var.get("fit_r2").and_then(Column::to_numbers).expect("scVelo's column");
         let worst = difference(found, &wanted);
         println!("{name}: fit_r2 {worst:.1e}");
@@ -99,14 +101,14 @@ fn fits_with_an_offset_agree_with_scvelo() {
     let golden: Value = serde_json::from_str(include_str!("../golden/steady_state_offset.json")).unwrap();
     let numbers = |mode: &str, key: &str| -> Vec<f64> { serde_json::from_value(golden[mode][key].clone()).unwrap() };
     for (mode, word) in [(Mode::Deterministic, "deterministic"), (Mode::Stochastic, "stochastic")] {
-        let genes = fit(mode, true, &data).genes;
-        let gamma = difference(genes.velocity_gamma.unwrap(), &numbers(word, "gamma"));
-        let offset = difference(genes.velocity_offset.unwrap(), &numbers(word, "offset"));
-        let r2 = difference(genes.velocity_r2.unwrap(), &numbers(word, "r2"));
+        let fit = fit(mode, true, &data);
+        let gamma = difference(fit[VELOCITY_GAMMA].clone(), &numbers(word, "gamma"));
+        let offset = difference(fit[VELOCITY_OFFSET].clone(), &numbers(word, "offset"));
+        let r2 = difference(fit[VELOCITY_R2].clone(), &numbers(word, "r2"));
         println!("{word} with offset: gamma {gamma:.1e}, offset {offset:.1e}, R2 {r2:.1e}");
         assert!([gamma, offset, r2].iter().all(|worst| *worst < TOLERANCE), "{word}");
         let wanted: Vec<bool> = serde_json::from_value(golden[word]["genes"].clone()).unwrap();
-        assert_eq!(genes.velocity_genes, wanted, "{word}");
+        assert_eq!(fit[VELOCITY_GENES], wanted, "{word}");
     }
 }
 
@@ -115,16 +117,18 @@ fn a_config_that_names_the_model_leads_from_file_to_file() {
     let Some(input) = shared("data/dentategyrus_100obs.h5ad") else { return };
     let folder = tempfile::tempdir().unwrap();
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/steady_state.toml");
-    let config = Config::load(Some(&example), &["model.fit_offset=true".to_owned()]).unwrap();
+    let config =
+        Config::load(Some(&example), &["model.fit_offset=true".to_owned(), "output.layers=all".to_owned()]).unwrap();
     let job = Job { input, output: folder.path().join("out.h5ad"), run: folder.path().join("out.run"), resume: false };
     train(&config, &job, Box::new(Silent), Arc::new(AtomicBool::new(false))).unwrap();
 
-    let var = io::read_var(&job.output).unwrap();
+    let file = io::FittedFile::open(&job.output).unwrap();
+    let var = file.var();
     for key in ["velocity_gamma", "velocity_offset", "velocity_qreg_ratio", "velocity_r2", "fit_r2", "velocity_genes"] {
         assert!(var.get(key).is_some(), "{key} is missing");
     }
     for key in ["velocity", "variance_velocity", "Ms", "Mu"] {
         assert!(io::read_layer(&job.output, key).is_ok(), "{key} is missing");
     }
-    assert_eq!(io::read_params(&job.output).unwrap().unwrap()["mode"], "stochastic");
+    assert_eq!(file.mode(), "stochastic");
 }

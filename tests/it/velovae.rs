@@ -1,6 +1,10 @@
 //! VeloVAE recovers what it should from simulated counts.
 
-use nascent::data::{Dataset, Fit, Run, Silent};
+use nascent::data::quantities::{
+    CELL_CV, FIT_S, FIT_S_FUTURE, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY,
+    VELOCITY_SPLIT, VELOCITY_U, X_VELOVAE,
+};
+use nascent::data::{Dataset, Fit, Run, Silent, parts};
 use nascent::metrics::{Evaluation, Evidence, evaluate};
 use nascent::models::VelocityModel;
 use nascent::models::velovae::{Variant, Velovae};
@@ -32,21 +36,19 @@ fn fit(settings: &Velovae, data: &Dataset) -> Fit {
 }
 
 fn scores(simulation: &Simulation, data: &Dataset, fit: &Fit) -> Evaluation {
-    let time = fit.latent_time.as_ref().expect("a time per cell").to_vec();
+    let time = fit[LATENT_TIME].to_vec();
     let truth = simulation.counts.obs.get("true_t").and_then(nascent::data::Column::to_numbers).expect("the truth");
     let of_kept = |all: &Array2<f32>| all.select(Axis(1), &data.genes);
     let velocity = of_kept(&simulation.truth.as_ref().expect("the default").velocity);
-    let std = |values: &Option<ndarray::Array1<f64>>| values.clone().expect("residual s.d.");
-    let (std_u, std_s) = (std(&fit.genes.std_u), std(&fit.genes.std_s));
     evaluate(&Evidence {
-        moments: Some([data.mu.view(), data.ms.view()]),
-        reconstruction: fit.fit_u.as_ref().zip(fit.fit_s.as_ref()).map(|(u, s)| [u.view(), s.view()]),
-        residual_std: Some([std_u.view(), std_s.view()]),
-        split: fit.split.as_deref(),
-        velocity: Some(fit.velocity.view()),
-        true_velocity: Some(velocity.view()),
-        time: Some(&time),
-        true_time: Some(&truth),
+        moments: Some([data.mu.to_shared(), data.ms.to_shared()]),
+        reconstruction: Some([fit[FIT_U].to_shared(), fit[FIT_S].to_shared()]),
+        residual_std: Some([fit[FIT_STD_U].clone(), fit[FIT_STD_S].clone()]),
+        split: Some(parts(&fit[VELOCITY_SPLIT].clone().into())),
+        velocity: Some(fit[VELOCITY].to_shared()),
+        true_velocity: Some(velocity.into_shared()),
+        time: Some(time),
+        true_time: Some(truth),
         ..Evidence::default()
     })
     .expect("shapes agree")
@@ -92,19 +94,18 @@ fn every_quantity_is_finite_and_has_the_shape_of_the_data() {
         settings.train.epochs = 5;
         let fit = fit(&settings, &data);
         let matrices =
-            [Some(&fit.velocity), fit.velocity_u.as_ref(), fit.fit_u.as_ref(), fit.fit_s.as_ref(), fit.future.as_ref()];
+            [Some(&fit[VELOCITY]), fit.get(VELOCITY_U), fit.get(FIT_U), fit.get(FIT_S), fit.get(FIT_S_FUTURE)];
         for matrix in matrices {
             let matrix = matrix.expect("VeloVAE gives it");
             assert_eq!(matrix.dim(), (data.n_obs(), data.n_vars()));
             assert!(matrix.iter().all(|value| value.is_finite()));
         }
-        let columns = [fit.latent_time, fit.latent_time_std, fit.cell_cv];
-        for column in columns {
-            let column = column.expect("VeloVAE gives it");
+        for column in [LATENT_TIME, LATENT_TIME_STD, CELL_CV] {
+            let column = &fit[column];
             assert!(column.len() == data.n_obs() && column.iter().all(|value| value.is_finite()));
         }
-        assert_eq!(fit.latent.is_some(), variant == Variant::Full);
-        assert_eq!(fit.genes.t_switch.is_some(), variant == Variant::Basic);
+        assert_eq!(fit.get(X_VELOVAE).is_some(), variant == Variant::Full);
+        assert_eq!(fit.get(FIT_T_OFF).is_some(), variant == Variant::Basic);
     }
 }
 
@@ -120,5 +121,5 @@ fn genes_that_are_silent_or_constant_do_not_spoil_the_fit() {
     let mut settings = quick(Variant::Full);
     settings.train.epochs = 5;
     let fit = fit(&settings, &data);
-    assert!(fit.velocity.iter().all(|value| value.is_finite()));
+    assert!(fit[VELOCITY].iter().all(|value| value.is_finite()));
 }

@@ -1,5 +1,10 @@
 //! veloVI recovers what it should from simulated counts, and trains through data that spoil other programs.
 
+use nascent::data::quantities::{
+    DIRECTIONAL_VARIANCE, FIT_ALPHA, FIT_ALPHA_LAST, FIT_BETA, FIT_GAMMA, FIT_LOADINGS, FIT_S, FIT_T, FIT_U,
+    LATENT_TIME, STATE_INDUCTION, STATE_INDUCTION_STEADY, STATE_REPRESSION, STATE_REPRESSION_STEADY, VELOCITY,
+    VELOCITY_STD, VELOCITY_U,
+};
 use nascent::data::{Dataset, Fit, Run, Silent};
 use nascent::models::velovi::{RepressedTime, StatePosterior, VelocityStatistic, Velovi};
 use nascent::models::{Trained, VelocityModel};
@@ -41,11 +46,11 @@ fn velovi_recovers_velocities_and_times_of_one_lineage() {
     let (simulation, data) = simulated(500, 60);
     let fit = fit(&quick(200), &data);
     let truth = &simulation.truth.as_ref().expect("the default").velocity;
-    let of_gene = |gene: usize| pearson(&column(&fit.velocity, gene), &column(truth, data.genes[gene]));
+    let of_gene = |gene: usize| pearson(&column(&fit[VELOCITY], gene), &column(truth, data.genes[gene]));
     let correlations: Vec<f64> = (0..data.n_vars()).map(of_gene).filter(|r| r.is_finite()).collect();
     assert!(median(&correlations) > 0.75, "{}", median(&correlations));
     let time = simulation.counts.obs.get("true_t").and_then(nascent::data::Column::to_numbers).expect("the truth");
-    let found = spearman(fit.latent_time.as_ref().expect("a time").as_slice().expect("one row"), &time);
+    let found = spearman(fit[LATENT_TIME].as_slice().expect("one row"), &time);
     assert!(found > 0.93, "{found}");
 }
 
@@ -61,19 +66,20 @@ fn every_quantity_is_finite_and_has_the_shape_of_the_data_whatever_is_set() {
     ];
     for (number, settings) in variants.iter().enumerate() {
         let fit = fit(settings, &data);
-        let states = fit.states.as_ref().expect("probabilities of states");
-        let some = [&fit.velocity_u, &fit.fit_u, &fit.fit_s, &fit.fit_t].map(|matrix| matrix.as_ref().expect("there"));
-        for matrix in some.into_iter().chain(states).chain([&fit.velocity]).chain(&fit.velocity_std) {
+        let states = [STATE_INDUCTION, STATE_INDUCTION_STEADY, STATE_REPRESSION, STATE_REPRESSION_STEADY];
+        let states = states.map(|state| &fit[state]);
+        let some = [VELOCITY, VELOCITY_U, FIT_U, FIT_S, FIT_T].map(|layer| &fit[layer]);
+        for matrix in some.into_iter().chain(states).chain(fit.get(VELOCITY_STD)) {
             assert_eq!(matrix.dim(), (data.n_obs(), data.n_vars()));
             assert!(matrix.iter().all(|value| value.is_finite()), "variant {number}");
         }
-        let total = states.iter().fold(Array2::zeros(data.ms.dim()), |sum: Array2<f32>, state| sum + state);
+        let total = states.iter().fold(Array2::zeros(data.ms.dim()), |sum: Array2<f32>, state| sum + *state);
         assert!(total.iter().all(|total| (total - 1.0).abs() < 1e-4), "probabilities add up to one");
-        let below = fit.velocity.iter().zip(&data.ms).all(|(&velocity, &s)| velocity >= -s);
+        let below = fit[VELOCITY].iter().zip(&data.ms).all(|(&velocity, &s)| velocity >= -s);
         assert!(below, "no gene loses more than it has");
-        assert_eq!(fit.genes.loadings.as_ref().map(Array2::dim), (number == 1).then_some((data.n_vars(), 10)));
-        assert_eq!(fit.genes.alpha_last.is_some(), number == 2);
-        assert_eq!(fit.uncertainty.is_some(), number == 3);
+        assert_eq!(fit.get(FIT_LOADINGS).map(Array2::dim), (number == 1).then_some((data.n_vars(), 10)));
+        assert_eq!(fit.get(FIT_ALPHA_LAST).is_some(), number == 2);
+        assert_eq!(fit.get(DIRECTIONAL_VARIANCE).is_some(), number == 3);
     }
 }
 
@@ -95,9 +101,9 @@ fn odd_genes_cells_and_batches_are_trained_through() {
         for batch_size in [26, 269] {
             settings.train.batch_size = batch_size;
             let fit = fit(&settings, &data);
-            assert!(fit.velocity.iter().all(|value| value.is_finite()));
-            let rates = [fit.genes.alpha, fit.genes.beta, fit.genes.gamma].map(|rate| rate.expect("there"));
-            assert!(rates.iter().flatten().all(|rate| rate.is_finite() && *rate > 0.0));
+            assert!(fit[VELOCITY].iter().all(|value| value.is_finite()));
+            let rates = [FIT_ALPHA, FIT_BETA, FIT_GAMMA].map(|rate| &fit[rate]);
+            assert!(rates.into_iter().flatten().all(|rate| rate.is_finite() && *rate > 0.0));
         }
     }
 }
@@ -108,7 +114,7 @@ fn the_same_seed_gives_the_same_fit_and_another_seed_another() {
     let with_seed = |seed: u64| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut run = Run::new(folder.path(), seed, String::new(), Box::new(Silent));
-        quick(3).fit(&data, &mut run).expect("the model can be fitted").velocity
+        quick(3).fit(&data, &mut run).expect("the model can be fitted")[VELOCITY].clone()
     };
     assert_eq!(with_seed(0), with_seed(0));
     assert_ne!(with_seed(0), with_seed(1));

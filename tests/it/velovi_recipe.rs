@@ -1,6 +1,7 @@
 //! Laws of the recipe `velovi`, on simulated counts.
 
 use nascent::Error;
+use nascent::data::quantities::{VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_R2};
 use nascent::data::{Column, Counts, Dataset, Fit, MinMax, Run, Silent};
 use nascent::models::VelocityModel;
 use nascent::models::soft_grid::SoftGrid;
@@ -70,10 +71,10 @@ fn moments_run_from_0_to_1_and_come_back() {
 #[test]
 fn every_gene_that_is_kept_has_a_line_and_every_other_is_said_to_have_none() {
     let (data, report, plain) = prepared(&velovi());
-    let genes = fit(Mode::Deterministic, false, &data).genes;
-    let positive = |values: &Option<ndarray::Array1<f64>>| values.iter().flatten().all(|&value| value > 0.0);
-    assert!(positive(&genes.velocity_r2) && positive(&genes.velocity_gamma));
-    assert!(genes.velocity_genes.iter().all(|&chosen| chosen));
+    let fit = fit(Mode::Deterministic, false, &data);
+    let positive = |column| fit[column].iter().all(|&value: &f64| value > 0.0);
+    assert!(positive(VELOCITY_R2) && positive(VELOCITY_GAMMA));
+    assert!(fit[VELOCITY_GENES].iter().all(|&chosen| chosen));
     assert_eq!(report.n_genes("no_line"), plain.n_vars() - data.n_vars());
     assert_eq!(report.n_genes("kept"), data.n_vars());
 }
@@ -152,18 +153,18 @@ fn the_steady_state_model_is_the_same_in_either_unit_where_all_minima_are_0() {
     let in_counts = data.clone().in_counts();
     for (mode, offset) in [(Mode::Deterministic, false), (Mode::Stochastic, false), (Mode::Stochastic, true)] {
         let (scaled, wanted) = (fit(mode, offset, &data), fit(mode, offset, &in_counts));
-        assert_eq!(scaled.genes.velocity_genes, wanted.genes.velocity_genes);
-        let slopes = scaled.genes.velocity_gamma.expect("slopes") * &mu.span / &ms.span;
-        for (found, wanted) in slopes.iter().zip(wanted.genes.velocity_gamma.expect("slopes")) {
+        assert_eq!(scaled[VELOCITY_GENES], wanted[VELOCITY_GENES]);
+        let slopes = &scaled[VELOCITY_GAMMA] * &mu.span / &ms.span;
+        for (found, wanted) in slopes.iter().zip(&wanted[VELOCITY_GAMMA]) {
             assert!((found / wanted - 1.0).abs() < 1e-4, "{mode:?}: {found} {wanted}");
         }
-        let mut velocity = scaled.velocity;
+        let mut velocity = scaled[VELOCITY].clone();
         mu.restore_differences(&mut velocity);
-        assert!(largest_difference(&velocity, &wanted.velocity) < 1e-3, "{mode:?}");
-        let Some(mut variance) = scaled.variance_velocity else { continue };
+        assert!(largest_difference(&velocity, &wanted[VELOCITY]) < 1e-3, "{mode:?}");
+        let Some(mut variance) = scaled.get(VARIANCE_VELOCITY).cloned() else { continue };
         mu.restore_differences(&mut variance);
         ms.restore_differences(&mut variance);
-        let wanted = wanted.variance_velocity.expect("stochastic");
+        let wanted = &wanted[VARIANCE_VELOCITY];
         let size = wanted.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         assert!(largest_difference(&variance, &wanted) < 1e-4 * size, "{mode:?}");
     }

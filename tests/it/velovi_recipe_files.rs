@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use nascent::Error;
 use nascent::config::Config;
-use nascent::data::{Column, Dataset, Fit, GeneParams, MomentScaling, Silent};
+use nascent::data::quantities::{FIT_BETA, FIT_GAMMA, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, VELOCITY, VELOCITY_GENES};
+use nascent::data::{Column, Dataset, Fit, MomentScaling, Moments, Silent};
 use nascent::io::{self, InputConfig, OutputConfig};
 use nascent::metrics::Evaluation;
 use nascent::models::steady_state::{Extremes, fit_lines};
@@ -14,8 +15,8 @@ use nascent::pipeline::{self, Job};
 use nascent::preprocess::{PreprocessConfig, Recipe, run};
 use nascent::simulate::SimulateConfig;
 use ndarray::{Array1, Array2};
-use serde_json::json;
 
+use crate::io_samples::{opened, write};
 use crate::shared::shared;
 
 /// Golden: tests/golden/velovi_recipe.tsv. scVelo works in f32, and so does scikit-learn on what it gets from scVelo.
@@ -70,7 +71,7 @@ fn train(input: &Path, output: &Path, settings: &[&str]) -> nascent::Result<()> 
 }
 
 fn column(path: &Path, name: &str) -> Vec<f64> {
-    io::read_var(path).unwrap().get(name).and_then(Column::to_numbers).unwrap_or_else(|| panic!("no column {name}"))
+    opened(path).var().get(name).and_then(Column::to_numbers).unwrap_or_else(|| panic!("no column {name}"))
 }
 
 fn close(found: f64, wanted: f64, tolerance: f64) -> bool {
@@ -84,7 +85,8 @@ fn the_file_has_the_moments_before_and_after() {
     for (genes, name) in [("all", "all.h5ad"), ("fitted", "fitted.h5ad")] {
         let output = folder.path().join(name);
         let written = format!("output.genes={genes}");
-        train(&input, &output, &["model.kind=steady_state", "preprocess.recipe=velovi", &written]).unwrap();
+        let settings = ["model.kind=steady_state", "preprocess.recipe=velovi", "output.layers=all", &written];
+        train(&input, &output, &settings).unwrap();
         for moments in ["Ms", "Mu"] {
             let (scaled, raw) =
                 [moments.to_owned(), format!("{moments}_raw")].map(|key| io::read_layer(&output, &key).unwrap()).into();
@@ -94,8 +96,7 @@ fn the_file_has_the_moments_before_and_after() {
                 assert!(close(f64::from(raw), min[at.1] + span[at.1] * f64::from(scaled), 1e-6));
             }
         }
-        let params = io::read_params(&output).unwrap().unwrap();
-        assert_eq!(params["moments_scaled"], true);
+        assert_eq!(opened(&output).fit().map(|fit| fit.moments), Some(Moments::Scaled));
     }
 }
 
@@ -103,13 +104,15 @@ fn the_file_has_the_moments_before_and_after() {
 fn scaled_moments_are_read_again_in_counts() {
     let folder = tempfile::tempdir().unwrap();
     let input = simulated(folder.path());
-    let [scaled, plain] = ["scaled.h5ad", "plain.h5ad"].map(|name| folder.path().join(name));
     let steady_state = ["model.kind=steady_state", "output.genes=fitted"];
-    train(&input, &scaled, &[&steady_state[..], &["preprocess.recipe=velovi"]].concat()).unwrap();
-    train(&scaled, &plain, &[&steady_state[..], &["preprocess.moments=file", "preprocess.n_top_genes=0"]].concat())
-        .unwrap();
-    let [wanted, found] = [(&scaled, "Ms_raw"), (&plain, "Ms")].map(|(path, key)| io::read_layer(path, key).unwrap());
-    assert_eq!(found, wanted);
+    let [all, needed, plain] = ["all.h5ad", "needed.h5ad", "plain.h5ad"].map(|name| folder.path().join(name));
+    for (output, layers) in [(&all, "output.layers=all"), (&needed, "output.layers=needed")] {
+        train(&input, output, &[&steady_state[..], &["preprocess.recipe=velovi", layers]].concat()).unwrap();
+        let of_file = ["preprocess.moments=file", "preprocess.n_top_genes=0"];
+        train(output, &plain, &[&steady_state[..], &of_file].concat()).unwrap();
+        let [wanted, found] = [(&all, "Ms_raw"), (&plain, "Ms")].map(|(path, key)| io::read_layer(path, key).unwrap());
+        assert_eq!(found, wanted, "{layers}");
+    }
 }
 
 /// Every score, from a fit in units of the scaled moments and from the same fit in counts.
@@ -124,32 +127,26 @@ fn scores_of_scaled_moments_are_those_in_counts() {
     let n = data.n_vars();
     let wavy = |scale: f32| move |(i, g): (usize, usize)| ((i * 7 + g * 3) as f32 * 0.1).sin() * scale;
     let shape = data.ms.dim();
-    let scaled = Fit {
-        model: "test".to_owned(),
-        velocity: Array2::from_shape_fn(shape, wavy(0.3)),
-        fit_u: Some(&data.mu + &Array2::from_shape_fn(shape, wavy(0.1))),
-        fit_s: Some(&data.ms + &Array2::from_shape_fn(shape, wavy(0.05))),
-        genes: GeneParams {
-            beta: Some(Array1::from_elem(n, 2.0)),
-            gamma: Some(Array1::from_elem(n, 1.5)),
-            std_u: Some(Array1::from_elem(n, 0.1)),
-            std_s: Some(Array1::from_elem(n, 0.2)),
-            velocity_genes: vec![true; n],
-            ..GeneParams::default()
-        },
-        ..Fit::default()
-    };
+    let mut scaled = Fit::of("test")
+        .with(VELOCITY, Array2::from_shape_fn(shape, wavy(0.3)))
+        .with(FIT_U, &data.mu + &Array2::from_shape_fn(shape, wavy(0.1)))
+        .with(FIT_S, &data.ms + &Array2::from_shape_fn(shape, wavy(0.05)))
+        .with(VELOCITY_GENES, vec![true; n]);
+    for (quantity, value) in [(FIT_BETA, 2.0), (FIT_GAMMA, 1.5), (FIT_STD_U, 0.1), (FIT_STD_S, 0.2)] {
+        scaled.set(quantity, Array1::from_elem(n, value));
+    }
     let mut plain = scaled.clone();
-    ms.restore_differences(&mut plain.velocity);
-    mu.restore(plain.fit_u.as_mut().unwrap());
-    ms.restore(plain.fit_s.as_mut().unwrap());
-    plain.genes.std_u = plain.genes.std_u.map(|std| std * &mu.span);
-    plain.genes.std_s = plain.genes.std_s.map(|std| std * &ms.span);
-    plain.genes.gamma = plain.genes.gamma.map(|gamma| gamma * &mu.span / &ms.span);
+    ms.restore_differences(plain.get_mut(VELOCITY).unwrap());
+    mu.restore(plain.get_mut(FIT_U).unwrap());
+    ms.restore(plain.get_mut(FIT_S).unwrap());
+    *plain.get_mut(FIT_STD_U).unwrap() *= &mu.span;
+    *plain.get_mut(FIT_STD_S).unwrap() *= &ms.span;
+    let gamma = &scaled[FIT_GAMMA] * &mu.span / &ms.span;
+    plain.set(FIT_GAMMA, gamma);
 
     let scores = |name: &str, from: &Path, data: &Dataset, fit: &Fit| -> Evaluation {
         let output = folder.path().join(name);
-        io::write(&output, from, &OutputConfig::default(), data, fit, &json!({})).unwrap();
+        write(&output, from, &OutputConfig::default(), data, fit).unwrap();
         pipeline::evaluate(&output).unwrap()
     };
     let found = scores("scaled.h5ad", &input, &data, &scaled);

@@ -227,7 +227,9 @@ pub fn path(slot: Slot, key: &str) -> String {
 #[must_use]
 pub fn about(slot: Slot, key: &str) -> Option<&'static About> {
     // Names in full before names with an open end: `velocity_params` is no arrow.
-    let at = |open: bool| ALL.iter().copied().find(|about| about.slot == slot && about.key.ends_with('*') == open && about.is(key));
+    let at = |open: bool| {
+        ALL.iter().copied().find(|about| about.slot == slot && about.key.ends_with('*') == open && about.is(key))
+    };
     at(false).or_else(|| at(true))
 }
 

@@ -1,6 +1,6 @@
 //! Quantities with their values.
 
-use super::{About, Kind, Slot, Quantity, Value};
+use super::{About, Kind, Quantity, Slot, Value};
 
 /// Quantities with their values, each at most once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,7 +61,8 @@ impl Values {
 
     /// Takes out all quantities of which `keep` is false, and returns their places and names.
     pub fn retain(&mut self, keep: impl Fn(&'static About, &str) -> bool) -> Vec<(Slot, String)> {
-        let (kept, dropped) = std::mem::take(&mut self.entries).into_iter().partition(|entry| keep(entry.about, &entry.key));
+        let (kept, dropped) =
+            std::mem::take(&mut self.entries).into_iter().partition(|entry| keep(entry.about, &entry.key));
         self.entries = kept;
         dropped.into_iter().map(|entry: Entry| (entry.about.slot, entry.key)).collect()
     }

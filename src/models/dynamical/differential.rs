@@ -44,8 +44,8 @@ use super::gene::{Gene, Neighborhoods};
 use super::objective;
 use super::tables::how_to_read;
 use crate::data::quantities::{
-    FIT_ALPHA, FIT_BETA, FIT_DIFF_KINETICS, FIT_GAMMA, FIT_PVAL_KINETICS, FIT_SCALING, FIT_T_OFF, Numbers, Quantity, RECOVER_DYNAMICS, VELOCITY,
-    VELOCITY_U,
+    FIT_ALPHA, FIT_BETA, FIT_DIFF_KINETICS, FIT_GAMMA, FIT_PVAL_KINETICS, FIT_SCALING, FIT_T_OFF, Numbers, Quantity,
+    RECOVER_DYNAMICS, VELOCITY, VELOCITY_U,
 };
 use crate::data::{Dataset, Fit, Groups};
 use crate::error::{Error, Result};

@@ -11,10 +11,11 @@ use super::expect::Posterior;
 use super::scores::Scores;
 use super::tree::Tree;
 use crate::data::quantities::{
-    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD,
-    FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S, FIT_S_FUTURE, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_STD_S,
-    FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE, LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels,
-    SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD, VELOCITY_U, VELOCITY_U_STD,
+    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS, FIT_GAMMA,
+    FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S, FIT_S_FUTURE, FIT_S0,
+    FIT_SCALING, FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE,
+    LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels, SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD,
+    VELOCITY_U, VELOCITY_U_STD,
 };
 use crate::data::{Dataset, FUTURE_TIME, Fit, Moments};
 use crate::error::Result;
@@ -184,7 +185,8 @@ pub(super) fn moments(data: &Dataset, posteriors: &[Posterior]) -> Result<[Array
     let sized = |species: usize, counts: &Csr<f32>| {
         counts.scale_rows(&posteriors.iter().map(|posterior| posterior.size[species].recip()).collect::<Vec<f64>>())
     };
-    let (mu, ms) = preprocess::moments::moments(&sized(0, &data.unspliced)?, &sized(1, &data.spliced)?, &data.neighbors)?;
+    let (mu, ms) =
+        preprocess::moments::moments(&sized(0, &data.unspliced)?, &sized(1, &data.spliced)?, &data.neighbors)?;
     Ok([mu, ms])
 }
 
@@ -211,7 +213,8 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gath
     fit.set(FIT_GAMMA, param(GAMMA));
     fit.set(FIT_U0, param(U0));
     fit.set(FIT_S0, param(S0));
-    let highest = |gene: usize| model.genes[gene].params[ALPHA..].iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
+    let highest =
+        |gene: usize| model.genes[gene].params[ALPHA..].iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
     fit.set(FIT_ALPHA, column(&highest));
     fit.set(FIT_LN_BETA_SE, column(&|gene| errors[gene][0]));
     fit.set(FIT_LN_GAMMA_SE, column(&|gene| errors[gene][1]));

@@ -44,7 +44,8 @@ use serde::{Deserialize, Serialize};
 use self::stochastic::{Second, stochastic_line};
 use super::VelocityModel;
 use crate::data::quantities::{
-    About, FIT_R2, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET, VELOCITY_QREG_RATIO, VELOCITY_R2,
+    About, FIT_R2, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET, VELOCITY_QREG_RATIO,
+    VELOCITY_R2,
 };
 use crate::data::{Dataset, Fit, Run};
 use crate::error::{Result, require};

@@ -10,9 +10,9 @@ use super::network::VelovaeModule;
 use super::reconstruction::{Chunks, Reconstruction};
 use super::settings::Velovae;
 use crate::data::quantities::{
-    About, CELL_CV, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_GAMMA, FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U,
-    FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
-    X_VELOVAE_STD,
+    About, CELL_CV, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_GAMMA, FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING,
+    FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES,
+    VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE, X_VELOVAE_STD,
 };
 use crate::data::{Dataset, FUTURE_TIME, Fit, Run, Uncertainty, split_labels};
 use crate::error::Result;

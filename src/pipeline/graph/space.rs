@@ -2,10 +2,10 @@
 
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
+use crate::data::quantities::NEIGHBORS;
 use crate::data::{Neighbors, NeighborsRecord, Reporter, Source, Velocities};
 use crate::error::{Error, Result};
 use crate::graph::{self, Candidates, GraphConfig, KernelKind, Reach, Similarity, SquareRoot};
-use crate::data::quantities::NEIGHBORS;
 use crate::io;
 use crate::neighbors;
 use crate::pca::pca_dense;

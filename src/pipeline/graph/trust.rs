@@ -4,10 +4,10 @@ use ndarray::ArrayView2;
 use rand::seq::index::sample;
 use serde_json::{Value, json};
 
+use crate::data::quantities::{FIT_DYNAMICS, FIT_LIKELIHOOD, FIT_R2, VELOCITY_R2};
 use crate::data::{Groups, Velocities, stream};
 use crate::error::{Error, Result};
 use crate::graph::{Candidates, Similarity};
-use crate::data::quantities::{FIT_DYNAMICS, FIT_LIKELIHOOD, FIT_R2, VELOCITY_R2};
 use crate::scores::{self, Boundary, ScoresConfig, Sweep, Whole};
 use crate::sparse::Csr;
 

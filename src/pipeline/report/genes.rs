@@ -3,7 +3,11 @@
 use ndarray::Array2;
 
 use crate::data::Column;
-use crate::data::quantities::{FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_PVAL_DYNAMICS, FIT_R2, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_T_OFF, FIT_T_ON, FIT_U0, Numbers, PERMUTATION_NULL, PERMUTATION_SCORE, Quantity, VELOCITY_GAMMA, VELOCITY_R2, VELOCITY_SCORE};
+use crate::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_PVAL_DYNAMICS,
+    FIT_R2, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_T_OFF, FIT_T_ON, FIT_U0, Numbers, PERMUTATION_NULL, PERMUTATION_SCORE,
+    Quantity, VELOCITY_GAMMA, VELOCITY_R2, VELOCITY_SCORE,
+};
 use crate::io::FittedFile;
 use crate::kinetics::{Rates, State, solve};
 use crate::report::{Course, Gene};
@@ -97,8 +101,10 @@ struct Facts {
 
 impl Facts {
     fn new(file: &FittedFile, velocity_genes: &[usize]) -> Self {
-        let numbers =
-            STATISTICS.iter().filter_map(|&(quantity, name)| Some((quantity.key(), name, file.numbers(quantity)?))).collect();
+        let numbers = STATISTICS
+            .iter()
+            .filter_map(|&(quantity, name)| Some((quantity.key(), name, file.numbers(quantity)?)))
+            .collect();
         let mut used = vec![false; file.var().index.len()];
         velocity_genes.iter().for_each(|&gene| used[gene] = true);
         let offsets = [FIT_U0, FIT_S0].map(|quantity| file.numbers(quantity));
@@ -130,7 +136,8 @@ impl Facts {
             return (true, String::new());
         }
         let status = self.status.as_ref().map(|status| status[gene].as_str());
-        let low = |quantity: Quantity<Numbers>, bound: f64| self.value(quantity, gene).is_some_and(|value| value < bound);
+        let low =
+            |quantity: Quantity<Numbers>, bound: f64| self.value(quantity, gene).is_some_and(|value| value < bound);
         let why = if let Some(status) = status.filter(|status| !HAS_FIT.contains(status)) {
             format!("because the fit ended so: {status}")
         } else if !has_velocity {

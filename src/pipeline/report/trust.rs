@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::ReportJob;
 use crate::data::quantities::{
-    DIRECTIONAL_COSINE_SIM_MEAN, MU, PERMUTATION_NULL, PERMUTATION_SCORE, SOFT_GRID, VELOCITY_BOUNDARIES, VELOCITY_CONFIDENCE,
-    VELOCITY_RECONSTRUCTABILITY,
+    DIRECTIONAL_COSINE_SIM_MEAN, MU, PERMUTATION_NULL, PERMUTATION_SCORE, SOFT_GRID, VELOCITY_BOUNDARIES,
+    VELOCITY_CONFIDENCE, VELOCITY_RECONSTRUCTABILITY,
 };
 use crate::data::{GraphRecord, Groups};
 use crate::error::Result;
@@ -91,7 +91,12 @@ fn genes(content: &Content, asked: &Asked) -> Trust {
         explanation = format!("{explanation} The others fell out: {}.", list.join("; "));
     }
     let question = "Do enough genes carry the arrows?";
-    Trust { question: question.to_owned(), value: format!("{used} of {all} genes"), verdict: verdict::velocity_genes(used), explanation }
+    Trust {
+        question: question.to_owned(),
+        value: format!("{used} of {all} genes"),
+        verdict: verdict::velocity_genes(used),
+        explanation,
+    }
 }
 
 fn permutation(file: &FittedFile) -> Trust {
@@ -114,7 +119,12 @@ fn permutation(file: &FittedFile) -> Trust {
 }
 
 /// Do the genes that the graph was made with vote for `time`? `ms` is read already, `[n_obs, n_vars]`.
-pub(super) fn direction(file: &FittedFile, genes: &[usize], ms: &ArcArray2<f32>, time: Option<&[f64]>) -> Result<Trust> {
+pub(super) fn direction(
+    file: &FittedFile,
+    genes: &[usize],
+    ms: &ArcArray2<f32>,
+    time: Option<&[f64]>,
+) -> Result<Trust> {
     const QUESTION: &str = "Does splicing prefer time as it runs here, or reversed?";
     let unknown = |why: &str| Ok(line(QUESTION, "not measured".to_owned(), Verdict::Unknown, why));
     let Some(time) = time else { return unknown("There is no time of the cells.") };
@@ -287,7 +297,9 @@ fn overall(lines: &[Trust]) -> Overall {
     };
     let verdict = verdict::overall(&lines.iter().map(|line| line.verdict).collect::<Vec<_>>());
     let mut text = match verdict {
-        Verdict::Bad => format!("Do not believe these arrows as they stand. Against them: {}", of(Verdict::Bad).join(" ")),
+        Verdict::Bad => {
+            format!("Do not believe these arrows as they stand. Against them: {}", of(Verdict::Bad).join(" "))
+        }
         Verdict::Caution => format!("Believe these arrows with care. Open: {}", of(Verdict::Caution).join(" ")),
         Verdict::Good | Verdict::Unknown => "Nothing that was measured speaks against these arrows.".to_owned(),
     };

@@ -10,8 +10,8 @@ use super::mixture::{self, Mixture};
 use super::model::Model;
 use super::*;
 use crate::data::quantities::{
-    FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_STATUS, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES,
-    VELOCITY_U,
+    FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_STATUS, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_U, LATENT_TIME,
+    LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_U,
 };
 use crate::data::{Column, Frame, Silent, stream};
 use crate::kinetics::Rates;
