@@ -55,6 +55,8 @@ enum Command {
     Compare(Compare),
     /// Say what a file holds and whether it is ready for velocity
     Inspect(Inspect),
+    /// Print the page with every key that a file can hold: what it is, its unit, who writes it
+    Keys,
     /// List the devices that this build can compute on
     Devices,
     /// Time training steps of VeloVAE on each device of this build
@@ -214,6 +216,7 @@ impl Cli {
             Command::Report(options) => options.run(),
             Command::Compare(options) => options.run(),
             Command::Inspect(options) => options.run(),
+            Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),
         }

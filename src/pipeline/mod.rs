@@ -3,12 +3,14 @@
 mod compare;
 mod folder;
 mod graph;
+mod keys;
 mod permute;
 mod report;
 mod train;
 
 pub use compare::{Comparison, One, Pair, compare};
 pub use graph::{GraphJob, GraphSummary, graph};
+pub use keys::keys;
 pub use permute::{Permutation, PermuteJob, permute};
 pub use report::{ReportJob, report};
 pub use train::{Summary, train};

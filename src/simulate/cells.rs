@@ -4,6 +4,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::settings::SimulateConfig;
 use super::stream;
+use crate::data::quantities::{CAPTURE_TIME, CLUSTERS, TRUE_BRANCH, TRUE_SIZE, TRUE_T};
 use crate::data::{Column, Frame};
 
 /// Clusters per stretch of the time axis: the only lineage, the trunk, each lineage after it.
@@ -72,10 +73,10 @@ fn part(share: f64, parts: u32) -> u32 {
 pub(super) fn table(config: &SimulateConfig, cells: &[Cell]) -> Frame {
     let mut obs = Frame { index: (0..cells.len()).map(|c| format!("c{c}")).collect(), columns: Vec::new() };
     let numbers = |value: fn(&Cell) -> f64| Column::Float(cells.iter().map(value).collect());
-    obs.set("true_t", numbers(|cell| cell.t));
-    obs.set("true_size", numbers(|cell| cell.size));
+    obs.set(TRUE_T.key(), numbers(|cell| cell.t));
+    obs.set(TRUE_SIZE.key(), numbers(|cell| cell.size));
     let branch = |cell: &Cell| format!("L{}", cell.branch(config));
-    obs.set("true_branch", labels(cells, branch));
+    obs.set(TRUE_BRANCH.key(), labels(cells, branch));
     let cluster = |cell: &Cell| {
         let (branch, share) = cell.place(config);
         let parts = match (config.branches, branch) {
@@ -85,11 +86,11 @@ pub(super) fn table(config: &SimulateConfig, cells: &[Cell]) -> Frame {
         };
         format!("L{branch}_{}", part(share, parts))
     };
-    obs.set("clusters", labels(cells, cluster));
+    obs.set(CLUSTERS.key(), labels(cells, cluster));
     // By number, so that D10 follows D9.
     let days = (0..config.capture_days).map(|day| format!("D{day}"));
     obs.set(
-        "capture_time",
+        CAPTURE_TIME.key(),
         Column::Categorical {
             codes: cells.iter().map(|cell| Some(cell.day)).collect(),
             categories: days.collect(),

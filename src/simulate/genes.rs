@@ -4,6 +4,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::settings::SimulateConfig;
 use super::stream;
+use crate::data::quantities::{
+    TRUE_ALPHA, TRUE_ALPHA_OF, TRUE_BETA, TRUE_GAMMA, TRUE_PROGRAM, TRUE_T_OF, TRUE_T_OFF, TRUE_T_ON,
+};
 use crate::data::{Column, Frame};
 use crate::kinetics::{Rates, State, solve, velocity};
 
@@ -198,18 +201,18 @@ impl Curve {
 pub(super) fn table(config: &SimulateConfig, genes: &[Gene]) -> Frame {
     let mut var = Frame { index: (0..genes.len()).map(|g| format!("g{g}")).collect(), columns: Vec::new() };
     let numbers = |value: &dyn Fn(&Gene) -> f64| Column::Float(genes.iter().map(value).collect());
-    var.set("true_alpha", numbers(&|gene| gene.rates.alpha));
-    var.set("true_beta", numbers(&|gene| gene.rates.beta));
-    var.set("true_gamma", numbers(&|gene| gene.rates.gamma));
-    var.set("true_t_on", numbers(&|gene| gene.t_on));
-    var.set("true_t_off", numbers(&|gene| gene.t_off));
+    var.set(TRUE_ALPHA.key(), numbers(&|gene| gene.rates.alpha));
+    var.set(TRUE_BETA.key(), numbers(&|gene| gene.rates.beta));
+    var.set(TRUE_GAMMA.key(), numbers(&|gene| gene.rates.gamma));
+    var.set(TRUE_T_ON.key(), numbers(&|gene| gene.t_on));
+    var.set(TRUE_T_OFF.key(), numbers(&|gene| gene.t_off));
     if config.branches == 1 {
         return var;
     }
     let codes = genes.iter().map(|gene| Some(gene.program as u32));
     let categories = Program::ALL.map(|program| program.label().to_owned());
     var.set(
-        "true_program",
+        TRUE_PROGRAM.key(),
         Column::Categorical { codes: codes.collect(), categories: categories.to_vec(), ordered: false },
     );
     for lineage in 0..config.branches {
@@ -220,8 +223,8 @@ pub(super) fn table(config: &SimulateConfig, genes: &[Gene]) -> Frame {
             (_, None) => gene.rates.alpha,
         };
         let time = |gene: &Gene| gene.changes[lineage].map_or(f64::NAN, |(t, _)| t);
-        var.set(&format!("true_alpha_{}", lineage + 1), numbers(&alpha));
-        var.set(&format!("true_t_{}", lineage + 1), numbers(&time));
+        var.set(&TRUE_ALPHA_OF.named(&(lineage + 1).to_string()), numbers(&alpha));
+        var.set(&TRUE_T_OF.named(&(lineage + 1).to_string()), numbers(&time));
     }
     var
 }

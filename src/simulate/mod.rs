@@ -39,6 +39,7 @@ use rand_distr::{Distribution, Gamma, Poisson};
 use rayon::prelude::*;
 
 use crate::data::Counts;
+use crate::data::quantities::X_TRUE;
 use crate::error::Result;
 use crate::hash::fnv1a;
 use crate::sparse::Csr;
@@ -114,7 +115,7 @@ pub fn simulate(config: &SimulateConfig) -> Result<Simulation> {
             unspliced,
             moments: None,
             neighbors: None,
-            obsm: vec![("X_true".to_owned(), cells::layout(config, &cells))],
+            obsm: vec![(X_TRUE.key().to_owned(), cells::layout(config, &cells))],
         },
         truth: truth.map(|means| means.into_truth(config)),
         genes,

@@ -48,6 +48,8 @@ mod metrics;
 mod neighbors;
 #[cfg(feature = "flex")]
 mod nn;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod ownership;
 mod pca;
 mod preprocess;
 #[cfg(feature = "h5ad")]
@@ -55,6 +57,8 @@ mod preprocess_golden;
 #[cfg(feature = "h5ad")]
 #[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the tests that train use all of it"))]
 mod program;
+#[cfg(feature = "h5ad")]
+mod quantities;
 #[cfg(feature = "h5ad")]
 mod report;
 #[cfg(feature = "h5ad")]
@@ -86,6 +90,8 @@ mod time_golden;
 #[cfg(feature = "flex")]
 mod train;
 mod uncertainty;
+#[cfg(feature = "h5ad")]
+mod units;
 #[cfg(feature = "flex")]
 mod velovae;
 #[cfg(feature = "flex")]

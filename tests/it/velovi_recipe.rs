@@ -1,7 +1,9 @@
 //! Laws of the recipe `velovi`, on simulated counts.
 
 use nascent::Error;
-use nascent::data::quantities::{VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_R2};
+use nascent::data::quantities::{
+    Numbers, Quantity, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_R2,
+};
 use nascent::data::{Column, Counts, Dataset, Fit, MinMax, Run, Silent};
 use nascent::models::VelocityModel;
 use nascent::models::soft_grid::SoftGrid;
@@ -72,7 +74,7 @@ fn moments_run_from_0_to_1_and_come_back() {
 fn every_gene_that_is_kept_has_a_line_and_every_other_is_said_to_have_none() {
     let (data, report, plain) = prepared(&velovi());
     let fit = fit(Mode::Deterministic, false, &data);
-    let positive = |column| fit[column].iter().all(|&value: &f64| value > 0.0);
+    let positive = |column: Quantity<Numbers>| fit[column].iter().all(|&value| value > 0.0);
     assert!(positive(VELOCITY_R2) && positive(VELOCITY_GAMMA));
     assert!(fit[VELOCITY_GENES].iter().all(|&chosen| chosen));
     assert_eq!(report.n_genes("no_line"), plain.n_vars() - data.n_vars());
