@@ -104,7 +104,8 @@ pub fn project(
     Ok(Projection::new(arrows, coordinates))
 }
 
-/// [`project`]; with [`Displacement::Full`] each arrow is also multiplied by its cell's [`retained_scale`].
+/// [`project`]; with [`Displacement::Full`] each arrow is also multiplied by how far the cell's velocity goes
+/// towards the state that its transitions expect, times 10, within [0, 1].
 ///
 /// - `states`, `velocities`: of the genes in the graph, `[n_obs, n_genes]`
 ///
