@@ -131,7 +131,8 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     drop([x, v]);
     let confidences: Vec<f32> = (0..found.n_rows).map(|i| graph::confidence(found.row(i).1)).collect();
     let own = graph::self_transitions(&confidences);
-    let arrows = embedding::project(&found, coordinates.view(), &settings.embedding.projection)?;
+    let moving = [data.ms.view(), data.velocity.view()];
+    let arrows = embedding::arrows(&found, coordinates.view(), moving, &settings.embedding.projection)?;
     let arrows = arrows.scaled().mapv(|value| value as f32);
     let fit_t = file.layer(FIT_T)?;
     file.release(FIT_T);
