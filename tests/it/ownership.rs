@@ -119,7 +119,7 @@ fn graph_evaluate_and_report_say_nothing_of_an_earlier_fit() {
     assert!(page("fit.report/report.html").contains("reversed likelihood of the soft grid"));
     train(&program, "velovi", "fit.h5ad", "fit.h5ad");
     // A graph of an earlier fit is none of this one.
-    let complaint = program.fail("report fit.h5ad", 1);
+    let complaint = program.fail("report fit.h5ad", 2);
     assert!(complaint.contains("nascent graph fit.h5ad"), "{complaint}");
     program.succeed("graph fit.h5ad");
     program.succeed("report fit.h5ad");
