@@ -79,8 +79,8 @@ pub enum Error {
         /// What to do about it.
         hint: String,
     },
-    /// Training left the finite numbers.
-    #[error("{stage}, epoch {epoch}: {culprit} is not finite")]
+    /// A loss or a parameter became NaN or infinite during training.
+    #[error("{stage}, epoch {epoch}: {culprit} is not finite (NaN or infinite)")]
     NonFinite {
         /// The training stage.
         stage: String,

@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::pipeline::{self, GraphJob, ReportJob};
 use crate::progress::Terminal;
 
-/// Settings come from the defaults, then `--config`, then `--set`; configs/graph.toml spells them out. What is computed is
+/// Settings are the defaults, overridden by `--config`, overridden by `--set`; configs/graph.toml lists them all. Results are
 /// added to the file under scVelo's names.
 #[derive(Args, Debug, Default)]
 pub(super) struct Graph {
-    /// A file with velocities and moments, from nascent, scVelo or veloVI
+    /// A file with velocities and moments (layers velocity, Ms, Mu), from nascent, scVelo or veloVI
     pub(super) file: PathBuf,
     /// The .h5ad file to write [default: the same file]
     #[arg(long, value_name = "FILE")]
@@ -23,18 +23,18 @@ pub(super) struct Graph {
     /// Settings in TOML
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Genes whose velocity is used: all, a column of truth values in var, or a file with one name per line [default: the
+    /// Genes whose velocity is used: all, a true/false column of var, or a file with one gene name per line [default: the
     /// column velocity_genes]
     #[arg(long, value_name = "all|COLUMN|FILE")]
     pub(super) genes: Option<String>,
-    /// Where time starts, instead of where transitions run backward end: a cell, a label, COLUMN=LABEL, a column of truth
-    /// values, or a column of capture times, of which the earliest count
+    /// Where time starts: a cell, a label, COLUMN=LABEL, a true/false column of obs, or a column of capture times (the earliest
+    /// are the root) [default: the stationary states of the reversed Markov chain]
     #[arg(long, value_name = "ROOT", default_value = "", hide_default_value = true)]
     pub(super) root: String,
     /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
     #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
     pub(super) groups: String,
-    /// Embedding to draw on, as umap for X_umap [default: umap, tsne, …; computed if there is none]
+    /// Embedding for the arrows, as umap for X_umap [default: umap, tsne, …; a UMAP is computed if there is none]
     #[arg(long, value_name = "BASIS", default_value = "", hide_default_value = true)]
     pub(super) basis: String,
     /// Threads to use [default: all cores]
@@ -48,7 +48,7 @@ pub(super) struct Graph {
     pub(super) set: Vec<String>,
 }
 
-/// The page asks first whether the arrows should be believed. It holds all it needs; send it as one file.
+/// The report asks first whether the arrows can be trusted. The page is one file that needs no others.
 #[derive(Args, Debug, Default)]
 pub(super) struct Report {
     /// A fitted file that `nascent graph` has been run on
@@ -56,16 +56,16 @@ pub(super) struct Report {
     /// The folder to write report.html and figures/ to [default: the file's name with .report instead of .h5ad]
     #[arg(long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
-    /// The run's folder, for its losses [default: the file's name with .run instead of .h5ad]
+    /// The run's folder, for the curve of its loss [default: the file's name with .run instead of .h5ad]
     #[arg(long, value_name = "DIR")]
     pub(super) run: Option<PathBuf>,
     /// Column of obs with groups of cells [default: clusters, cell_type, leiden, …]
     #[arg(long, value_name = "COLUMN", default_value = "", hide_default_value = true)]
     pub(super) groups: String,
-    /// Another fit of the same cells, to compare with; may be repeated
+    /// Another fit of the same cells, to compare velocities with; may be repeated
     #[arg(long = "with", value_name = "FILE")]
     pub(super) others: Vec<PathBuf>,
-    /// Settings in TOML, as of nascent graph
+    /// Settings in TOML, the same as for nascent graph
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Change one setting, as embedding.field.density=2; may be repeated
@@ -73,13 +73,13 @@ pub(super) struct Report {
     pub(super) set: Vec<String>,
 }
 
-/// Velocities are compared in the cells and velocity genes that all files have.
+/// Velocities are compared over the cells and velocity genes that all files have in common.
 #[derive(Args, Debug)]
 pub(super) struct Compare {
     /// Fitted .h5ad files, of nascent or another program
     #[arg(num_args = 2.., required = true)]
     pub(super) files: Vec<PathBuf>,
-    /// Column of obs with groups of cells: agreement in each
+    /// Column of obs with groups of cells: agreement is also given for each group
     #[arg(long, value_name = "COLUMN")]
     pub(super) groups: Option<String>,
     /// Print JSON

@@ -39,32 +39,32 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fit a velocity model to a file and write the velocities
+    /// Fit a velocity model to the counts in a file and write the velocities
     Train(Train),
-    /// Make counts with known rates, times and velocities
+    /// Simulate counts with known rates, times and velocities
     Simulate(Simulate),
-    /// Measure how well a fitted file explains its data, and its truth where it holds one
+    /// Measure how well the fit in a file explains the data, and how close it is to the truth of a simulation
     Evaluate(Evaluate),
-    /// Score each gene of a trained run against shuffled data: is there anything for velocity to see?
+    /// Test each gene of a trained run against permuted data: do the data support velocities at all?
     Permute(Permute),
-    /// Compute the velocity graph of a fitted file, ours or another program's, and what follows from it
+    /// Compute the velocity graph of a fitted file (of nascent, scVelo or veloVI), and arrows, times and scores from it
     Graph(Graph),
-    /// Write a page that opens offline, and pictures, of a fitted file with a velocity graph
+    /// Write a report of a fitted file with a velocity graph: one page that opens offline, and all pictures
     Report(Report),
-    /// Put several fits of the same cells side by side: do they agree, and on what?
+    /// Compare several fits of the same cells: where do their velocities agree?
     Compare(Compare),
-    /// Say what a file holds and whether it is ready for velocity
+    /// List what a file holds, and check whether it is ready for velocity
     Inspect(Inspect),
-    /// Print the page with every key that a file can hold: what it is, its unit, who writes it
+    /// List every key that a file can hold: what it is, its unit, which model or command writes it
     Keys,
     /// List the devices that this build can compute on
     Devices,
-    /// Time training steps of VeloVAE on each device of this build
+    /// Measure the speed of VeloVAE's training steps on each device of this build
     Bench(Bench),
 }
 
-/// Settings come from the defaults of the model, then CONFIG, then flags. The effective settings are saved as
-/// `config.toml` in the run's folder, with checkpoints, `metrics.jsonl` and TensorBoard events.
+/// Settings are the defaults of the model, overridden by CONFIG, overridden by flags. The settings used are saved as
+/// `config.toml` in the run's folder, beside checkpoints, `metrics.jsonl` and TensorBoard events.
 #[derive(Args, Debug)]
 struct Train {
     /// Settings in TOML; configs/ has a complete example of each model [default: VeloVAE, full; steady state in
@@ -79,10 +79,10 @@ struct Train {
     /// The run's folder [default: the output's name with .run instead of .h5ad]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Continue from the last checkpoint of the run
+    /// Continue the run from its last checkpoint
     #[arg(long)]
     resume: bool,
-    /// Then add the velocity graph to the output and write a report, as `nascent graph` and `nascent report` do
+    /// Afterwards, also do what `nascent graph` and `nascent report` do
     #[arg(long)]
     report: bool,
     /// Where to compute: auto, flex, ndarray, wgpu, cuda:0 [see: nascent devices]
@@ -107,28 +107,28 @@ struct Simulate {
     /// Number of genes
     #[arg(long, value_name = "G", default_value_t = 300)]
     genes: usize,
-    /// Number of lineages that a common trunk splits into
+    /// Number of lineages (branches of the trajectory) after a common trunk
     #[arg(long, value_name = "1|2|3", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
     branches: u8,
     /// Seed of all random draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Where counts come from: ode (noise around the ODE's abundances) or gillespie (single molecules, born in bursts)
+    /// How counts are drawn: ode (negative binomial around the splicing ODE) or gillespie (single molecules, made in bursts)
     #[arg(long, value_name = "ode|gillespie", default_value = "ode")]
     process: String,
-    /// Share of genes that are on since long ago and switched off early
+    /// Fraction of genes that start at their "on" steady state and are switched off early
     #[arg(long, value_name = "SHARE", default_value_t = SimulateConfig::default().repressed)]
     repressed: f64,
-    /// Mean molecules of a burst of transcription, from 1 (gillespie)
+    /// Mean number of molecules per burst of transcription, at least 1 (gillespie)
     #[arg(long, value_name = "B", default_value_t = SimulateConfig::default().burst)]
     burst: f64,
-    /// Share of the molecules that is counted, above 0 and at most 1
+    /// Capture efficiency: fraction of molecules that are counted, above 0 and at most 1
     #[arg(long, value_name = "P", default_value_t = SimulateConfig::default().capture)]
     capture: f64,
-    /// Overdispersion D of the counts: variance m + D m² (ode)
+    /// Overdispersion D of the counts: mean m, variance m + D m² (ode)
     #[arg(long, value_name = "D", default_value_t = SimulateConfig::default().dispersion)]
     dispersion: f64,
-    /// Leave out the dense layers with the true abundances and velocities, and X: for very many cells
+    /// Do not write the dense layers with true abundances and velocities, nor X: for very many cells
     #[arg(long)]
     no_truth_layers: bool,
     /// gzip level of the file, 0 (none) to 9
@@ -149,14 +149,15 @@ struct Evaluate {
     json: bool,
 }
 
-/// Within each group of cells, the abundances of every gene are shuffled; the trained model reconstructs both data sets. The
-/// score compares its errors. It is added to the genes of the fitted file as `permutation_score`, with that of a null.
+/// Within each group of cells, the abundances of every gene are permuted. The trained model reconstructs the data and the
+/// permuted data. A gene's score compares the two reconstruction errors; it is added to the fitted file as
+/// `permutation_score`, together with the score of a null distribution.
 #[derive(Args, Debug)]
 struct Permute {
     /// The .h5ad file that the run was trained on
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// The .h5ad file that the run has written; the scores are added to it
+    /// The .h5ad file that the run wrote; the scores are added to it
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// The run's folder [default: the output's name with .run instead of .h5ad]
@@ -165,10 +166,10 @@ struct Permute {
     /// Column of obs with groups of cells, such as cell types
     #[arg(long, value_name = "COLUMN")]
     groups: String,
-    /// Compare the first 200 cells of a group, as veloVI does, rather than 200 at random
+    /// Use the first 200 cells of each group, as veloVI does, instead of 200 at random
     #[arg(long)]
     first: bool,
-    /// Write the scores of all genes in all groups as a table separated by tabs
+    /// Write the scores of all genes in all groups to a tab-separated table
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
 }

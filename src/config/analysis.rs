@@ -15,15 +15,15 @@ use crate::time::TimeConfig;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Analysis {
-    /// Seed of every random stream. The flag `--seed` sets it.
+    /// Seed of all random numbers. The flag `--seed` sets it.
     pub seed: u64,
-    /// `[graph]`: where velocities point.
+    /// `[graph]`: the velocity graph and the transition matrix.
     pub graph: GraphConfig,
-    /// `[embedding]`: arrows, fields, and UMAP where the file has no embedding.
+    /// `[embedding]`: arrows, fields for streamlines, and UMAP where the file has no embedding.
     pub embedding: EmbeddingConfig,
     /// `[time]`: roots, pseudotime, latent time.
     pub time: TimeConfig,
-    /// `[scores]`: how far velocities may be believed.
+    /// `[scores]`: how far the velocities can be trusted.
     pub scores: ScoresConfig,
 }
 

@@ -19,7 +19,7 @@ use crate::preprocess::PreprocessConfig;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Seed of every random stream. The flag `--seed` sets it.
+    /// Seed of all random numbers. The flag `--seed` sets it.
     pub seed: u64,
     /// `[input]`: where in the file the counts are.
     pub input: InputConfig,

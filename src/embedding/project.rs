@@ -201,17 +201,17 @@ fn arrow_of(
     settings: &ProjectionSettings,
 ) -> Array1<f64> {
     let n_dims = coordinates.ncols();
-    let mut ways: Vec<f64> = Vec::with_capacity(transitions.len() * n_dims);
+    let mut displacements: Vec<f64> = Vec::with_capacity(transitions.len() * n_dims);
     for &(j, _) in transitions {
-        ways.extend(
+        displacements.extend(
             coordinates.row(j).iter().zip(coordinates.row(i)).map(|(&to, &from)| f64::from(to) - f64::from(from)),
         );
     }
-    let ways: Vec<ArrayView1<'_, f64>> = ways.chunks(n_dims.max(1)).map(ArrayView1::from).collect();
-    let lengths: Vec<f64> = ways.iter().map(|way| norm(*way)).collect();
+    let displacements: Vec<ArrayView1<'_, f64>> = displacements.chunks(n_dims.max(1)).map(ArrayView1::from).collect();
+    let lengths: Vec<f64> = displacements.iter().map(|displacement| norm(*displacement)).collect();
     let width = if settings.weighting == Weighting::Kernel { stats::median(&lengths) } else { f64::INFINITY };
     let (mut expected, mut everywhere) = (Array1::zeros(n_dims), Array1::zeros(n_dims));
-    for ((way, &length), &(_, weight)) in ways.iter().zip(&lengths).zip(transitions) {
+    for ((displacement, &length), &(_, weight)) in displacements.iter().zip(&lengths).zip(transitions) {
         if length == 0.0 {
             continue;
         }
@@ -221,8 +221,8 @@ fn arrow_of(
             Displacement::Unit => near / length,
             Displacement::Full => near,
         };
-        expected.scaled_add(weight * factor, way);
-        everywhere.scaled_add(factor, way);
+        expected.scaled_add(weight * factor, displacement);
+        everywhere.scaled_add(factor, displacement);
     }
     let k = stats::count(transitions.len().max(1));
     let correction = match settings.density_correction {

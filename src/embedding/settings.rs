@@ -35,21 +35,25 @@ impl EmbeddingConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectionSettings {
-    /// λ, the steepness with which similarities become transition probabilities.
+    /// λ in `e^{λπ}`, which turns similarities π into transition probabilities.
     pub kernel_scale: f64,
-    /// Whether cells may stay where they are: the less a cell agrees with its best neighbour, the shorter its arrow.
+    /// Whether cells may stay where they are; a cell with a low similarity to all its neighbours then gets a short
+    /// arrow.
     pub self_transitions: bool,
-    /// Whether cells that a velocity points away from push its arrow; else they pull it a little.
+    /// Whether cells with a negative similarity push the arrow away; false: they attract it a little.
     pub negative_cosines: bool,
-    /// What is subtracted so that arrows do not point to where cells are many.
+    /// What is subtracted so that arrows do not point to where cells are dense: `row_mean` (scVelo), `one_over_k`
+    /// (its paper) or `none`.
     pub density_correction: DensityCorrection,
-    /// How the ways to other cells are weighted besides.
+    /// Additional weights of the displacement vectors: `plain`: none; `kernel`: Gaussian of their length on the
+    /// embedding; `confidence`: none, but the arrow is multiplied by the cell's largest similarity.
     pub weighting: Weighting,
-    /// How long the ways to other cells count as.
+    /// Length of the displacement vectors on the embedding: `unit`: scaled to 1; `full`: as it is (scVelo's
+    /// `retain_scale`).
     pub displacement: Displacement,
 }
 
-/// What is subtracted so that arrows do not point to where cells are many; K is the number of cells with a transition.
+/// What is subtracted so that arrows do not point to where cells are dense; K is the number of cells with a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DensityCorrection {
@@ -61,27 +65,27 @@ pub enum DensityCorrection {
     None,
 }
 
-/// How the ways to other cells are weighted besides their transition probabilities.
+/// Weights of the displacement vectors to other cells, beside their transition probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weighting {
-    /// Not at all.
+    /// None.
     Plain,
-    /// By a Gaussian of their length in the embedding, of which the standard deviation is the cell's median length: cells that
-    /// an embedding tore away count little.
+    /// A Gaussian of their length on the embedding, with the cell's median length as standard deviation: neighbours that the
+    /// embedding has placed far away get little weight.
     Kernel,
-    /// Not at all, and the arrow is multiplied by the cell's confidence, its largest positive similarity.
+    /// None, but the arrow is multiplied by the cell's confidence, its largest positive similarity.
     Confidence,
 }
 
-/// How long the ways to other cells count as.
+/// Length of the displacement vectors to other cells on the embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Displacement {
-    /// 1: only directions count.
+    /// 1: only their directions are used.
     Unit,
-    /// As long as they are in the embedding; the arrow is then multiplied by how far the cell's velocity goes towards the state
-    /// that its transitions expect, in [0, 1] (scVelo's `retain_scale`).
+    /// Their length on the embedding. The arrow is then multiplied by a factor in [0, 1]: how far the cell's velocity goes towards
+    /// the mean state of the cells that it may move to (scVelo's `retain_scale`).
     Full,
 }
 
@@ -114,17 +118,18 @@ impl ProjectionSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldSettings {
-    /// Which arrows are left out.
+    /// Rule by which arrows are left out: `stream`: for streamlines; `grid`: for arrows on a grid.
     pub kind: FieldKind,
-    /// Places per axis, in units of 50.
+    /// Density of the grid; 1: 50 points per axis.
     pub density: f64,
-    /// Standard deviation of the cells' weights, in units of the grid's spacing.
+    /// S.d. of the Gaussian weights of cells, in units of the grid spacing.
     pub smooth: f64,
-    /// Cells that an arrow is a mean of; 0 for a fiftieth of all.
+    /// Number of nearest cells averaged at each grid point; 0: one fiftieth of all cells.
     pub n_neighbors: usize,
-    /// How much is left out, as `kind` says.
+    /// Threshold below which arrows are left out: stream: length 10^(`min_mass` − 6); grid: density of cells in % of
+    /// its 99th percentile.
     pub min_mass: f64,
-    /// Of a field for streamlines, the percentage of the grid left out because velocities around are short.
+    /// `stream`: percentage of grid points left out because the velocities near them are the shortest.
     pub cutoff_percentile: f64,
 }
 
@@ -132,14 +137,14 @@ pub struct FieldSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {
-    /// For a grid of arrows: those with a mass of cells of at most `min_mass` % of the 99th percentile.
+    /// For a grid of arrows: those where the density of cells is at most `min_mass` % of its 99th percentile.
     Grid,
-    /// For streamlines: those shorter than 10^(`min_mass` − 6), and where velocities around are short.
+    /// For streamlines: those shorter than 10^(`min_mass` − 6), and those where the velocities of the cells near them are short.
     Stream,
 }
 
 impl Default for FieldSettings {
-    /// scVelo's streamlines: 50 places per axis, half a spacing, a fiftieth of the cells.
+    /// scVelo's streamlines: 50 points per axis, a width of half the spacing, a fiftieth of the cells.
     fn default() -> Self {
         Self {
             kind: FieldKind::Stream,
@@ -181,15 +186,15 @@ impl FieldSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UmapSettings {
-    /// Distance up to which cells count as touching, in units of `spread`'s.
+    /// Distance on the embedding below which cells count as touching; at most `spread`.
     pub min_dist: f64,
-    /// Distance over which similarity falls to 1/e beyond that.
+    /// Scale of the embedding: distance over which similarity falls to 1/e beyond `min_dist`.
     pub spread: f64,
-    /// Passes over the graph; 0 for 500, or 200 where there are more than 10,000 cells.
+    /// Number of epochs (passes over the neighbour graph); 0: 500, or 200 above 10,000 cells.
     pub n_epochs: usize,
-    /// Random cells that push a cell away for each that pulls it.
+    /// Number of random cells that repel a cell for each neighbour that attracts it.
     pub negative_samples: usize,
-    /// Part of a gradient that the first steps go; it falls to 0.
+    /// Initial learning rate; it falls to 0.
     pub learning_rate: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The velocity graph: how well the way from each cell to cells near it agrees with the cell's velocity.
+//! The velocity graph: similarity of each cell's velocity with the displacement vectors to the cells near it.
 //!
 //! With x_i the state of cell i (genes, or principal components), v_i its velocity and j a cell near it,
 //!

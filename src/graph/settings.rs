@@ -9,23 +9,27 @@ use crate::error::{Result, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GraphConfig {
-    /// How ways and velocities are compared: `correlation`, `cosine` or `dot_product`.
+    /// Similarity of the velocity `v_i` with the displacement vectors `x_j − x_i`: `correlation` (scVelo, CellRank),
+    /// `cosine`, or `dot_product` (only with the softmax kernel).
     pub similarity: Measure,
-    /// Whether square roots are compared: `auto` (where the stochastic model made the velocities, as scVelo), `on`, `off`.
+    /// Whether square roots of the entries are compared: `on`, `off`, or `auto`: where the stochastic model made the
+    /// velocities (scVelo).
     pub square_root: SquareRoot,
-    /// Where a cell may move to.
+    /// Cells j that a cell may move to: `two_levels`: its nearest neighbours and their neighbours (scVelo);
+    /// `nearest`: its nearest neighbours; `connectivities`: all that it is connected with (CellRank).
     pub neighbors: Reach,
-    /// How many neighbours count, of those in the file; 0: as many as every cell has.
+    /// Number of nearest neighbours used, of those in the file; 0: as many as every cell has.
     pub n_neighbors: usize,
-    /// At most so many cells that a cell may move to, drawn at random; 0: no limit.
+    /// Maximum number of cells that a cell may move to, drawn at random; 0: no limit.
     pub max_candidates: usize,
-    /// Principal components of `Ms` in which ways and velocities are compared; 0: in the genes.
+    /// Number of principal components of `Ms` in which displacement vectors and velocities are compared; 0: in the
+    /// genes.
     pub n_pcs: usize,
-    /// From similarities to probabilities.
+    /// `[graph.transitions]`: from similarities to probabilities.
     pub transitions: TransitionConfig,
 }
 
-/// When square roots are compared.
+/// Whether square roots of the entries are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SquareRoot {
@@ -55,32 +59,35 @@ pub enum Reach {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TransitionConfig {
-    /// From similarities to weights: `exponential` (scVelo) or `softmax` (CellRank).
+    /// Kernel that turns similarities into weights: `exponential` (scVelo), or `softmax` over all candidate cells
+    /// (CellRank).
     pub kernel: KernelKind,
-    /// λ, the steepness; 0: 10 for `exponential`, one over the median of |π| for `softmax`.
+    /// λ in `e^{λπ}`, π being the similarity; 0: 10 for `exponential`, 1 / median of |π| for `softmax`.
     pub scale: f64,
-    /// σ of `e^{π/σ²}`, in place of `scale`; 0: not given.
+    /// σ in `e^{π/σ²}`, given instead of `scale`; 0: not given.
     pub kernel_sigma: f64,
-    /// Whether a cell without confidence may stay where it is (`exponential`).
+    /// `exponential`: whether a cell may stay where it is, the more probably the lower its largest similarity.
     pub self_transitions: bool,
-    /// Whether cells that the velocity points away from get negative weights (`exponential`).
+    /// `exponential`: whether cells with a negative similarity get negative weights; false: they get none.
     pub negative: bool,
-    /// Weight of movement without direction on the embedding, in [0, 1); with a `scale_diffusion` of 0 there is none.
+    /// Weight of undirected diffusion on the embedding, in [0, 1); used only if `scale_diffusion` is above 0.
     pub weight_diffusion: f64,
-    /// Width of the kernel on the embedding that transitions are multiplied with, in mean distances of candidates; 0: none.
+    /// Width of the Gaussian kernel on the embedding that multiplies the transitions, in units of the mean distance
+    /// of candidate cells; 0: none.
     pub scale_diffusion: f64,
-    /// Whether the matrix is written to the file.
+    /// Whether the transition matrix is written to the file.
     pub write: bool,
 }
 
-/// From similarities to weights.
+/// Kernel that turns similarities into weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KernelKind {
     /// `e^{λπ}`, scVelo's.
     #[default]
     Exponential,
-    /// The same over all candidates, those without similarity included; a cell without velocity goes anywhere. CellRank's.
+    /// CellRank's: the same over all candidate cells, also those with a similarity of 0. A cell without velocity moves to each of them
+    /// with the same probability.
     Softmax,
 }
 

@@ -21,13 +21,13 @@ const BLOCK: usize = 1024;
 /// What is compared, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Similarity {
-    /// How a way and a velocity are compared.
+    /// How a displacement vector and a velocity are compared.
     pub measure: Measure,
     /// Whether square roots of both are compared, signs kept: `sign(x) √|x|`, which evens out the variances of counts.
     pub square_root: bool,
 }
 
-/// How a way δ and a velocity v are compared.
+/// How a displacement vector δ and a velocity v are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -45,7 +45,7 @@ pub enum Measure {
 pub struct States {
     n_dims: usize,
     similarity: Similarity,
-    /// `[n_obs, n_dims]`, and zeros up to a multiple of [`LANES`] columns. For correlations of the ways themselves, each row
+    /// `[n_obs, n_dims]`, and zeros up to a multiple of [`LANES`] columns. For correlations (not of square roots), each row
     /// less its mean: the differences of such rows are centred.
     rows: Array2<f32>,
 }
@@ -167,8 +167,8 @@ pub(crate) fn similarities(
     found
 }
 
-/// What is multiplied with a way: the velocity or its square roots, centred for correlations, and in units of its length unless
-/// for dot products; zero if it has no direction.
+/// What a displacement vector is multiplied with: the velocity or its square roots, centred for correlations, and divided by its
+/// length except for dot products; zero if it has no direction.
 fn direction(velocity: ArrayView1<'_, f32>, Similarity { measure, square_root }: Similarity) -> Vec<f32> {
     let root = |value: f64| if square_root { value.abs().sqrt().copysign(value) } else { value };
     let mut values: Vec<f64> = velocity.iter().map(|&value| root(f64::from(value))).collect();
@@ -225,7 +225,7 @@ impl Vectorized for Compare<'_> {
             }
             let length = match measure {
                 Measure::DotProduct => 1.0,
-                // The directions are centred: without its mean a way has the same product with them.
+                // The directions are centred: a displacement vector less its mean has the same product with them.
                 Measure::Correlation if square_root => length_without_mean(&delta, self.states.n_dims),
                 Measure::Correlation | Measure::Cosine => dot::<FMA>(&delta, &delta).sqrt(),
             };
@@ -246,7 +246,7 @@ impl Vectorized for Compare<'_> {
     }
 }
 
-/// The length of a way less its mean; 0 if it is constant.
+/// The length of a displacement vector less its mean; 0 if it is constant.
 #[allow(clippy::inline_always, reason = "see Vectorized")]
 #[inline(always)]
 fn length_without_mean(delta: &[f32], n_dims: usize) -> f32 {

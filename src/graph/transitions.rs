@@ -131,8 +131,8 @@ pub fn weights(graph: &Csr<f32>, kernel: Kernel) -> Csr<f32> {
 
 /// The transitions of time run backward: the transpose, each row divided by its sum; rows without entries stay empty.
 ///
-/// scVelo transposes the [`weights`], not the transitions: cells count by what leads to the one they come from, however much
-/// leads away from them.
+/// As in scVelo, the unnormalised [`weights`] are transposed, not the transitions; rows are normalised afterwards. So the total
+/// weight of what leaves a cell plays no role.
 #[must_use]
 pub fn backward(weights: &Csr<f32>) -> Csr<f32> {
     let mut reversed = weights.transpose();

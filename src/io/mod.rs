@@ -56,9 +56,9 @@ use crate::error::{Result, require};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InputConfig {
-    /// Layer with the spliced counts.
+    /// Name of the layer with spliced counts.
     pub spliced: String,
-    /// Layer with the unspliced counts.
+    /// Name of the layer with unspliced counts.
     pub unspliced: String,
 }
 
@@ -85,12 +85,13 @@ pub enum GenesWritten {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutputConfig {
-    /// Which genes the file has: `auto`, `all` or `fitted`.
+    /// Genes in the output: `all` of the input (NaN where not fitted), `fitted`, or `auto`: all, unless one matrix of
+    /// all genes would be over 256 MiB.
     pub genes: GenesWritten,
-    /// Which layers are written: `needed`, those that the next commands and scVelo read; `all`; or names of others, separated by
-    /// commas, beside the needed ones (`fit_u,fit_s`).
+    /// Layers in the output: `needed` (those that the next commands and scVelo read), `all`, or names of others to
+    /// add, separated by commas (`fit_u,fit_s`).
     pub layers: String,
-    /// gzip level of what is added, 0 (none) to 9.
+    /// gzip level of what is added to the file, 0 (none) to 9.
     pub compression: u8,
 }
 

@@ -8,7 +8,7 @@ use crate::data::Dataset;
 pub(super) struct Quality {
     /// scVelo's score, in which the residual variance is measured in units of the data's own spread.
     pub(super) likelihood: Array1<f64>,
-    /// Genes of which the fit explains more than nothing.
+    /// Genes with R² > 0 of the fit.
     pub(super) velocity_genes: Vec<bool>,
 }
 

@@ -246,12 +246,12 @@ impl fmt::Display for Comparison {
         if self.as_shares {
             writeln!(
                 f,
-                "\nthe fits are in different units (counts over totals, counts over inferred sizes): compared as changes of each gene's share"
+                "\nthe fits are in different units (counts per total, counts per inferred size): velocities are compared as changes of each gene's fraction of all counts"
             )?;
         }
         write!(
             f,
-            "\ncosines with genes scaled to s.d. 1; time forward: share of the genes that are better explained as time runs"
+            "\ncosines: genes scaled to s.d. 1; time forward: fraction of genes that fit better with time as it is than with time reversed"
         )
     }
 }

@@ -63,7 +63,7 @@ fn open(dir: &Path, settings: &str, resume: bool, reporter: &mut dyn Reporter) -
         let aside = free_name(dir);
         fs::rename(dir, &aside).map_err(failed("move aside"))?;
         let (from, to) = (dir.display(), aside.display());
-        reporter.say(&format!("the run that was in {from} is now in {to} (--resume would have continued it)"));
+        reporter.say(&format!("the earlier run in {from} was moved to {to} (--resume would have continued it)"));
     }
     fs::create_dir_all(dir).map_err(failed("create the folder"))?;
     // Beside its place, then renamed: without its settings a folder is no run's. Of a resumed run they may differ in what is free.

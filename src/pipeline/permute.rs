@@ -87,7 +87,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     let config = Config::load(Some(&job.run.join("config.toml")), &[])?;
     let model = config.model.as_model().trained().ok_or_else(|| Error::Config {
         place: job.run.display().to_string(),
-        problem: "is the run of a model without a permutation score".to_owned(),
+        problem: "is the run of a model that has no permutation score".to_owned(),
         hint: format!("models with one: {}", with_score().join(", ")),
     })?;
     let prepared = prepare(&config, &job.input, &mut Silent)?;

@@ -78,7 +78,7 @@ pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter
     report.steps.iter().for_each(|step| reporter.say(&step.to_string()));
     report.warnings.iter().for_each(|warning| reporter.warn(warning));
     if config.model.as_model().in_counts() && data.scaling.is_some() {
-        reporter.say("this model explains counts: of the recipe it takes the genes, and Mu and Ms stay in counts");
+        reporter.say("this model is fitted to counts: only the choice of genes is used of the recipe \"velovi\"; Mu and Ms are not scaled");
         data = data.in_counts();
     }
     Ok(Prepared { data, counts: fingerprint })
@@ -131,7 +131,10 @@ fn account(written: &Written, reporter: &mut dyn Reporter) {
         reporter.say(&format!("not written (output.layers = \"all\" writes them): {}", by_slot(&written.left_out)));
     }
     if !written.uncut.is_empty() {
-        reporter.say(&format!("left out, for they cannot be cut to the fitted genes: {}", written.uncut.join(", ")));
+        reporter.say(&format!(
+            "not copied, because they cannot be restricted to the fitted genes: {}",
+            written.uncut.join(", ")
+        ));
     }
 }
 

@@ -50,8 +50,8 @@ pub(super) fn raw_counts(counts: &Counts, kind: CountsKind, report: &mut Report)
         (CountsKind::Auto, [true, true]) => (true, "the layers hold whole numbers: taken for raw counts"),
         (CountsKind::Auto, [false, false]) => {
             report.warn(
-                "the layers do not hold whole numbers: taken for normalised already, cell sizes are NOT divided out; \
-                 if they are counts, set preprocess.counts = \"raw\""
+                "the layers do not hold whole numbers: they are taken for normalised values and are NOT divided by the \
+                 cells' total counts; if they are counts, set preprocess.counts = \"raw\""
                     .to_owned(),
             );
             (false, "the layers are taken as they are")
@@ -90,7 +90,7 @@ pub(super) fn sizes(counts: &Counts, spliced: &[f64], unspliced: &[f64], report:
     let share = u / (s + u);
     if !USUAL_UNSPLICED.contains(&share) {
         report.warn(format!(
-            "{:.1} % of the counts are unspliced, usual are 10 to 50 %: check that the layers are what their names say",
+            "{:.1} % of the counts are unspliced (usually 10 to 50 %): check that the layers hold what their names say",
             100.0 * share
         ));
     }
@@ -135,7 +135,7 @@ pub(super) fn row_sizes(graph: &Neighbors, report: &mut Report) {
     let (least, most) = neighbors::row_sizes(graph);
     if 2 * least <= most {
         report.warn(format!(
-            "the file's graph is uneven: cells have {least} to {most} neighbours (duplicated cells, or a graph of batches?)"
+            "the file's neighbour graph is uneven: cells have {least} to {most} neighbours (duplicated cells, or a graph made per batch?)"
         ));
     }
 }

@@ -4,33 +4,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require};
 
-/// `[preprocess]`: which genes are kept, and whence neighbours and moments come.
+/// `[preprocess]`: which genes are kept, and where neighbours and moments come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreprocessConfig {
-    /// The steps and their order.
+    /// Steps of preprocessing and their order: `scvelo-0.3`; `velovi` then scales `Mu` and `Ms` of each gene to
+    /// [0, 1] and keeps the genes whose unspliced abundance a steady-state line explains.
     pub recipe: Recipe,
-    /// What the layers hold: `auto` takes whole numbers for raw counts and says what it found.
+    /// What the layers hold: `raw` counts, `normalised` values, or `auto`: whole numbers are taken for raw counts,
+    /// and the program says what it found.
     pub counts: CountsKind,
-    /// Least sum of spliced and unspliced counts of a gene over the cells that have both; 0 keeps all.
+    /// Genes are kept whose spliced and unspliced counts, summed over the cells that have both, are at least this; 0
+    /// keeps all.
     pub min_shared_counts: u32,
-    /// Least number of cells that have both spliced and unspliced counts of a gene; 0 keeps all.
+    /// Genes are kept that have both spliced and unspliced counts in at least this many cells; 0 keeps all.
     pub min_shared_cells: u32,
-    /// Number of most variable genes kept (more, if several are equally variable); 0 keeps all.
+    /// Number of highly variable genes to keep (more if several are equally variable); 0 keeps all.
     pub n_top_genes: usize,
-    /// How variability is scored.
+    /// How the variability of genes is scored; `seurat`: standardised log dispersion.
     pub flavor: HvgFlavor,
-    /// If not empty, exactly these genes are kept: every filter is off.
+    /// If not empty, exactly these genes are kept and no filter is used.
     pub genes: Vec<String>,
-    /// Genes that are kept whatever the filters say.
+    /// Genes that are kept even if a filter would remove them.
     pub retain_genes: Vec<String>,
-    /// Principal components in which neighbours are sought; at most cells − 1 and genes − 1 are used.
+    /// Number of principal components in which neighbours are found; at most cells − 1 and genes − 1 are used.
     pub n_pcs: usize,
-    /// Neighbours of a cell, itself included.
+    /// Number of nearest neighbours of a cell, the cell itself included.
     pub n_neighbors: usize,
-    /// Whence the neighbour graph comes: `auto` takes the file's if it has at least `n_neighbors`.
+    /// Neighbour graph: from the `file`, or computed (`compute`); `auto` takes the file's if it has at least
+    /// `n_neighbors`.
     pub neighbors: GraphSource,
-    /// Whence `Mu` and `Ms` come.
+    /// `Mu` and `Ms` (means over neighbours): computed (`compute`), or taken from the `file`.
     pub moments: MomentsSource,
 }
 
@@ -57,7 +61,7 @@ pub enum CountsKind {
     Auto,
     /// Counts, whole or not (some quantifiers give fractions): they are size-normalised.
     Raw,
-    /// Values that were size-normalised before: they are used as they are.
+    /// Values that are size-normalised already: they are used as they are.
     Normalised,
 }
 
@@ -70,7 +74,7 @@ pub enum HvgFlavor {
     Seurat,
 }
 
-/// Whence the neighbour graph comes.
+/// Where the neighbour graph comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GraphSource {
@@ -83,7 +87,7 @@ pub enum GraphSource {
     File,
 }
 
-/// Whence `Mu` and `Ms` come.
+/// Where `Mu` and `Ms` come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MomentsSource {

@@ -168,7 +168,7 @@ fn graph_of_file(
         )),
         (GraphSource::Auto, Some(graph)) if graph.n_neighbors < n_neighbors => {
             report.warn(format!(
-                "the file's graph has {} neighbours, {n_neighbors} are asked for: computed anew; preprocess.neighbors = \"file\" keeps it",
+                "the file's graph has {} neighbours per cell, {n_neighbors} are asked for: a new graph is computed; preprocess.neighbors = \"file\" keeps it",
                 graph.n_neighbors
             ));
             Ok(None)

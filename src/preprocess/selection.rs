@@ -52,8 +52,8 @@ pub fn velocity_genes(
     if n_chosen < 2 {
         let threshold = percentile(r2, 80.0);
         reporter.warn(&format!(
-            "very low signal: {n_chosen} genes have an R2 above {} and a slope above {}; the threshold of R2 was changed to \
-             {threshold:.4}, its 80th percentile. Be cautious with the velocities",
+            "very low signal: only {n_chosen} genes have an R2 above {} and a slope above {}; the threshold of R2 was changed to \
+             {threshold:.4}, the 80th percentile of R2. Be cautious with the velocities",
             selection.min_r2, selection.min_ratio
         ));
         return (0..data.n_vars()).map(|gene| r2[gene] > threshold && expressed(gene)).collect();

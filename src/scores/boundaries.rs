@@ -104,13 +104,13 @@ impl Moving<'_> {
         pairs.filter(|(_, near)| !near.is_empty()).collect()
     }
 
-    /// Mean cosine of the ways from cell `i` to cells `near` with the velocity of cell `whose`.
+    /// Mean cosine of the displacement vectors from cell `i` to cells `near` with the velocity of cell `whose`.
     fn towards(&self, i: usize, near: &[usize], whose: usize) -> f64 {
         let velocity = self.velocities.row(whose);
         let cosine = |&j: &usize| {
-            let way = &self.states.row(j) - &self.states.row(i);
-            let sizes = (product(way.view(), way.view()) * product(velocity, velocity)).sqrt();
-            if sizes > 0.0 { product(way.view(), velocity) / sizes } else { 0.0 }
+            let displacement = &self.states.row(j) - &self.states.row(i);
+            let sizes = (product(displacement.view(), displacement.view()) * product(velocity, velocity)).sqrt();
+            if sizes > 0.0 { product(displacement.view(), velocity) / sizes } else { 0.0 }
         };
         near.iter().map(cosine).sum::<f64>() / count(near.len())
     }

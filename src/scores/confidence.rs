@@ -70,19 +70,19 @@ pub fn transition_confidence(
     }
     let states = states.as_standard_layout();
     let of_cell = |i: usize| {
-        let (way, way_length) = centred(way(&states, i, transitions.row(i)).into_iter());
+        let (displacement, distance) = centred(displacement(&states, i, transitions.row(i)).into_iter());
         let (velocity, length) = centred(velocities.row(i).iter().map(|&v| f64::from(v)));
-        if way_length == 0.0 || length == 0.0 {
+        if distance == 0.0 || length == 0.0 {
             return 0.0;
         }
-        way.iter().zip(velocity).map(|(a, b)| a * b).sum::<f64>() / (way_length * length)
+        displacement.iter().zip(velocity).map(|(a, b)| a * b).sum::<f64>() / (distance * length)
     };
     Ok((0..n_obs).into_par_iter().map(of_cell).collect())
 }
 
 /// `Σ_j T_ij x_j − x_i` of a cell. Differences are added, so that in single precision little is lost; what a row of T lacks to 1
 /// comes at the end.
-fn way(states: &CowArray<'_, f32, Ix2>, i: usize, (cells, weights): (&[u32], &[f32])) -> Vec<f64> {
+fn displacement(states: &CowArray<'_, f32, Ix2>, i: usize, (cells, weights): (&[u32], &[f32])) -> Vec<f64> {
     let mut sum = vec![0.0_f32; states.ncols()];
     let rows = states.as_slice().expect("in standard layout");
     vectorize(WeightedDifferences { states: rows, i, cells, weights, sum: &mut sum });

@@ -59,7 +59,7 @@ pub struct Whole<'a> {
     pub graph: &'a Csr<f32>,
     /// Where cells may move to.
     pub candidates: &'a Candidates,
-    /// How ways and velocities are compared.
+    /// How displacement vectors and velocities are compared.
     pub similarity: Similarity,
     /// States of all genes, `[n_obs, n_genes]`.
     pub states: ArrayView2<'a, f32>,

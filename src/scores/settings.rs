@@ -4,26 +4,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, require};
 
-/// `[scores]`: how far velocities may be believed.
+/// `[scores]`: how far the velocities can be trusted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScoresConfig {
-    /// Numbers of genes whose graph is compared with that of all.
+    /// Sizes of gene sets whose velocity graph is compared with that of all genes (reconstructability).
     pub sizes: Vec<usize>,
-    /// Random sets of genes of each size.
+    /// Number of random gene sets of each size, for comparison.
     pub draws: usize,
-    /// Cells over which that is averaged, drawn at random where there are more.
+    /// Maximum number of cells over which this is averaged, drawn at random.
     pub cells: usize,
-    /// Column of numbers in var that says which genes come first: the larger, the earlier. Empty: how well a gene fits, as the model
-    /// has it.
+    /// Column of numbers in var that ranks the genes, largest first; empty: how well each gene is fitted
+    /// (`fit_likelihood`, or what the model has instead).
     pub order: String,
-    /// Genes of which is asked whether they alone would give the graph.
+    /// Gene set of your own to test for reconstructability: do these genes alone give the velocity graph of all?
     pub genes: Vec<String>,
-    /// Known directions between groups, as "Ductal > Beta".
+    /// Known directions between groups of cells, as ["Ductal > Beta"].
     pub edges: Vec<String>,
-    /// Times that velocities are handed to other cells.
+    /// Number of times that velocities are permuted over cells, for a null distribution.
     pub shuffles: usize,
-    /// Genes named for each group.
+    /// Number of top-ranked velocity genes listed for each group.
     pub top_genes: usize,
 }
 

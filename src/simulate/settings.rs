@@ -13,10 +13,10 @@ const MOST_ENTRIES_SPARSE: usize = 100_000_000_000;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Process {
-    /// The ODE's abundances are means; counts are negative binomial around them, independent of each other.
+    /// Negative binomial counts, independent of each other, with the abundances of the splicing ODE as means.
     #[default]
     Ode,
-    /// Single molecules, born in bursts, spliced and degraded at random times; the ODE gives their means.
+    /// Single molecules: made in bursts of transcription, spliced and degraded at random times. Their means follow the ODE.
     Gillespie,
 }
 
@@ -41,41 +41,41 @@ impl FromStr for Process {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateConfig {
-    /// Cells, at least 1.
+    /// Number of cells, at least 1.
     pub cells: usize,
-    /// Genes, at least 1.
+    /// Number of genes, at least 1.
     pub genes: usize,
-    /// Lineages: 1, or a trunk that splits into 2 or 3.
+    /// Number of lineages (branches of the trajectory): 1, or a common trunk that splits into 2 or 3.
     pub branches: usize,
-    /// Seed of every random stream.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// `ode` or `gillespie`: counts around the ODE's abundances, or of single molecules.
+    /// How counts are drawn: `ode`: negative binomial around the abundances of the splicing ODE; `gillespie`: as single molecules.
     pub process: Process,
     /// Whether the true abundances and velocities are kept: three dense layers, which limit `cells * genes` to 10^10.
-    /// Without them memory goes with the nonzero counts (limit 10^11), and the counts are the same.
+    /// Without them memory is proportional to the number of nonzero counts (limit 10^11); the counts are the same.
     pub truth_layers: bool,
     /// The time axis is `[0, t_max]`, in units of 1/β.
     pub t_max: f64,
-    /// Share of the time axis before the lineages part, in (0, 1); without branches it is not used.
+    /// Branch point, as a fraction of the time axis, in (0, 1); not used with one lineage.
     pub trunk: f64,
-    /// Share of genes whose transcription depends on the lineage, in [0, 1]; without branches it is not used.
+    /// Fraction of genes whose transcription depends on the lineage, in [0, 1]; not used with one lineage.
     pub lineage_genes: f64,
-    /// Share of the genes of program `shared` that have been on since long before time 0, in their steady state, and are switched
-    /// off in the first half of the time axis; in [0, 1].
+    /// Fraction of the genes that behave the same in all lineages (program `shared`) that are at their "on" steady state at time 0
+    /// and are switched off in the first half of the time axis; in [0, 1].
     pub repressed: f64,
-    /// Process `gillespie`: mean number of molecules that a burst of transcription makes, from 1 (one at a time) to 10^6;
-    /// `ode` does not use it.
+    /// `gillespie`: mean number of molecules per burst of transcription, from 1 (one at a time) to 10^6.
     pub burst: f64,
-    /// Process `ode`: overdispersion d of the counts, variance m + d m², in [0, 100]. Below 1e-9 the counts are Poisson.
-    /// `gillespie` does not use it: there, bursts alone spread the counts.
+    /// `ode`: overdispersion d of the counts (mean m, variance m + d m²), in [0, 100]. Below 1e-9 the counts are Poisson.
+    /// With `gillespie`, overdispersion comes from the bursts alone.
     pub dispersion: f64,
-    /// Share of the molecules that is counted in a cell of size 1, in (0, 1]; with `gillespie` no cell counts more than all.
+    /// Capture efficiency: fraction of molecules that are counted in a cell of size 1, in (0, 1]; with `gillespie` it is at most 1 in
+    /// every cell.
     pub capture: f64,
-    /// S.d. of the logarithm of the cells' sizes, in [0, 5].
+    /// S.d. of the logarithm of the cells' size factors, in [0, 5].
     pub depth_sd: f64,
-    /// Number of capture days, equal parts of the time axis.
+    /// Number of capture times (days at which cells are collected): equal parts of the time axis.
     pub capture_days: usize,
-    /// S.d. of the error in a cell's capture day, in days.
+    /// S.d. of the difference between a cell's time and its capture time, in days.
     pub capture_noise: f64,
 }
 

@@ -143,7 +143,9 @@ impl Genes {
         let kept: Vec<usize> = (0..counts.len()).filter(|&g| counts[g]).collect();
         if kept.is_empty() {
             return Err(Error::Data {
-                problem: format!("latent time: no gene has times for all cells and a likelihood of at least {least}"),
+                problem: format!(
+                    "latent time: no gene has both times for all cells and a likelihood of at least {least}"
+                ),
                 hint: "lower time.latent.min_likelihood".to_owned(),
             });
         }

@@ -100,7 +100,7 @@ pub fn pseudotime(
         (None, None) => {
             return Err(Error::Data {
                 problem: "pseudotime: no cell is a root and none is an end point".to_owned(),
-                hint: "name a root".to_owned(),
+                hint: "give the root with --root".to_owned(),
             });
         }
         (Some(cell), None) => maps.of(cell)?.distances(cell, n_obs),

@@ -20,13 +20,15 @@ pub struct TimeConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TerminalConfig {
-    /// Share of all cells below which cells that reach only each other are no terminal state, in [0, 1); 0 keeps all (scVelo).
+    /// Smallest terminal state, as a fraction of all cells, in [0, 1): smaller sets of cells that reach only each
+    /// other are ignored; 0: none is ignored (scVelo).
     pub min_share: f64,
-    /// Largest chance per step to leave a terminal state for good, in [0, 1]; scVelo has 10⁻³ and finds none where it is larger.
+    /// Largest probability per step of leaving a terminal state for good, in [0, 1] (scVelo: 0.001, and it finds none
+    /// where the probability is larger).
     pub max_leak: f64,
-    /// How far below the leading eigenvalue, relative to it, another marks a state of its own, in [0, 1).
+    /// Eigenvalues within this relative distance of the leading one mark further terminal states, in [0, 1).
     pub tolerance: f64,
-    /// Most eigenvectors of a terminal state.
+    /// Maximum number of eigenvectors per terminal state.
     pub n_eigenvectors: usize,
 }
 
@@ -36,8 +38,8 @@ pub struct TerminalConfig {
 pub struct PseudotimeConfig {
     /// Number of diffusion components.
     pub n_components: usize,
-    /// Whether components with an eigenvalue of at least 0.9994 get a weight of 1, as if they were stationary; scVelo does so, and loses
-    /// the slowest, longest ways through large data.
+    /// Whether components with an eigenvalue of at least 0.9994 get weight 1, as in scVelo; this loses the order of
+    /// cells along long, thin data.
     pub flatten_slow: bool,
 }
 
@@ -45,23 +47,26 @@ pub struct PseudotimeConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LatentConfig {
-    /// How the times of the genes become one.
+    /// How the times of the genes are combined into one per cell: `scvelo`: the two of five low quantiles that spread
+    /// cells most evenly; `likelihood_mean` or `median` over genes, each in units of its longest time.
     pub method: LatentMethod,
-    /// Genes with a smaller likelihood do not count.
+    /// Genes with a smaller likelihood are not used.
     pub min_likelihood: f64,
-    /// Cells that agree less with their neighbours lend them no time, in [0, 1].
+    /// Cells whose time agrees less than this with that of their neighbours, in [0, 1], are left out of the mean over
+    /// neighbours.
     pub min_confidence: f64,
-    /// From which times each root starts.
+    /// Which times each of several roots starts from: `shipped`: those left by the root before it, as in scVelo (the
+    /// order of roots matters); `fixed`: the fitted ones.
     pub rerooting: Rerooting,
-    /// Whether, in the mean over neighbours, weights are divided by their sum after cells were left out; scVelo does not.
+    /// Whether the weights of neighbours are normalised to 1 again after cells were left out; scVelo does not.
     pub renormalise_rows: bool,
 }
 
-/// How the times of the genes become one.
+/// How the times of the genes are combined into one per cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LatentMethod {
-    /// The two best of five low quantiles over genes: those that spread the cells most evenly.
+    /// The sum of two of five low quantiles over genes: those two that spread the cells most evenly.
     Scvelo,
     /// Mean over genes, each in units of its longest time, weighted by likelihood.
     LikelihoodMean,
@@ -73,7 +78,7 @@ pub enum LatentMethod {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rerooting {
-    /// From those that the root before it left, as scVelo 0.3.4 does: the order of the roots matters.
+    /// From those left by the root before it, as in scVelo 0.3.4: the order of the roots matters.
     Shipped,
     /// From the fitted times.
     Fixed,

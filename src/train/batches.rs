@@ -15,9 +15,9 @@ use crate::nn::arrays;
 pub struct Split {
     /// Cells whose likelihood is maximised.
     pub train: Vec<usize>,
-    /// Cells that early stopping looks at.
+    /// Cells for validation: early stopping compares their loss.
     pub validation: Vec<usize>,
-    /// Cells that nothing looks at before the final evaluation.
+    /// Cells that are used for nothing but the final evaluation.
     pub test: Vec<usize>,
 }
 
@@ -167,7 +167,7 @@ pub(super) fn even_chunks(rows: &[usize], size: usize) -> Vec<Vec<usize>> {
 fn too_few(n_obs: usize) -> Error {
     Error::Data {
         problem: format!("{n_obs} cells are too few to train on"),
-        hint: "a network needs at least two training cells, and some hundreds to say anything".to_owned(),
+        hint: "a network needs at least two training cells, and some hundreds to learn anything".to_owned(),
     }
 }
 

@@ -66,51 +66,59 @@ pub struct Loss {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Where to compute: `auto`, `flex`, `ndarray`, `wgpu`, `cuda:0`. The flag `--device` sets it.
+    /// Where to compute: `auto`, `flex`, `ndarray`, `wgpu`, "cuda:0" (`nascent devices` lists them); the flag
+    /// `--device` sets it.
     pub device: String,
-    /// Most passes over the training cells.
+    /// Maximum number of epochs (passes over the training cells).
     pub epochs: usize,
     /// Cells per gradient step.
     pub batch_size: usize,
-    /// How gradients become steps: `adam`, or `adamw`, which takes the weight decay from the parameters themselves.
+    /// `adam`: weight decay is an L2 penalty, part of the gradient; `adamw`: weight decay is applied to the
+    /// parameters directly.
     pub optimizer: OptimizerKind,
-    /// Step size of the optimiser.
+    /// Learning rate (step size of the optimizer).
     pub learning_rate: f64,
-    /// By how much parameters are drawn towards zero.
+    /// Weight decay: strength with which parameters are shrunk towards 0; 0: none.
     pub weight_decay: f64,
-    /// Added to the root of the optimiser's second moment: the larger, the slower are parameters with small gradients.
+    /// Adam's epsilon, added to the root of the second moment; the larger, the more slowly parameters with small
+    /// gradients change.
     pub epsilon: f64,
-    /// Longest gradient of all parameters together; a longer one is shortened to it. 0: none is.
+    /// Gradient-norm clipping: a gradient (of all parameters together) with a larger norm is scaled down to this
+    /// norm; 0: no clipping.
     pub clip_norm: f64,
-    /// Column of `obs` that says `train`, `validation` or `test` of each cell. Empty: a random split by the fractions below.
+    /// Column of obs that assigns each cell to `train`, `validation` or `test`; empty: cells are assigned at random,
+    /// by the two fractions below.
     pub split: String,
-    /// Share of the cells held out for early stopping, in [0, 1).
+    /// Fraction of cells held out for validation (early stopping), in [0, 1).
     pub validation_fraction: f64,
-    /// Share of the cells held out for the final evaluation, in [0, 1).
+    /// Fraction of cells held out for the final evaluation, in [0, 1).
     pub test_fraction: f64,
-    /// Cells that decide when to stop: `validation`, or `test` to repeat published settings.
+    /// Held-out cells that early stopping uses: `validation`, or `test`, which stops on the cells that are reported
+    /// (as the VeloVAE package does).
     pub stop_on: StopOn,
-    /// Epochs between looks at the held-out cells.
+    /// Epochs between two validations.
     pub check_every: usize,
-    /// Looks without enough gain before a stage ends; 0 never ends one early.
+    /// Early stopping: number of validations in a row without sufficient gain that ends a stage of training; 0: no
+    /// early stopping.
     pub patience: usize,
-    /// What counts as enough gain, in nats per gene and cell.
+    /// Early stopping: smallest decrease of the validation loss that counts as gain, in nats (natural-log units) per
+    /// gene and cell.
     pub min_gain: f64,
-    /// Seconds between checkpoints; the last epoch of a stage always leaves one.
+    /// Seconds between checkpoints; the last epoch of a stage always writes one.
     pub checkpoint_seconds: f64,
 }
 
-/// How gradients become steps.
+/// The optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
-    /// Adam; the weight decay is an L2 penalty, part of the gradient.
+    /// Adam; weight decay is an L2 penalty, part of the gradient.
     Adam,
-    /// `AdamW`: the weight decay is decoupled from the gradient.
+    /// `AdamW`; weight decay is applied to the parameters directly.
     Adamw,
 }
 
-/// The cells that early stopping looks at.
+/// The held-out cells that early stopping uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopOn {

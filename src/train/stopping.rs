@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 /// Watches the held-out loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Stopper {
-    /// Lowest held-out loss so far; `None` before the first look.
+    /// Lowest held-out loss so far; `None` before the first validation.
     pub best: Option<f64>,
-    /// Looks since the loss last fell by enough.
+    /// Validations since the loss last fell by enough.
     pub idle: usize,
 }
 
-/// What a look at the held-out cells says.
+/// Result of a validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     /// The loss is the lowest so far.

@@ -46,7 +46,7 @@ pub struct Stage {
     pub clip_norm: f64,
 }
 
-/// Held-out cells that are looked at together.
+/// Number of held-out cells in one batch of a validation.
 const LOOK: usize = 512;
 
 /// Runs the stages of one model.
@@ -136,8 +136,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Trains `module` through `stage` and returns it with the parameters of its best look at the held-out cells, or
-    /// with the last ones where nothing is held out.
+    /// Trains `module` through `stage` and returns it with the parameters of its best validation, or with the last ones
+    /// where no cells are held out.
     ///
     /// # Errors
     /// [`Error::NonFinite`] if a loss, of training or held-out cells, or a parameter is no longer finite, [`Error::Interrupted`] on
@@ -183,8 +183,8 @@ impl<'a> Trainer<'a> {
         Ok(state)
     }
 
-    /// One pass over the training cells, and a look at the held-out ones where it is time. Returns how the loss
-    /// stands, for the progress bar and for the end.
+    /// One pass over the training cells, followed by a validation every `check_every` epochs. Returns the loss in words, for the
+    /// progress bar and for the end.
     fn epoch<M: Objective>(&mut self, mut module: M, state: &mut State, stage: &Stage) -> Result<(M, String, String)> {
         let started = Instant::now();
         let epoch = state.position.epoch;
@@ -227,7 +227,7 @@ impl<'a> Trainer<'a> {
         Ok((module, format!("ELBO {train:.1}{best}"), format!("ELBO {train:.1} per cell{best}")))
     }
 
-    /// The cells that early stopping looks at.
+    /// The cells for validation.
     fn held_out(&self) -> &[usize] {
         match self.config.stop_on {
             StopOn::Validation => &self.split.validation,
@@ -235,13 +235,13 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Some cells of those that early stopping looks at, or of all if there are none.
+    /// Some of the cells for validation, or of the training cells if there are none.
     fn watched(&self) -> &[usize] {
         let watched = if self.held_out().is_empty() { &self.split.train } else { self.held_out() };
         &watched[..watched.len().min(LOOK)]
     }
 
-    /// The loss of the held-out cells at the posterior means, and whether the stage should end.
+    /// Validation: the loss of the held-out cells at the posterior means, and whether the stage should end.
     fn look<M: Objective>(&self, module: &M, state: &mut State, stage: &Stage) -> Result<(Vec<(String, f64)>, bool)> {
         let rows = self.held_out();
         if rows.is_empty() {
@@ -301,7 +301,7 @@ impl<'a> Trainer<'a> {
             stage: stage.name.clone(),
             epoch: epoch + 1,
             culprit: finite::culprit(&module.valid(), &self.data.batch(rows), &self.data.genes, loss),
-            hint: format!("lower model.train.learning_rate or leave these genes out; {saved}"),
+            hint: format!("lower model.train.learning_rate, or leave these genes out; {saved}"),
         }
     }
 }

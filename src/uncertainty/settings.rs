@@ -9,25 +9,28 @@ use crate::error::{Result, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UncertaintyConfig {
-    /// Samples of the velocity per cell: 0 for no uncertainties, else 2 or more.
+    /// Posterior samples of the velocity per cell, from which its uncertainty is computed; 0: none, else at least 2.
     pub n_samples: usize,
-    /// Whether similarities are correlations over genes (scvi-tools) or plain cosines (the paper).
+    /// Similarity of two samples: true: correlation over genes (scvi-tools); false: cosine (the paper).
     pub centred: bool,
-    /// Whether variances are divided by the number of samples (scvi-tools) or by one less (the paper).
+    /// Denominator of variances: true: number of samples (scvi-tools); false: number of samples − 1.
     pub population: bool,
-    /// Whether to follow the samples through the velocity graph too: most of the time.
+    /// Whether to compute the extrinsic uncertainty too: that of the future state that the velocity graph predicts;
+    /// this takes most of the time.
     pub extrinsic: bool,
-    /// What the extrinsic uncertainty is that of.
+    /// What the extrinsic uncertainty is measured on: the predicted `state` (scvi-tools), or the `displacement` from
+    /// the cell to it.
     pub extrapolation: Extrapolation,
 }
 
-/// What a transition matrix predicts for a cell.
+/// What the transition matrix predicts for a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extrapolation {
-    /// The weighted sum of the abundances around (veloVI's choice); weights can sum to less than 0, and then it points away.
+    /// Its future state: the weighted sum of the abundances of the cells it may move to (veloVI's choice). Weights can be negative; if
+    /// their sum is, the prediction points the opposite way.
     State,
-    /// The weighted sum of the differences from the cell's own abundances.
+    /// Its displacement: the weighted sum of the differences between their abundances and the cell's own.
     Displacement,
 }
 

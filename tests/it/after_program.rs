@@ -29,7 +29,9 @@ fn a_fit_gets_a_graph_arrows_times_and_scores() {
     let program = Program::new();
     fitted(&program, "dynamical", "fit.h5ad");
     let said = program.succeed("graph fit.h5ad --output graph.h5ad");
-    for word in ["velocity graph of 300 cells", "X_umap", "inferred", "latent_time", "r of the first 10"] {
+    for word in
+        ["velocity graph of 300 cells", "X_umap", "inferred", "latent_time", "reconstructability of the first 10"]
+    {
         assert!(said.contains(word), "{word} is missing from:\n{said}");
     }
     let path = program.path("graph.h5ad");

@@ -267,7 +267,7 @@ fn fractions_are_taken_for_normalised_unless_the_settings_say_counts() {
     let (spliced, unspliced) = layers();
     let fractions = counts_of(&(spliced * 0.7), &(unspliced * 0.7));
     let (data, report) = run(&fractions, &config()).unwrap();
-    assert!(!data.raw_counts && warned(&report, "cell sizes are NOT divided out"));
+    assert!(!data.raw_counts && warned(&report, "are NOT divided by the cells' total counts"));
     let (data, report) = run(&fractions, &PreprocessConfig { counts: CountsKind::Raw, ..config() }).unwrap();
     assert!(data.raw_counts && report.warnings.is_empty(), "{:?}", report.warnings);
 }

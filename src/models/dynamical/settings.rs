@@ -8,49 +8,55 @@ use crate::error::{Result, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "switches of a config file, each for itself")]
 pub struct Dynamical {
-    /// How parameters are sought.
+    /// How parameters are optimised: `converged`: to the minimum of the loss; `compat`: the few simplex steps of
+    /// scVelo.
     pub schedule: Schedule,
-    /// Whether each gene has its own time per cell, or all genes share one.
+    /// Time of a cell: `gene`: one for each gene (scVelo); `shared`: one for all genes.
     pub time_scope: TimeScope,
-    /// Genes that are fitted.
+    /// Genes to fit: `velocity_genes` (those that the steady-state model selects, as in scVelo), or `all` that
+    /// preprocessing kept.
     pub genes: Genes,
-    /// Whether the scaling of unspliced abundance is fitted, or kept at the ratio of the spreads.
+    /// Whether the scaling of unspliced abundance is fitted; false: it stays at the ratio of the standard deviations.
     pub fit_scaling: bool,
-    /// The longest time that a gene's cells span after the alignment of genes; scVelo says hours.
+    /// Length of the time axis: each gene's times are rescaled so that its cells span it (scVelo: 20, called hours).
     pub t_max: f64,
-    /// `converged`: rounds at most.
+    /// `converged`: maximum number of EM rounds.
     pub max_rounds: usize,
-    /// `converged`: a round that lowers the loss by less than this part is the last.
+    /// `converged`: the fit ends after a round that lowers the loss by less than this fraction.
     pub tolerance: f64,
-    /// `compat`: scVelo's `max_iter`; a fifth of it, less one, is the number of steps of each simplex.
+    /// `compat`: scVelo's `max_iter`; each simplex makes `max_iter` / 5 − 1 steps.
     pub max_iter: usize,
-    /// `compat`: project in all stages and for all genes, rather than in the last where β < γ.
+    /// `compat`: assign times by projection onto the curve in all stages and for all genes; false: in the last stage,
+    /// where beta < gamma.
     pub full_projection: bool,
-    /// What velocities are computed from.
+    /// Velocities are computed from the fitted abundances (`fit`), or from the observed ones (`residuals`, scVelo's
+    /// `dynamical_residuals`).
     pub velocity: VelocityFrom,
-    /// Genes with a smaller likelihood are no velocity genes.
+    /// Velocity genes have a likelihood above this.
     pub min_likelihood: f64,
-    /// Genes with a smaller R² of the steady-state line through all cells are no velocity genes.
+    /// Velocity genes have an R² of the steady-state line through all cells above this.
     pub min_r2: f64,
-    /// Column of obs with groups of cells to test for kinetics of their own; empty for no test.
+    /// Column of obs with groups of cells to test for kinetics that differ from those of the other cells; empty: no
+    /// test.
     pub groups: String,
-    /// Whether velocities are 0 in groups whose kinetics differ.
+    /// Whether velocities are set to 0 in groups whose kinetics differ.
     pub silence_groups: bool,
-    /// Whether the times on both branches are written, which scVelo needs to compute velocities from this fit.
+    /// Whether to write `fit_tau` and `fit_tau_`, the times on both branches, from which scVelo recomputes
+    /// velocities.
     pub branch_times: bool,
 }
 
-/// How parameters are sought.
+/// How parameters are optimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// To the minimum of the loss, with derivatives.
+    /// To the minimum of the loss, by derivatives.
     Converged,
-    /// scVelo's few simplex steps.
+    /// By the few simplex steps of scVelo.
     Compat,
 }
 
-/// Whose time it is.
+/// Whether the genes share the time of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeScope {
@@ -60,11 +66,11 @@ pub enum TimeScope {
     Shared,
 }
 
-/// Genes that are fitted.
+/// Genes to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Genes {
-    /// Those that the steady-state model finds fit, as scVelo does.
+    /// Those that the steady-state model selects, as in scVelo.
     VelocityGenes,
     /// All that preprocessing kept.
     All,

@@ -71,14 +71,14 @@ impl Direction {
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.given {
-            return write!(f, "direction: given");
+            return write!(f, "direction of time: given");
         }
         let word = if self.determined { "determined" } else { "NOT DETERMINED" };
         let per_cell = self.nats / self.n_cells as f64;
         write!(
             f,
-            "direction: {word}; {:.0} nats over the next best ({per_cell:.2} per cell), {:.1} standard errors over genes, {} of {} genes \
-             in favour",
+            "direction of time: {word}; log-likelihood ratio to the next best direction {:.0} nats ({per_cell:.2} per cell), {:.1} standard \
+             errors over genes, {} of {} genes in favour",
             self.nats,
             self.z,
             self.supporters(),

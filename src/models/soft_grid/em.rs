@@ -55,7 +55,7 @@ pub(super) struct Fixed {
     pub(super) one_size: bool,
     pub(super) learn_dispersion: bool,
     pub(super) learn_pi: bool,
-    /// Cells added to each node before π is learned.
+    /// Pseudocounts: cells added to each node before π is learned.
     pub(super) smoothing: f64,
 }
 

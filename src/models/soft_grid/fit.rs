@@ -16,8 +16,8 @@ use crate::error::Result;
 /// Steps of every gene at the start of a candidate.
 const FIRST_STEPS: usize = 15;
 
-/// The first nodes behind the trunk lie before the point where the starts part, in this proportion: lineages that part too
-/// early on the tree cost little, ones that part too late cannot be told.
+/// Initial length of the trunk, as a fraction of the time of the branch point found at the start. A branch point that is too early
+/// on the tree can be corrected by the fit; one that is too late cannot.
 const TRUNK: f64 = 0.65;
 
 /// What was decided on a sample of the cells.

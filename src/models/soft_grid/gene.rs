@@ -35,8 +35,8 @@ pub(super) struct Prior {
     pub(super) lineage_cost: f64,
 }
 
-/// S.d. of ln α, ln u₀ and ln s₀ around the gene's own scale: so wide that it only keeps what no count speaks of from
-/// running away.
+/// Prior s.d. of ln α, ln u₀ and ln s₀ around the gene's own scale: so wide that it only keeps parameters that the data do not
+/// identify from diverging.
 const FAR: f64 = 10.0;
 
 /// Logarithms of rates and abundances stay within this of the gene's scale.

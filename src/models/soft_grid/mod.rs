@@ -63,7 +63,7 @@ impl VelocityModel for SoftGrid {
         }
         if !data.raw_counts {
             return Err(Error::Data {
-                problem: "the layers hold normalised values, and model.likelihood is one of counts".to_owned(),
+                problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
                 hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
             });
         }
@@ -118,7 +118,7 @@ impl VelocityModel for SoftGrid {
 fn announce(direction: &Direction, run: &mut Run) {
     if !direction.determined {
         run.reporter().warn(
-            "the direction of time is not determined by these counts: velocities may point backwards; say where time begins with \
+            "the data do not determine the direction of time: velocities may point backwards; set where time starts with \
              model.root or model.capture_time",
         );
     }

@@ -91,7 +91,8 @@ impl Scores {
     pub(super) fn summary(&self) -> String {
         let found = self.p_values.iter().filter(|&&p| p < 0.05).count();
         format!(
-            "dynamics explains more than a constant in {found} of {} genes (p < 0.05 against permuted cells); median {:.3} nats per held-out cell",
+            "kinetics explain held-out cells better than a constant does in {found} of {} genes (p < 0.05 against permuted cells); median \
+             log-likelihood ratio {:.3} nats per cell",
             self.p_values.len(),
             stats::median(&self.dynamics)
         )

@@ -8,81 +8,86 @@ use crate::error::{Result, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SoftGrid {
-    /// What observations are: counts, or moments with normal errors.
+    /// Distribution of the data: of counts, `negative_binomial` or `poisson`; or of moments (`Mu`, `Ms`), `gaussian`
+    /// or `seed` (squared distances over one scalar).
     pub likelihood: Likelihood,
-    /// `gaussian`, `seed`: whether all genes share a cell's time, or each gene has its own. Counts always share.
+    /// Time of a cell: `shared`: one for all genes; `gene` (only with gaussian or seed): one for each gene.
     pub time_scope: TimeScope,
-    /// Number of lineages behind the point where they part; 1 for none, 0 to choose by the likelihood of held-out cells.
+    /// Number of lineages (branches of the trajectory) after the branch point; 1: no branching; 0: chosen by the
+    /// likelihood of held-out cells.
     pub lineages: usize,
-    /// Most lineages that are tried.
+    /// `lineages = 0`: the largest number of lineages that is tried.
     pub max_lineages: usize,
-    /// Grid times from the root to the end of a lineage.
+    /// Number of time points from the root to the end of a lineage.
     pub grid: usize,
-    /// Pieces of constant transcription from the root to the end of a lineage.
+    /// Number of time intervals with constant transcription rate from the root to the end of a lineage.
     pub pieces: usize,
-    /// Time of the last grid point; the field's convention is 20.
+    /// Time of the last grid point (by convention 20).
     pub t_max: f64,
-    /// How cells spread over the grid: `learned`, or `uniform`.
+    /// Prior of times over the grid: `learned` from the cells, or `uniform`.
     pub time_prior: TimePrior,
-    /// Cells added to every grid point before its share is learned: 0 is the mean responsibility itself.
+    /// Pseudocounts: cells added to every grid point before the prior of times is learned; 0: none.
     pub smoothing: f64,
-    /// Column of obs with capture times (`day`, `E8.5`): time begins at the earliest, and each capture time learns a spread
-    /// over the grid of its own. Empty: none.
+    /// Column of obs with capture times, the times at which cells were collected (`day`, E8.5): the root is at the
+    /// earliest, and each capture time learns a prior of times of its own; empty: none.
     pub capture_time: String,
-    /// Where time begins, as `column=value` of obs (`clusters=Ductal`). Empty: every tip of the data is tried, and the
+    /// Where time starts, as `column=value` of obs (`clusters=Ductal`); empty: each end of the data is tried, and the
     /// likelihood decides.
     pub root: String,
-    /// A direction counts as determined if the genes agree on it: their mean advantage over the next best direction must be
-    /// this many standard errors.
+    /// Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best,
+    /// must be at least this many standard errors to count as determined.
     pub evidence: f64,
-    /// How large cells are: one size for both species, one for each, or the total counts as they are.
+    /// Size factor of a cell: `shared`: one for both species (spliced, unspliced), inferred; `species`: one for each,
+    /// inferred; `total`: total counts over their median.
     pub sizes: Sizes,
-    /// S.d. of the sizes before the counts.
+    /// Prior s.d. of the cells' size factors, around a prior mean of 1.
     pub size_sd: f64,
-    /// Median of β before the counts, in 1 / time, and the s.d. of ln β. Rates far above 20 / `t_max` would make unspliced and
-    /// spliced counts rise and fall together, and time without a direction.
+    /// Prior of the splicing rate β, log-normal: its median (in 1 / time), and the s.d. of ln β. With rates far above
+    /// 20 / `t_max`, unspliced and spliced counts rise and fall together, and the direction of time cannot be
+    /// inferred.
     pub beta_prior: [f64; 2],
-    /// The same of γ.
+    /// Prior of the degradation rate γ, likewise.
     pub gamma_prior: [f64; 2],
-    /// What a change of transcription costs: w in `w ln(1 + (Δ ln α / 0.3)²)`, in nats.
+    /// Penalty on changes of the transcription rate α along time: w in `w ln(1 + (Δ ln α / 0.3)²)`, in nats
+    /// (natural-log units).
     pub switch_cost: f64,
-    /// What a difference between lineages costs, likewise.
+    /// Penalty on differences of the transcription rate between lineages: w in the same formula.
     pub lineage_cost: f64,
-    /// Rounds at most.
+    /// Maximum number of EM rounds.
     pub max_rounds: usize,
-    /// A round that raises the objective by less than this part of it is the last.
+    /// The fit ends after a round that raises the objective by less than this fraction.
     pub tolerance: f64,
-    /// Cells at most, drawn at random, on which the shape of the data, its direction and the number of lineages are decided.
+    /// Maximum number of cells, drawn at random, on which the direction of time and the number of lineages are
+    /// decided.
     pub choice_cells: usize,
-    /// Rounds of every candidate in these decisions.
+    /// EM rounds of each candidate in these decisions.
     pub choice_rounds: usize,
-    /// Whether the s.d. of velocities, the scores of genes and their permutations are computed.
+    /// Whether to compute the posterior s.d. of velocities, and each gene's score on held-out cells and against
+    /// permuted ones.
     pub uncertainty: bool,
-    /// Whether cells are read block after block instead of all at once, for files larger than memory; layers are then
-    /// not written.
+    /// Whether to read cells block by block, for files larger than memory; no layers are written then.
     pub stream: bool,
-    /// `stream`: cells read at a time.
+    /// `stream`: cells per block.
     pub block_cells: usize,
     /// `stream`: passes over the file after the fit to the `choice_cells`.
     pub passes: usize,
 }
 
-/// What observations are.
+/// Distribution of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Likelihood {
-    /// Negative binomial counts, the dispersion learned per gene and species.
+    /// Negative binomial counts; the dispersion is learned for each gene and species (spliced, unspliced).
     NegativeBinomial,
     /// Poisson counts.
     Poisson,
-    /// Moments with normal errors of a learned s.d. per gene and species.
+    /// Moments (`Mu`, `Ms`) with normal errors; their s.d. is learned for each gene and species.
     Gaussian,
-    /// Moments at squared distance over one scalar, without the normal density's factors: the form in which soft
-    /// assignment is often sketched.
+    /// Moments: soft assignment by squared distance over one scalar, without the normal density's normalising factors.
     Seed,
 }
 
-/// Whose time it is.
+/// Whether the genes share the time of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeScope {
@@ -92,25 +97,25 @@ pub enum TimeScope {
     Shared,
 }
 
-/// How cells spread over the grid.
+/// Prior of times over the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimePrior {
-    /// As they are found to.
+    /// Learned from the posteriors of all cells.
     Learned,
-    /// Evenly.
+    /// The same at all grid points.
     Uniform,
 }
 
-/// How large cells are.
+/// Size factors of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sizes {
-    /// One size per cell, learned.
+    /// One size factor per cell, inferred.
     Shared,
-    /// One per cell and species, learned.
+    /// One per cell and species (spliced, unspliced), inferred.
     Species,
-    /// Total counts over their median, as every other tool has it.
+    /// Total counts over their median, as in other programs.
     Total,
 }
 

@@ -56,21 +56,25 @@ use crate::preprocess::moments::second_moments;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SteadyState {
-    /// Which equations the slope has to satisfy.
+    /// What the slope of the steady-state line is fitted to: `stochastic`: first and second moments; `deterministic`:
+    /// first moments only.
     pub mode: Mode,
-    /// Whether the line may miss the origin (basal unspliced abundance).
+    /// Whether the steady-state line has an intercept (basal unspliced abundance); false: it passes through the
+    /// origin.
     pub fit_offset: bool,
-    /// Percentile from which cells are extreme, in [50, 100]; with an offset also those up to 100 minus it.
+    /// Cells above this percentile (50 to 100) of abundance decide the slope; with an intercept, also those below 100
+    /// minus it.
     pub percentile: f64,
-    /// A velocity gene has `velocity_r2` above this.
+    /// Velocity genes have a `velocity_r2` (R² of the line through the extreme cells) above this.
     pub min_r2: f64,
-    /// A velocity gene has a slope (of the extreme cells) above this.
+    /// Velocity genes have a slope (gamma / beta, from the extreme cells) above this.
     pub min_ratio: f64,
-    /// Column of `var` that marks variable genes: where the file has it, only these are velocity genes. Empty: none.
+    /// Column of var that marks highly variable genes; where the file has it, only these can be velocity genes;
+    /// empty: not used.
     pub highly_variable: String,
 }
 
-/// The equations behind the slope.
+/// The equations that the slope is fitted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {

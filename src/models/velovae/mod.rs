@@ -121,7 +121,7 @@ impl Velovae {
             if stage.index >= self.first_refinement() && !trainer.resumes_in(stage.index) {
                 let now = ancestors::estimate(self, &module, data, split, on_device);
                 if before.as_ref().is_some_and(|before| now.change_from(before) < self.refine_tolerance) {
-                    trainer.run().reporter().say("initial conditions have settled");
+                    trainer.run().reporter().say("initial conditions have converged");
                     break;
                 }
                 module = module.with_initial_conditions(&now, self.first_refinement() == stage.index);

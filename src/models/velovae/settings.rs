@@ -10,53 +10,55 @@ use crate::uncertainty::UncertaintyConfig;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Velovae {
-    /// `basic`: one transcription rate per gene, switched on and off once. `full`: a transcription rate that depends
-    /// on the cell's state.
+    /// `full`: the transcription rate depends on the cell's state; `basic`: one transcription rate per gene, switched
+    /// on and off once.
     pub variant: Variant,
-    /// Time of the latest cell. Only ratios of times and rates matter; 20 is the field's convention.
+    /// Time of the latest cell (by convention 20); only products of times and rates are identified.
     pub t_max: f64,
-    /// Column of `obs` that says when a cell was captured (`day`, `E8.5`): it becomes the prior of its time.
-    /// Empty: none.
+    /// Column of obs with capture times, the times at which cells were collected (numbers, or text such as E8.5):
+    /// mean of the prior of a cell's time; empty: none.
     pub capture_time: String,
-    /// Where the first times come from, if there are no capture times.
+    /// Initial times where there are no capture times: from each gene's `steady_state` fit (median over genes), or
+    /// the latent times of the `soft_grid` model.
     pub init: Init,
-    /// Prior s.d. of a cell's time as a share of `t_max`, where there is no capture time. The prior mean is half of
-    /// `t_max`: the encoder's times are positive, so the paper's standard normal cannot be meant.
+    /// Prior s.d. of a cell's time as a fraction of `t_max`, where there are no capture times. The prior mean is half
+    /// of `t_max`: times are positive, so the paper's standard normal cannot be meant.
     pub time_prior_std: f64,
-    /// Number of dimensions of the cell's state (paper: 5).
+    /// `full`: number of dimensions of the latent cell state (paper: 5).
     pub n_latent: usize,
-    /// Prior s.d. of the cell's state (paper: 1; the authors' later program: 0.01).
+    /// `full`: prior s.d. of the latent cell state (paper: 1; the authors' later program: 0.01).
     pub state_prior_std: f64,
-    /// Widths of the encoder's two layers; the decoder has them in reverse.
+    /// Widths of the encoder's two hidden layers; the decoder has them in reverse order.
     pub hidden: [usize; 2],
-    /// Share of activations dropped in training.
+    /// Dropout: fraction of activations set to 0 in training.
     pub dropout: f64,
     /// Smallest residual s.d. of a gene, in units of `Mu` and `Ms`.
     pub min_std: f64,
-    /// Most epochs in which the encoder first learns the start times, and again most in which decoder and rates then
-    /// follow. Not in the paper: without it the times drift to the crude start of the rates. 0 leaves it out.
+    /// Maximum number of epochs in which the encoder first learns the initial times, and of those in which decoder
+    /// and rates then follow; 0: none. Not in the paper: without it times drift to fit the crude initial rates.
     pub start_epochs: usize,
-    /// Most rounds of re-estimating initial conditions and training on them; the paper has one.
+    /// `full`: maximum number of rounds in which initial conditions are estimated from each cell's ancestors and the
+    /// decoder is trained on them (paper: 1).
     pub refine_rounds: usize,
-    /// Most passes over the training cells in each of these rounds.
+    /// `full`: maximum number of epochs in each of these rounds.
     pub refine_epochs: usize,
-    /// The rounds end when the initial conditions change by less than this share of their spread.
+    /// `full`: these rounds end when the initial conditions change by less than this fraction of their s.d.
     pub refine_tolerance: f64,
-    /// Where the initial conditions come from: the ancestors' `observed` (paper) or `reconstructed` abundances.
+    /// `full`: initial conditions are the ancestors' `observed` (paper) or `reconstructed` (fitted) abundances.
     pub initial: Initial,
-    /// How ancestors are found: among all cells of the window (`time`, paper) or the nearest there in state
-    /// (`time_and_state`).
+    /// `full`: ancestors of a cell: `time`: all cells of the time window below (paper); `time_and_state`: those of
+    /// them that are nearest in the latent cell state.
     pub initial_space: Space,
-    /// Ancestors per cell with `time_and_state`.
+    /// `full`: number of ancestors per cell with `time_and_state`.
     pub n_ancestors: usize,
-    /// The window in which ancestors lie, in order of time and as shares of the training cells: `[0.06, 0.03]` are those that
-    /// come before the cell by 3 to 6 % of all training cells.
+    /// `full`: time window of the ancestors, as fractions of the training cells in order of time; [0.06, 0.03]: the
+    /// cells that come before the cell by 3 to 6 % of all training cells.
     pub window: [f64; 2],
-    /// How far ahead the predicted future state lies, in units of time.
+    /// How far in the future the predicted abundance `fit_s_future` is, in units of time.
     pub future_time: f64,
-    /// Posterior draws behind the coefficients of variation; 0 leaves them out.
+    /// Posterior samples from which the coefficients of variation (`fit_cv`) are computed; 0: none.
     pub n_samples: usize,
-    /// Step size of Adam for the rates of the kinetics; they know no weight decay.
+    /// Learning rate of the kinetic rates, which have no weight decay.
     pub rate_learning_rate: f64,
     /// Directional uncertainty of the velocity.
     pub uncertainty: UncertaintyConfig,
@@ -74,13 +76,13 @@ pub enum Variant {
     Full,
 }
 
-/// Source of a cell's first time.
+/// Source of a cell's initial time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// The median over genes of the times of each gene's steady-state fit.
+    /// The median over genes of the cell's times in the genes' steady-state fits.
     SteadyState,
-    /// The latent times of the soft-grid EM with its default settings.
+    /// The latent times of the soft-grid model with its default settings.
     SoftGrid,
 }
 
@@ -94,7 +96,7 @@ pub enum Initial {
     Reconstructed,
 }
 
-/// Space in which ancestors are near.
+/// How the ancestors of a cell are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Space {

@@ -11,46 +11,51 @@ use crate::uncertainty::UncertaintyConfig;
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a setting that users turn on or off")]
 pub struct Velovi {
-    /// Where the rates start.
+    /// Start values of the rates: `shipped` with scvi-tools (beta 0.974, gamma 0.313), or `seed`: of the paper's
+    /// example (beta 0.1, gamma 0.05).
     pub init: Init,
-    /// Whether γ starts from the ratio of unspliced to spliced abundance in the cells at the top.
+    /// Whether gamma starts at the ratio u / s of the 1 % of cells with the highest unspliced abundance of the gene.
     pub gamma_from_data: bool,
-    /// End of time; a convention.
+    /// Length of the time axis (by convention 20).
     pub t_max: f64,
-    /// Number of dimensions of z.
+    /// Number of dimensions of the latent cell state z.
     pub n_latent: usize,
     /// Width of the hidden layers.
     pub hidden: usize,
-    /// Share of the encoder's activations dropped in training.
+    /// Dropout: fraction of activations of the encoder set to 0 in training.
     pub dropout: f64,
-    /// Whether ρ and τ follow from z linearly (before a sigmoid), so that every gene has loadings on z.
+    /// Whether times depend linearly on z (before a sigmoid), so that every gene has loadings on z.
     pub linear_decoder: bool,
-    /// Whether transcription approaches a second rate during induction.
+    /// Whether the transcription rate changes during induction, towards a second rate.
     pub time_dependent_transcription: bool,
-    /// How the likelihood is averaged over the posterior of the states.
+    /// How the likelihood is averaged over the kinetic states: at one draw per cell and gene (`sampled`, veloVI), or
+    /// by an analytic bound without draws (`analytic`).
     pub state_posterior: StatePosterior,
-    /// Concentration of the Dirichlet prior of the states, the same for all four.
+    /// Concentration of the symmetric Dirichlet prior over the four kinetic states.
     pub state_prior: f64,
-    /// Factors of the residual s.d. in the four states.
+    /// Factors that multiply the residual s.d. in each of the four kinetic states.
     pub state_spread: [f64; 4],
-    /// Whether u and s of a gene are in the same state; veloVI sums over the states of each by itself.
+    /// Whether u and s of a gene share one kinetic state; false: each has its own (veloVI).
     pub joint_state: bool,
-    /// Weight of the penalty that draws the switch to the abundance of the cells at the top.
+    /// Weight of the penalty on the squared distance of the abundances at the switch from the median of the 1 % of
+    /// cells with the highest unspliced abundance.
     pub penalty: f64,
-    /// How the penalty changes during training.
+    /// Weight of the penalty during training: `fade`: it falls to 0 during the warm-up (scvi-tools); `constant` (the
+    /// paper).
     pub penalty_schedule: PenaltySchedule,
-    /// Epochs in which the weight of a divergence rises from 0 to 1; 0: it is 1 from the start.
+    /// Epochs of warm-up, in which the weight of the KL divergence rises from 0 to 1; 0: no warm-up.
     pub warmup_epochs: usize,
-    /// Which divergence that is.
+    /// KL divergences that are warmed up: that of `z`, or `all` (those of z and of the kinetic states).
     pub warmup: Warmup,
-    /// Posterior draws of z behind velocity, times and fit.
+    /// Posterior samples of z over which velocity, times and fitted abundances are averaged.
     pub n_samples: usize,
-    /// What is said of a cell whose state is uncertain.
+    /// Velocity that is written: `mean`: posterior mean over the kinetic states; `max`: that of the most probable
+    /// state.
     pub velocity_statistic: VelocityStatistic,
-    /// The time of a gene that is repressed for good.
+    /// Time given to the state of repression at steady state: `zero` (veloVI: it looks early), `t_max`, or `exclude`:
+    /// it is left out of the mean.
     pub repressed_time: RepressedTime,
-    /// Whether each gene's clock is stretched so that its latest cell is at `t_max`, as scVelo's functions expect of times
-    /// and rates.
+    /// Whether each gene's times are rescaled so that its latest cell is at `t_max`, as scVelo's functions expect.
     pub rescale: bool,
     /// Directional uncertainty of the velocity.
     pub uncertainty: UncertaintyConfig,
@@ -58,7 +63,7 @@ pub struct Velovi {
     pub train: TrainConfig,
 }
 
-/// Start values of the rates. α starts at the abundance of the cells at the top in both.
+/// Start values of the rates. With both, α starts at the median unspliced abundance of the 1 % of cells that have most of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
@@ -68,13 +73,13 @@ pub enum Init {
     Seed,
 }
 
-/// How the likelihood is averaged over the posterior of the states.
+/// How the likelihood is averaged over the posterior of the kinetic states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatePosterior {
     /// At one draw for each cell and gene (veloVI).
     Sampled,
-    /// By a bound that needs no draws.
+    /// By an analytic bound, without draws.
     Analytic,
 }
 
@@ -82,13 +87,13 @@ pub enum StatePosterior {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PenaltySchedule {
-    /// It fades out as the divergence warms up (veloVI's program).
+    /// Its weight falls to 0 during the warm-up of the KL divergence (veloVI's program).
     Fade,
-    /// It stays (veloVI's paper).
+    /// Its weight stays the same (veloVI's paper).
     Constant,
 }
 
-/// The divergence that warms up.
+/// The KL divergence that is warmed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warmup {
@@ -98,25 +103,25 @@ pub enum Warmup {
     All,
 }
 
-/// What is said of a cell whose state is uncertain.
+/// Velocity that is written for a cell whose kinetic state is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VelocityStatistic {
-    /// The mean over its states.
+    /// The posterior mean over the kinetic states.
     Mean,
-    /// The velocity in the likeliest.
+    /// The velocity in the most probable state.
     Max,
 }
 
-/// The time of a gene that is repressed for good.
+/// Time given to the state of repression at steady state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RepressedTime {
-    /// 0, so that it looks early (veloVI).
+    /// 0, so that such cells look early (veloVI).
     Zero,
     /// `t_max`.
     TMax,
-    /// None: the mean is over the other states.
+    /// None: the mean time is over the other states.
     Exclude,
 }
 

@@ -85,20 +85,23 @@ impl fmt::Display for GraphSummary {
         writeln!(f, "  root         {}", self.root)?;
         writeln!(
             f,
-            "  confidence   {:.2}, median over cells; high where neighbours share their data, right or wrong",
+            "  confidence   {:.2}, median over cells; neighbours share their data, so it can be high for wrong velocities",
             self.confidence
         )?;
         if let Some(LatentTimeRecord { key, method }) = &self.latent {
             writeln!(f, "  latent time  obs[{key:?}], by the method {method}")?;
         }
         if let Some(agreement) = self.agreement {
-            writeln!(f, "  latent time and velocity pseudotime correlate by {agreement:.2} (Spearman)")?;
+            writeln!(f, "  Spearman correlation of latent time and velocity pseudotime {agreement:.2}")?;
         }
         let sets = [("first", Some(&self.first)), ("named", self.named.as_ref())];
         for (which, sweep) in sets.into_iter().filter_map(|(which, sweep)| Some((which, sweep?))) {
             for (at, k) in sweep.k.iter().enumerate() {
                 let (r, [low, high]) = (sweep.r[at].r, sweep.null_range[at]);
-                writeln!(f, "  r of the {which} {k:<4} genes {r:.2}, of as many random ones {low:.2}–{high:.2}")?;
+                writeln!(
+                    f,
+                    "  reconstructability of the {which} {k:<4} genes {r:.2}, of as many random ones {low:.2}–{high:.2}"
+                )?;
             }
         }
         write!(f, "  written to   {}", self.output.display())
@@ -114,7 +117,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let file = FittedFile::open(&job.input)?;
     let mut data = file.velocities(&job.genes)?;
     if data.unusable > 0 {
-        reporter.say(&format!("{} genes were left out: not every cell has a velocity there", data.unusable));
+        reporter.say(&format!("{} genes were left out: some cells have no velocity in them", data.unusable));
     }
     let groups = groups(&data.obs, &job.groups)?;
     let root = (!job.root.is_empty()).then(|| root::cells(&data.obs, &job.root, groups.as_ref())).transpose()?;

@@ -79,6 +79,7 @@ fn labelled(groups: &Groups, column: &str, label: &str) -> Option<(Vec<usize>, R
 }
 
 fn unknown(given: &str, problem: &str) -> Error {
-    let wanted = format!("{problem} (wanted: a cell, a label, COLUMN=LABEL, or a column of truth values or times)");
+    let wanted =
+        format!("{problem} (wanted: a cell, a label, COLUMN=LABEL, or a column of true/false values or of times)");
     Error::Setting { key: "--root".to_owned(), value: format!("{given:?}"), wanted }
 }

@@ -46,13 +46,15 @@ pub(super) fn times(
     drop(backward);
     if ends.n_components > 1 {
         let text = format!(
-            "the velocity graph falls into {} parts: times of cells in different parts cannot be compared",
+            "the velocity graph has {} disconnected parts: times of cells in different parts cannot be compared",
             ends.n_components
         );
         reporter.warn(&text);
     }
     if roots.states.iter().chain(&ends.states).any(|state| !state.settled) {
-        reporter.warn("root cells or end points did not settle: cells hardly move there, and their scores are rough");
+        reporter.warn(
+            "the stationary states of the Markov chain did not converge: scores of root cells or end points are rough",
+        );
     }
     let (start, given) = match root {
         Some((cells, record)) => (Root::Cells(cells), (record.clone(), cells.len())),
@@ -67,7 +69,7 @@ pub(super) fn times(
         let times =
             time::latent_time(fit_t, likelihood.as_deref(), &around.connectivities, start, None, &settings.latent)?;
         if !times.rooted {
-            reporter.warn("no cell is a certain root: the earliest cells stand in, and latent time may run either way");
+            reporter.warn("no cell is clearly a root: the earliest cells are used instead, and latent time may run in either direction");
         }
         let record = LatentTimeRecord { key: latent_key(&settings.latent, data), method: method(&settings.latent) };
         latent = Some((record, times.times));

@@ -81,7 +81,7 @@ fn named(settings: &ScoresConfig, data: &Velocities) -> Result<Option<Vec<usize>
         found.ok_or_else(|| Error::Setting {
             key: "scores.genes".to_owned(),
             value: format!("{name:?}"),
-            wanted: "must be genes whose velocity is used".to_owned(),
+            wanted: "must be names of genes whose velocity is used".to_owned(),
         })
     };
     let genes = settings.genes.iter().map(position).collect::<Result<Vec<usize>>>()?;

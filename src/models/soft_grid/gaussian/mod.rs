@@ -56,14 +56,14 @@ pub(super) fn fit(settings: &SoftGrid, data: &Dataset, run: &mut Run) -> Result<
     };
     if !settings.root.is_empty() || settings.lineages > 1 {
         run.reporter()
-            .warn("model.root and model.lineages have no effect on moments: one lineage, whose direction is learned");
+            .warn("model.root and model.lineages have no effect with a likelihood of moments: there is one lineage, whose direction is inferred");
     }
     let grid = grid(settings);
     let setting = Setting { settings, grid: &grid, capture: capture.as_ref() };
     let (rows, known) = known(&setting, data);
     let mut tables = Tables::new(data, rows, settings.time_scope == TimeScope::Gene);
     if known.is_empty() {
-        run.reporter().warn("no gene can be fitted: moments are constant, or seen in fewer than three cells");
+        run.reporter().warn("no gene can be fitted: moments are constant, or nonzero in fewer than three cells");
         return Ok(tables.into_fit());
     }
     let moments = [data.mu.view(), data.ms.view()];
