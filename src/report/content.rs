@@ -260,8 +260,12 @@ impl Gene {
         let of = |what: &str| format!("{what} of gene {:?}", self.name);
         same(&of("Ms"), &[n], &[self.ms.len()])?;
         same(&of("Mu"), &[n], &[self.mu.len()])?;
-        let optional =
-            [(VELOCITY.key(), &self.velocity), (FIT_S.key(), &self.fit_s), (FIT_U.key(), &self.fit_u), ("time", &self.time)];
+        let optional = [
+            (VELOCITY.key(), &self.velocity),
+            (FIT_S.key(), &self.fit_s),
+            (FIT_U.key(), &self.fit_u),
+            ("time", &self.time),
+        ];
         for (what, values) in optional {
             if let Some(values) = values {
                 same(&of(what), &[n], &[values.len()])?;
