@@ -344,8 +344,7 @@ def compare(before_path, after_path, mode):
         for key in getattr(before, axis):
             same(getattr(before, axis)[key], getattr(after, axis)[key], f"{axis} {key}")
     for key in before.uns:
-        if key != "neighbors":
-            same_tree(before.uns[key], after.uns[key], f"uns {key}")
+        same_tree(before.uns[key], after.uns[key], f"uns {key}")
     if raw is not None:
         same(raw.X, after.raw.X, "raw X")
         pd.testing.assert_frame_equal(raw.var, after.raw.var)
@@ -375,14 +374,17 @@ def results(after, mode):
     np.testing.assert_array_equal(after.obs["latent_time"], 0.5 + np.arange(N_OBS))
     assert list(after.obs["velocity_split"][:3]) == ["train", "validation", "test"]
     assert after.obsm["X_velovae"].shape == (N_OBS, 5) == after.obsm["X_velovae_std"].shape
-    params = after.uns["velocity_params"]
-    assert params["mode"] == "velovae_full" and params["seed"] == 3 and bool(params["flag"]) is True
-    assert params["inner"]["rate"] == 0.5
-    neighbors = after.uns["neighbors"]
-    assert neighbors["params"]["n_neighbors"] == 2 and neighbors["connectivities_key"] == "connectivities"
+    record = after.uns["nascent_fit"]
+    assert after.uns["velocity_params"]["mode"] == record["mode"] == "velovae" and record["seed"] == 3
+    settings = record["settings"]
+    assert bool(settings["flag"]) is True and settings["inner"]["rate"] == 0.5 and list(settings["inner"]["names"]) == ["a", "b"]
+    assert record["facts"]["future_time"] == 0.125 and "layers/fit_u" in record["written"]
+    # Ours stand beside the file's own, under a name of their own.
+    neighbors = after.uns[record["neighbors"]["key"]]
+    assert neighbors["params"]["n_neighbors"] == 2
     ring = np.roll(np.eye(N_OBS), 1, axis=1)
-    np.testing.assert_array_equal(as_dense(after.obsp["connectivities"]), ring)
-    np.testing.assert_array_equal(as_dense(after.obsp["distances"]), ring * 0.5)
+    np.testing.assert_array_equal(as_dense(after.obsp[neighbors["connectivities_key"]]), ring)
+    np.testing.assert_array_equal(as_dense(after.obsp[neighbors["distances_key"]]), ring * 0.5)
 
 
 def same(old, new, what):

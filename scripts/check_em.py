@@ -65,7 +65,7 @@ def stripped(reference):
 def fit(program, data, folder, schedule):
     """Our fit of the file; its genes are the reference's, in order."""
     output = folder / f"{schedule}.h5ad"
-    em_runs.train(program, data, output, schedule, 1, em_runs.AS_IN_FILE)
+    em_runs.train(program, data, output, schedule, 1, [*em_runs.AS_IN_FILE, "output.layers=all"])
     return anndata.read_h5ad(output)
 
 

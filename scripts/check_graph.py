@@ -18,7 +18,7 @@ import scipy.sparse as sp
 program, folder = sys.argv[1:3]
 data = anndata.read_h5ad(f"{folder}/graph.h5ad")
 groups = next((name for name in ("clusters", "celltype", "cell_type", "true_branch") if name in data.obs), None)
-basis = data.uns["velocity_graph_params"]["basis"]
+basis = data.uns["nascent_graph"]["basis"]
 
 
 def largest(a, b):

@@ -57,7 +57,7 @@ def ours(asked, counts, seed):
     words = [NASCENT, "train", prefix + ".toml", "--input", counts, "--output", prefix + ".h5ad", "--seed", str(seed)]
     words += ["--threads", str(asked.threads), "--set", f"model.train.epochs={asked.epochs}"]
     words += ["--set", "model.train.split=given_split", "--set", "model.rescale=false"]
-    words += ["--set", "model.uncertainty.n_samples=0"]
+    words += ["--set", "model.uncertainty.n_samples=0", "--set", "output.layers=all"]
     words += [word for setting in asked.set for word in ("--set", setting)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     peak_mb = run(words)

@@ -97,7 +97,7 @@ pub struct OutputConfig {
 
 impl Default for OutputConfig {
     fn default() -> Self {
-        Self { genes: GenesWritten::Auto, layers: NEEDED.to_owned(), compression: 4 }
+        Self { genes: GenesWritten::Auto, layers: NEEDED.to_owned(), compression: 2 }
     }
 }
 

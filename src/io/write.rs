@@ -127,8 +127,9 @@ pub(super) fn check(pieces: &[Piece], n_obs: usize, n_vars: usize) -> Result<()>
             (Slot::Var, _) => vec![n_vars],
             (Slot::Layers, _) => vec![n_obs, n_vars],
             (Slot::Obsm, Some(&columns)) => vec![n_obs, columns],
+            (Slot::Varm, Some(&columns)) => vec![n_vars, columns],
             (Slot::Obsp, _) => vec![n_obs, n_obs],
-            (Slot::Obsm | Slot::Uns, _) => found.clone(),
+            (Slot::Obsm | Slot::Varm | Slot::Uns, _) => found.clone(),
         };
         if wanted != found {
             return Err(Error::Shape { what: format!("{}[{:?}]", piece.slot.name(), piece.key), wanted, found });
@@ -177,7 +178,9 @@ impl Additions<'_> {
                     let group = self.arrays(file, &input.child("obsm"))?;
                     keys.iter().try_for_each(|key| self.sink.remove(&group, key))?;
                 }
-                Slot::Layers | Slot::Obsp | Slot::Uns => {
+                // A table of several numbers per gene stays as it is.
+                Slot::Varm if file.group(slot.name()).is_err() => {}
+                Slot::Layers | Slot::Varm | Slot::Obsp | Slot::Uns => {
                     let group = self.sink.dict(file, slot.name())?;
                     keys.iter().try_for_each(|key| self.sink.remove(&group, key))?;
                 }

@@ -55,6 +55,7 @@ pub fn keys() -> String {
             Slot::Layers => "cells × genes",
             Slot::Obs => "one value per cell",
             Slot::Var => "one value per gene",
+            Slot::Varm => "genes × dimensions",
             Slot::Obsm => "cells × dimensions",
             Slot::Obsp => "cells × cells",
             Slot::Uns => "everything else",
@@ -76,6 +77,7 @@ fn row(about: &'static About) -> String {
         ModelConfig::ENTRIES.iter().filter(|entry| entry.writes.contains(&about)).map(|entry| entry.kind).collect();
     let by = match about.writer {
         Writer::Fit if !models.is_empty() => format!("train: {}", models.join(", ")),
+        Writer::Fit if about.slot == Slot::Varm => "scVelo".to_owned(),
         writer => writer.name().to_owned(),
     };
     format!("| `{key}`{star} | {} | {} | {}{needed} | {by} |", about.doc.trim(), about.unit, about.kind)

@@ -33,6 +33,8 @@ pub enum Slot {
     Var,
     /// Matrices of cells and genes, `[n_obs, n_vars]`.
     Layers,
+    /// Several numbers per gene, `[n_vars, …]`.
+    Varm,
     /// Coordinates of cells, `[n_obs, …]`.
     Obsm,
     /// Graphs of cells, `[n_obs, n_obs]`.
@@ -43,7 +45,7 @@ pub enum Slot {
 
 impl Slot {
     /// All places, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [Self::Layers, Self::Obs, Self::Var, Self::Obsm, Self::Obsp, Self::Uns];
+    pub const ALL: [Self; 7] = [Self::Layers, Self::Obs, Self::Var, Self::Varm, Self::Obsm, Self::Obsp, Self::Uns];
 
     /// The name in AnnData and in the file.
     #[must_use]
@@ -52,6 +54,7 @@ impl Slot {
             Self::Obs => "obs",
             Self::Var => "var",
             Self::Layers => "layers",
+            Self::Varm => "varm",
             Self::Obsm => "obsm",
             Self::Obsp => "obsp",
             Self::Uns => "uns",

@@ -274,6 +274,9 @@ quantities! {
     /// The largest p-value of these groups.
     FIT_PVAL_KINETICS: Numbers = Var "fit_pval_kinetics", Share, Fit, known;
 
+    /// scVelo's course of the objective of `recover_dynamics`. Nothing here writes it; it goes with the fit that it belongs to.
+    SCVELO_LOSS: Matrix = Varm "loss", None, Fit, known;
+
     // --- what a model adds: everything else -----------------------------------------------------------------------
     /// scVelo's record of what made the velocities: `mode`.
     VELOCITY_PARAMS: Record = Uns "velocity_params", None, Fit, known;
