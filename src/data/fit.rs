@@ -5,7 +5,7 @@ use std::ops::Index;
 use serde_json::{Map, Value};
 
 use super::quantities::{Kind, LATENT_TIME, Labels, Quantity, VELOCITY, VELOCITY_GENES, Values};
-use super::{Column, Moments};
+use super::{Column, MomentUnits};
 
 /// Result of a model: quantities over the cells and kept genes of a [`Dataset`](super::Dataset), each set where it is computed.
 /// Which there are is listed in [`quantities`](super::quantities); a model sets those that it has.
@@ -14,7 +14,7 @@ pub struct Fit {
     /// What made the velocities: scVelo's word where it has one (`deterministic`, `stochastic`), else as in `[model] kind`.
     pub mode: String,
     /// What one unit of the fit's abundances is.
-    pub moments: Moments,
+    pub moments: MomentUnits,
     /// Single facts for the file's record, such as how far ahead `fit_s_future` looks.
     pub facts: Map<String, Value>,
     values: Values,

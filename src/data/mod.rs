@@ -20,7 +20,7 @@ pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};
 pub use frame::{Column, Frame};
 pub use groups::Groups;
 pub use record::{
-    FORMAT, FitRecord, GraphRecord, LatentTimeRecord, Moments, NeighborsRecord, PROGRAM, PermutationRecord,
+    FORMAT, FitRecord, GraphRecord, LatentTimeRecord, MomentUnits, NeighborsRecord, PROGRAM, PermutationRecord,
     ReconstructionRecord, RootRecord, Source, is_written,
 };
 pub use run::{Prepare, Reporter, Run, Silent, stream};

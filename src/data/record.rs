@@ -12,7 +12,7 @@ pub const FORMAT: u32 = 1;
 /// What one unit of the abundances of a fit is: of `Ms`, `Mu`, and all that is in units of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Moments {
+pub enum MomentUnits {
     /// A molecule in a cell of median total: each species was divided by its own totals.
     #[default]
     SizeNormalised,
@@ -78,7 +78,7 @@ pub struct FitRecord {
     /// Fingerprint of the counts.
     pub input: String,
     /// What one unit of `Ms`, and of all that is in units of it, is.
-    pub moments: Moments,
+    pub moments: MomentUnits,
     /// Column of obs with capture times that the model was told of; empty if none.
     pub capture_time: String,
     /// Whether the file was cut to the fitted genes.

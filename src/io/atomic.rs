@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 
 /// A file under construction beside the place where it will stand; dropped, it vanishes.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct AtomicFile {
     file: NamedTempFile,
     output: PathBuf,
 }
 
-impl Draft {
+impl AtomicFile {
     /// Begins a file in the folder of `output`. A link is followed to the file it names.
     ///
     /// # Errors

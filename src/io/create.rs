@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use super::OutputConfig;
-use super::atomic::Draft;
+use super::atomic::AtomicFile;
 use super::element::Sink;
 use super::pieces::{Content, Piece};
 use super::place::Place;
@@ -43,7 +43,7 @@ pub struct NewFile {
 pub fn write_new(output: &Path, config: &OutputConfig, file: &NewFile) -> Result<()> {
     let pieces = pieces_of(file);
     check(&pieces, file.obs.index.len(), file.var.index.len())?;
-    let draft = Draft::begin(output)?;
+    let draft = AtomicFile::begin(output)?;
     let final_path = draft.output().to_path_buf();
     let sink = Sink::new(&final_path, config.compression);
     let target = create(&draft, &sink)?;

@@ -5,7 +5,7 @@ use crate::data::quantities::{
     FIT_BETA, FIT_GAMMA, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, LATENT_TIME, MS, MS_MIN, MS_SPAN, MU, MU_MIN, MU_SPAN,
     Matrix, Numbers, Quantity, TRUE_BETA, TRUE_GAMMA, TRUE_T, TRUE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_SPLIT,
 };
-use crate::data::{Column, MinMax, MomentScaling, Moments, parts};
+use crate::data::{Column, MinMax, MomentScaling, MomentUnits, parts};
 use crate::error::{Error, Result};
 use crate::metrics::Evidence;
 
@@ -46,7 +46,7 @@ impl FittedFile {
             ratio: ratio(FIT_GAMMA, FIT_BETA).or_else(|| self.numbers(VELOCITY_GAMMA)),
             true_ratio: ratio(TRUE_GAMMA, TRUE_BETA),
         };
-        if self.fit().is_some_and(|fit| fit.moments == Moments::Scaled) {
+        if self.fit().is_some_and(|fit| fit.moments == MomentUnits::Scaled) {
             evidence.restore(&self.scaling()?)?;
         }
         Ok(evidence)

@@ -139,5 +139,5 @@ impl OutputConfig {
 /// # Errors
 /// [`Error::File`](crate::Error::File) with the system's reason.
 pub fn check_writable(output: &Path) -> Result<()> {
-    atomic::Draft::begin(output).map(drop)
+    atomic::AtomicFile::begin(output).map(drop)
 }

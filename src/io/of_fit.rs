@@ -6,7 +6,7 @@ use crate::data::quantities::{
     MU_SPAN, NEIGHBORS, VELOCITY_SPLIT, Values, X_PCA,
 };
 use crate::data::{
-    Dataset, Fit, FitRecord, MomentScaling, Moments, NeighborsRecord, ReconstructionRecord, Source, parts,
+    Dataset, Fit, FitRecord, MomentScaling, MomentUnits, NeighborsRecord, ReconstructionRecord, Source, parts,
 };
 use crate::error::Result;
 use crate::metrics::{self, Evidence};
@@ -31,7 +31,7 @@ pub(super) fn values(
     }
     record.reconstruction = reconstruction(&mut values, data.scaling.as_ref())?;
     if let Some(scaling) = data.scaling {
-        record.moments = Moments::Scaled;
+        record.moments = MomentUnits::Scaled;
         for (raw, scaled, of) in [(MS_RAW, MS, &scaling.ms), (MU_RAW, MU, &scaling.mu)] {
             if output.wants(raw.about()) {
                 let mut restored = values.get(scaled).expect("set above").clone();

@@ -12,7 +12,7 @@ use super::place::{At, Place};
 use super::records::Records;
 use super::{InputConfig, check, neighbors, record};
 use crate::data::quantities::{MS, MS_MIN, MS_RAW, MS_SPAN, MU, MU_MIN, MU_RAW, MU_SPAN, NEIGHBORS, Numbers, Quantity};
-use crate::data::{Column, Counts, Frame, MinMax, Moments, NeighborsRecord, Source};
+use crate::data::{Column, Counts, Frame, MinMax, MomentUnits, NeighborsRecord, Source};
 use crate::error::Result;
 use crate::sparse::Csr;
 
@@ -57,7 +57,7 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
         unspliced,
         moments: moments_of(
             &file,
-            earlier.as_ref().map_or_else(Moments::default, |fit| fit.moments),
+            earlier.as_ref().map_or_else(MomentUnits::default, |fit| fit.moments),
             &var,
             shape,
             &place,
@@ -121,7 +121,7 @@ fn main_matrix(file: &File, n_obs: usize, n_vars: usize, place: &Place) -> Resul
 
 fn moments_of(
     file: &File,
-    moments: Moments,
+    moments: MomentUnits,
     var: &Frame,
     [n_obs, n_vars]: [usize; 2],
     place: &Place,
@@ -130,9 +130,9 @@ fn moments_of(
         return Ok(None);
     };
     // Scaled moments, or moments over inferred sizes, are no means of counts: those behind them are, if the file has them.
-    let [mu, ms] = if moments == Moments::SizeNormalised { [MU, MS] } else { [MU_RAW, MS_RAW] }.map(Quantity::key);
+    let [mu, ms] = if moments == MomentUnits::SizeNormalised { [MU, MS] } else { [MU_RAW, MS_RAW] }.map(Quantity::key);
     if !layers.link_exists(mu) || !layers.link_exists(ms) {
-        let scaled = moments == Moments::Scaled && layers.link_exists(MU.key()) && layers.link_exists(MS.key());
+        let scaled = moments == MomentUnits::Scaled && layers.link_exists(MU.key()) && layers.link_exists(MS.key());
         return if scaled { restored(file, var, [n_obs, n_vars], place) } else { Ok(None) };
     }
     let dense = |name: &str| {

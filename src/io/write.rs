@@ -5,7 +5,7 @@ use std::path::Path;
 use hdf5::{File, Group};
 use ndarray::ArrayView2;
 
-use super::atomic::Draft;
+use super::atomic::AtomicFile;
 use super::element::Sink;
 use super::h5::{self, Node};
 use super::pieces::{Content, Piece, pieces};
@@ -81,7 +81,7 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     let pieces = pieces(change.values);
     check(&pieces, n_obs, genes.len())?;
 
-    let mut draft = Draft::begin(output)?;
+    let mut draft = AtomicFile::begin(output)?;
     let final_path = draft.output().to_path_buf();
     let sink = Sink::new(&final_path, config.compression);
     let mut uncut = Vec::new();
@@ -138,7 +138,7 @@ pub(super) fn check(pieces: &[Piece], n_obs: usize, n_vars: usize) -> Result<()>
     Ok(())
 }
 
-pub(super) fn create(draft: &Draft, sink: &Sink) -> Result<File> {
+pub(super) fn create(draft: &AtomicFile, sink: &Sink) -> Result<File> {
     let file = h5::options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
 }

@@ -8,7 +8,7 @@ use ndarray::{ArcArray2, Array2, Axis};
 use serde::Serialize;
 
 use crate::data::quantities::VELOCITY_GENES;
-use crate::data::{Column, Frame, Groups, Moments};
+use crate::data::{Column, Frame, Groups, MomentUnits};
 use crate::error::{Error, Result};
 use crate::io::FittedFile;
 use crate::metrics::{self, Evaluation, Evidence};
@@ -115,7 +115,7 @@ struct Fitted {
     var: Frame,
     evidence: Evidence,
     model: String,
-    moments: Moments,
+    moments: MomentUnits,
 }
 
 impl Fitted {
@@ -129,7 +129,7 @@ impl Fitted {
             evidence: file.evidence()?,
             model: if mode.is_empty() { "unknown".to_owned() } else { mode.to_owned() },
             // Evidence of scaled moments is in counts.
-            moments: file.fit().map(|fit| fit.moments).filter(|of| *of == Moments::CellSize).unwrap_or_default(),
+            moments: file.fit().map(|fit| fit.moments).filter(|of| *of == MomentUnits::CellSize).unwrap_or_default(),
         })
     }
 
@@ -188,8 +188,8 @@ impl Fitted {
             model: self.model.clone(),
             velocity_genes: (0..self.var.index.len()).filter(|&gene| self.uses(gene)).count(),
             scores: metrics::evaluate(&evidence)?,
-            forward: direction.as_ref().map(scores::Direction::share),
-            forward_z: direction.as_ref().map(scores::Direction::z),
+            forward: direction.as_ref().map(scores::DirectionVotes::share),
+            forward_z: direction.as_ref().map(scores::DirectionVotes::z),
         })
     }
 }

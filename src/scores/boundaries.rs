@@ -47,7 +47,7 @@ pub struct Null {
 
 /// Cells, where they are and where they go.
 #[derive(Clone, Copy, Debug)]
-pub struct Moving<'a> {
+pub struct VelocityField<'a> {
     /// States, `[n_obs, n_dims]`.
     pub states: ArrayView2<'a, f32>,
     /// Velocities in the same space.
@@ -58,7 +58,7 @@ pub struct Moving<'a> {
     pub groups: &'a [Option<u32>],
 }
 
-impl Moving<'_> {
+impl VelocityField<'_> {
     /// Direction correctness across each of `edges`, with a null of `shuffles` shuffles from `seed`.
     #[must_use]
     pub fn boundaries(&self, edges: &[(u32, u32)], shuffles: usize, seed: u64) -> Vec<Boundary> {

@@ -31,7 +31,7 @@ const LEAST_EVIDENCE: f64 = 1.0;
 
 /// Evidence for the direction of a time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Direction {
+pub struct DirectionVotes {
     /// Evidence of each gene for the time as it is (positive) or reversed (negative), `[n_genes]`.
     pub genes: Vec<f64>,
     /// Number of genes that vote for the time as it is.
@@ -40,7 +40,7 @@ pub struct Direction {
     pub backward: usize,
 }
 
-impl Direction {
+impl DirectionVotes {
     /// Votes for the time as it is less those against, in standard deviations of fair coins; 0 if nobody votes.
     ///
     /// Genes that are regulated together vote together: 3 is little.
@@ -61,7 +61,7 @@ impl Direction {
 ///
 /// # Errors
 /// [`Error::Shape`] if they do not belong together.
-pub fn direction(ms: ArrayView2<'_, f32>, mu: ArrayView2<'_, f32>, time: &[f64]) -> Result<Direction> {
+pub fn direction(ms: ArrayView2<'_, f32>, mu: ArrayView2<'_, f32>, time: &[f64]) -> Result<DirectionVotes> {
     for (what, found) in [("Mu", mu.shape().to_vec()), ("time of the cells", vec![time.len(), ms.ncols()])] {
         if found != ms.shape() {
             return Err(Error::Shape { what: what.to_owned(), wanted: ms.shape().to_vec(), found });
@@ -84,7 +84,7 @@ pub fn direction(ms: ArrayView2<'_, f32>, mu: ArrayView2<'_, f32>, time: &[f64])
     let genes: Vec<f64> = (0..ms.ncols()).into_par_iter().map(of_gene).collect();
     let votes = |speaks: fn(f64) -> bool| genes.iter().filter(|&&evidence| speaks(evidence)).count();
     let (forward, backward) = (votes(|found| found >= LEAST_EVIDENCE), votes(|found| found <= -LEAST_EVIDENCE));
-    Ok(Direction { genes, forward, backward })
+    Ok(DirectionVotes { genes, forward, backward })
 }
 
 /// Evidence of one gene from averages over cells of like time.

@@ -20,10 +20,10 @@ mod settings;
 pub mod verdict;
 
 pub use agreement::{Agreement, agreement};
-pub use boundaries::{Boundary, Moving, Null};
+pub use boundaries::{Boundary, Null, VelocityField};
 pub use confidence::{confidence, length, transition_confidence};
-pub use direction::{Direction, direction};
+pub use direction::{DirectionVotes, direction};
 pub use ranking::rank;
-pub use reconstructability::{Reconstructability, Sweep, Whole};
+pub use reconstructability::{FullGraph, Reconstructability, Sweep};
 pub use settings::ScoresConfig;
 pub use verdict::Verdict;

@@ -8,7 +8,7 @@
 //! both. Cells with fewer than three such, or without any variation in one of the rows, do not count.
 //!
 //! A high r of the genes with the highest likelihood says that they drive the flow only if random genes do worse: with correlated
-//! genes, any large set gives the same graph. So [`Whole::sweep`] sets r beside that of random sets of the same size.
+//! genes, any large set gives the same graph. So [`FullGraph::sweep`] sets r beside that of random sets of the same size.
 //!
 //! The source leaves open which cells j, which correlation and what about empty rows; what is written here is this program's answer.
 
@@ -54,7 +54,7 @@ pub struct Sweep {
 
 /// The graph of all genes, and what it was made of.
 #[derive(Clone, Copy, Debug)]
-pub struct Whole<'a> {
+pub struct FullGraph<'a> {
     /// Both signs, `[n_obs, n_obs]`.
     pub graph: &'a Csr<f32>,
     /// Where cells may move to.
@@ -69,7 +69,7 @@ pub struct Whole<'a> {
     pub cells: &'a [usize],
 }
 
-impl Whole<'_> {
+impl FullGraph<'_> {
     /// r of the genes at `genes`.
     ///
     /// # Errors

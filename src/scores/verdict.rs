@@ -16,7 +16,7 @@
 
 use serde::Serialize;
 
-use super::Direction;
+use super::DirectionVotes;
 use crate::preprocess::USUAL_UNSPLICED;
 use crate::stats::{count, median, percentile};
 
@@ -142,7 +142,7 @@ pub fn dynamics(scores: &[f64], null: &[f64]) -> Dynamics {
 /// - Reversed by `--root` at the known end, steady state: 2 % and 37 %, dynamical on the pancreas 41 %, all called bad. Not seen:
 ///   dynamical on `sim_600x200`, whose latent time then partly runs against the truth (Spearman -.42), 80 %, called good.
 #[must_use]
-pub fn direction(found: &Direction) -> (Verdict, &'static str) {
+pub fn direction(found: &DirectionVotes) -> (Verdict, &'static str) {
     let (z, share) = (found.z(), found.share());
     if z >= 5.0 && share >= 0.65 {
         (Verdict::Good, "Spliced molecules follow unspliced ones in this order of cells, in most genes.")

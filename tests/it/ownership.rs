@@ -7,7 +7,7 @@ use nascent::data::quantities::{
     FIT_LIKELIHOOD, FIT_T, LATENT_TIME, NASCENT_FIT, SOFT_GRID, Slot, VELOCITY, VELOCITY_GAMMA, VELOCITY_GRAPH, Writer,
     about,
 };
-use nascent::data::{Column, Moments, Source};
+use nascent::data::{Column, MomentUnits, Source};
 use nascent::io::{self, FittedFile, InputConfig, NewFile, OutputConfig, Owner, Uns, write_new};
 use nascent::models::ModelConfig;
 
@@ -267,7 +267,7 @@ fn layers_that_nobody_asked_for_are_left_out_and_named() {
         |paths: &[String]| paths.iter().filter(|path| path.starts_with("layers/")).cloned().collect::<BTreeSet<_>>();
     assert_eq!(layers(&record.written), ["layers/Ms", "layers/Mu", "layers/velocity"].map(str::to_owned).into());
     assert!(layers(&record.left_out).contains("layers/fit_s"));
-    assert_eq!(record.moments, Moments::CellSize);
+    assert_eq!(record.moments, MomentUnits::CellSize);
     // What was measured of the layers that were left out is kept.
     let scores: serde_json::Value = serde_json::from_str(&program.succeed("evaluate fit.h5ad --json")).unwrap();
     assert!(scores["mse_train"].as_f64().is_some_and(|mse| mse > 0.0), "{scores}");

@@ -3,7 +3,7 @@
 use nascent::data::Silent;
 use nascent::graph::{Candidates, Similarity, States, velocity_graph};
 use nascent::neighbors::nearest;
-use nascent::scores::{self, Moving, Whole};
+use nascent::scores::{self, FullGraph, VelocityField};
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
@@ -31,7 +31,7 @@ fn graph(x: &Array2<f32>, v: &Array2<f32>) -> (Csr<f32>, Candidates) {
 }
 
 /// The whole over all of its 300 cells.
-fn whole<'a>(graph: &'a Csr<f32>, candidates: &'a Candidates, [x, v]: [&'a Array2<f32>; 2]) -> Whole<'a> {
+fn whole<'a>(graph: &'a Csr<f32>, candidates: &'a Candidates, [x, v]: [&'a Array2<f32>; 2]) -> FullGraph<'a> {
     const CELLS: [usize; 300] = {
         let mut cells = [0; 300];
         let mut i = 0;
@@ -42,7 +42,7 @@ fn whole<'a>(graph: &'a Csr<f32>, candidates: &'a Candidates, [x, v]: [&'a Array
         cells
     };
     let similarity = Similarity::default();
-    Whole { graph, candidates, similarity, states: x.view(), velocities: v.view(), cells: &CELLS }
+    FullGraph { graph, candidates, similarity, states: x.view(), velocities: v.view(), cells: &CELLS }
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn velocities_along_the_line_cross_its_middle_and_reversed_ones_turn_back() {
     let reversed = -&v;
     let moving = |velocities: &Array2<f32>| {
         let moving =
-            Moving { states: x.view(), velocities: velocities.view(), candidates: &candidates, groups: &groups };
+            VelocityField { states: x.view(), velocities: velocities.view(), candidates: &candidates, groups: &groups };
         (moving.boundaries(&[(0, 1)], 20, 0).remove(0), moving.coherence())
     };
     let (forward, coherence) = moving(&v);
@@ -101,7 +101,7 @@ fn cells_without_neighbours_in_the_other_group_make_no_boundary() {
     let (x, v) = line(40);
     let candidates = Candidates::nearest(&nearest(x.view(), 4).unwrap(), 4).unwrap();
     let groups: Vec<Option<u32>> = vec![Some(0); 40];
-    let moving = Moving { states: x.view(), velocities: v.view(), candidates: &candidates, groups: &groups };
+    let moving = VelocityField { states: x.view(), velocities: v.view(), candidates: &candidates, groups: &groups };
     let found = moving.boundaries(&[(0, 7)], 3, 0);
     assert!(found[0].n_cells == 0 && found[0].score.is_nan());
 }

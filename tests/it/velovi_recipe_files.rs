@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use nascent::Error;
 use nascent::config::Config;
 use nascent::data::quantities::{FIT_BETA, FIT_GAMMA, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, VELOCITY, VELOCITY_GENES};
-use nascent::data::{Column, Dataset, Fit, MomentScaling, Moments, Silent};
+use nascent::data::{Column, Dataset, Fit, MomentScaling, MomentUnits, Silent};
 use nascent::io::{self, InputConfig, OutputConfig};
 use nascent::metrics::Evaluation;
 use nascent::models::steady_state::{Extremes, fit_lines};
@@ -96,7 +96,7 @@ fn the_file_has_the_moments_before_and_after() {
                 assert!(close(f64::from(raw), min[at.1] + span[at.1] * f64::from(scaled), 1e-6));
             }
         }
-        assert_eq!(opened(&output).fit().map(|fit| fit.moments), Some(Moments::Scaled));
+        assert_eq!(opened(&output).fit().map(|fit| fit.moments), Some(MomentUnits::Scaled));
     }
 }
 
@@ -180,7 +180,7 @@ fn every_light_model_runs_on_the_recipe() {
     {
         let output = folder.path().join(format!("{at}.h5ad"));
         train(&input, &output, &[settings, &["preprocess.recipe=velovi"][..]].concat()).unwrap();
-        assert_eq!(opened(&output).fit().map(|fit| fit.moments), Some(Moments::Scaled), "{settings:?}");
+        assert_eq!(opened(&output).fit().map(|fit| fit.moments), Some(MomentUnits::Scaled), "{settings:?}");
     }
 }
 

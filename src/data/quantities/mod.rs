@@ -97,7 +97,7 @@ impl Writer {
 /// What a number is counted in.
 ///
 /// What a unit of `Ms` is, is decided by the model and stands in the file's record (`uns["nascent_fit"]["moments"]`, see
-/// [`Moments`](crate::data::Moments)): everything of one fit that is in units of `Ms` is in the units of the `Ms` beside it.
+/// [`MomentUnits`](crate::data::MomentUnits)): everything of one fit that is in units of `Ms` is in the units of the `Ms` beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// No number, or a number without a unit.

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use super::em::Fixed;
-use super::groups::Groups;
+use super::groups::CaptureGroups;
 use super::noise;
 use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
@@ -114,7 +114,7 @@ fn contributions(fitted: &Fitted, cells: &Cells, fixed: &Fixed) -> Vec<f64> {
 pub(super) fn asked_root(
     settings: &SoftGrid,
     data: &Dataset,
-    groups: &Groups,
+    groups: &CaptureGroups,
     sample: &[usize],
     skeleton: &Skeleton,
 ) -> Result<Option<usize>> {

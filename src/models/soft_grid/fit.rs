@@ -4,7 +4,7 @@ use rand::seq::index;
 
 use super::direction::{self, Direction};
 use super::em::{Fixed, Model};
-use super::groups::Groups;
+use super::groups::CaptureGroups;
 use super::rounds::{Cells, Fitted, rounds, split};
 use super::settings::SoftGrid;
 use super::skeleton::Skeleton;
@@ -32,7 +32,7 @@ pub(super) struct Decided {
 }
 
 /// Finds shape, direction and number of lineages on at most `choice_cells` cells.
-pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &Groups, run: &mut Run) -> Result<Decided> {
+pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups, run: &mut Run) -> Result<Decided> {
     let sample = sample(data.n_obs(), settings.choice_cells, run);
     let cells = Cells::new(settings, data, groups, &sample);
     let fixed = Fixed::new(settings);

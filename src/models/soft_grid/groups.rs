@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 
 /// Capture groups.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Groups {
+pub(super) struct CaptureGroups {
     /// Group of each cell, by rising capture time; empty if there are no capture times.
     pub(super) of: Vec<u32>,
     /// Capture times, rising.
@@ -15,7 +15,7 @@ pub(super) struct Groups {
 /// More distinct values than this are no capture times.
 const MOST: usize = 100;
 
-impl Groups {
+impl CaptureGroups {
     /// Groups of equal numbers in the column `name` of obs; none if `name` is empty.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
-use self::groups::Groups;
+use self::groups::CaptureGroups;
 pub(super) use self::outputs::WRITES;
 use self::rounds::{Cells, rounds};
 use self::scores::Scores;
@@ -67,7 +67,7 @@ impl VelocityModel for SoftGrid {
                 hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
             });
         }
-        let groups = Groups::read(&data.obs, &self.capture_time)?;
+        let groups = CaptureGroups::read(&data.obs, &self.capture_time)?;
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, data, &groups, run)?;
         announce(&decided.direction, run);

@@ -17,7 +17,7 @@ use crate::data::quantities::{
     LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels, SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD,
     VELOCITY_U, VELOCITY_U_STD,
 };
-use crate::data::{Dataset, FUTURE_TIME, Fit, Moments};
+use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits};
 use crate::error::Result;
 use crate::preprocess;
 use crate::sparse::Csr;
@@ -118,7 +118,7 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
         (posterior.mean(|z| (tree.time(z) - mean).powi(2)) + tree.step * tree.step / 12.0).sqrt()
     };
     let mut fit = Fit::of("soft_grid");
-    fit.moments = Moments::CellSize;
+    fit.moments = MomentUnits::CellSize;
     fit.set(LATENT_TIME, posteriors.iter().map(time).collect());
     fit.set(LATENT_TIME_STD, posteriors.iter().map(spread).collect());
     fit.set(CELL_SIZE, posteriors.iter().map(|posterior| posterior.size[1]).collect());

@@ -3,7 +3,7 @@
 use super::em::{Counts, Fixed, Gathered, Model};
 use super::expect::Posterior;
 use super::gene::Pair;
-use super::groups::Groups;
+use super::groups::CaptureGroups;
 use super::settings::{Sizes, SoftGrid};
 use crate::data::{Dataset, Run};
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub(super) struct Cells {
 
 impl Cells {
     /// The cells of `data` at the positions `chosen`.
-    pub(super) fn new(settings: &SoftGrid, data: &Dataset, groups: &Groups, chosen: &[usize]) -> Self {
+    pub(super) fn new(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups, chosen: &[usize]) -> Self {
         let counts = Counts::new([data.unspliced.select_rows(chosen), data.spliced.select_rows(chosen)]);
         let sizes = if settings.sizes == Sizes::Total {
             let relative = [&data.size_unspliced, &data.size_spliced].map(|totals| relative(totals));

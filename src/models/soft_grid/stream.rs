@@ -20,7 +20,7 @@ use super::em::{Fixed, Gathered, Model};
 use super::expect::{Posterior, Tables};
 use super::fit;
 use super::gene::Pair;
-use super::groups::Groups;
+use super::groups::CaptureGroups;
 use super::rounds::{STEPS, rounds};
 use super::scores::Scores;
 use super::settings::SoftGrid;
@@ -35,7 +35,7 @@ impl StreamingModel for SoftGrid {
     fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
         config.validate_streaming()?;
         // Numbered once: the sample may lack a group.
-        let all_groups = Groups::read(source.obs(), &self.capture_time)?;
+        let all_groups = CaptureGroups::read(source.obs(), &self.capture_time)?;
         let drawn = fit::sample(source.n_obs(), self.choice_cells, run);
         let counts = read_sample(source, &drawn, self.block_cells, run)?;
         let (data, report) = preprocess::run(&counts, config)?;

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use cpu_time::ProcessTime;
 use ndarray::Array2;
 
-use self::trust::Asked;
+use self::trust::GeneSets;
 use super::train::by_slot;
 use crate::config::Analysis;
 use crate::data::quantities::{
@@ -34,7 +34,7 @@ use crate::embedding;
 use crate::error::{Error, Result};
 use crate::graph::{self, Candidates, States};
 use crate::io::{self, FittedFile};
-use crate::scores::{self, Moving, Sweep};
+use crate::scores::{self, Sweep, VelocityField};
 
 /// Embeddings that arrows are drawn on if none is named, the first that is there.
 const USUAL_EMBEDDINGS: [&str; 7] = ["umap", "tsne", "fitsne", "draw_graph_fa", "draw_graph_fr", "phate", "diffmap"];
@@ -122,7 +122,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let groups = groups(&data.obs, &job.groups)?;
     let root = (!job.root.is_empty()).then(|| root::cells(&data.obs, &job.root, groups.as_ref())).transpose()?;
     let edges = trust::edges(&settings.scores, groups.as_ref())?;
-    let asked = Asked::new(&settings.scores, &data)?;
+    let asked = GeneSets::new(&settings.scores, &data)?;
     let (around, neighbors) = space::neighbors(&mut data, reporter)?;
     let (basis, coordinates, drawn) = embedded(settings, job, &data, &around, reporter)?;
 
@@ -185,13 +185,17 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     values.set(VELOCITY_RECONSTRUCTABILITY, trust::sets_record(&sets));
     add_times(&mut values, times);
     if let Some((column, groups)) = &groups {
-        let moving =
-            Moving { states: coordinates.view(), velocities: arrows.view(), candidates: &direct, groups: &groups.of };
+        let moving = VelocityField {
+            states: coordinates.view(),
+            velocities: arrows.view(),
+            candidates: &direct,
+            groups: &groups.of,
+        };
         let boundaries = moving.boundaries(&edges, settings.scores.shuffles, settings.seed);
         if let Some(boundaries) = trust::boundaries_record(&boundaries, groups) {
             values.set(VELOCITY_BOUNDARIES, boundaries);
         }
-        let in_genes = Moving { states: data.ms.view(), velocities: velocity, ..moving };
+        let in_genes = VelocityField { states: data.ms.view(), velocities: velocity, ..moving };
         values.set(VELOCITY_COHERENCE, in_genes.coherence().into());
         let names: Vec<&str> = data.genes.iter().map(|&gene| data.var.index[gene].as_str()).collect();
         let (ranked, largest) = trust::ranking(velocity, &names, (column, groups), settings.scores.top_genes);

@@ -8,7 +8,7 @@ use crate::data::quantities::{FIT_DYNAMICS, FIT_LIKELIHOOD, FIT_R2, VELOCITY_R2}
 use crate::data::{Groups, Velocities, stream};
 use crate::error::{Error, Result};
 use crate::graph::{Candidates, Similarity};
-use crate::scores::{self, Boundary, ScoresConfig, Sweep, Whole};
+use crate::scores::{self, Boundary, FullGraph, ScoresConfig, Sweep};
 use crate::sparse::Csr;
 
 /// Columns of var that say how well a gene fits, the first that is there.
@@ -25,13 +25,13 @@ pub(super) struct Sets {
 }
 
 /// Sets of genes that are asked about, as positions among the genes used.
-pub(super) struct Asked {
+pub(super) struct GeneSets {
     order: Vec<usize>,
     ordered_by: String,
     named: Option<Vec<usize>>,
 }
 
-impl Asked {
+impl GeneSets {
     /// What the settings ask about.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Asked {
 /// Reconstructability of sets of genes.
 pub(super) fn sets(
     settings: &ScoresConfig,
-    asked: &Asked,
+    asked: &GeneSets,
     data: &Velocities,
     (graph, candidates, similarity): (&Csr<f32>, &Candidates, Similarity),
     seed: u64,
@@ -60,7 +60,7 @@ pub(super) fn sets(
         (0..n_obs).collect()
     };
     cells.sort_unstable();
-    let whole = Whole {
+    let whole = FullGraph {
         graph,
         candidates,
         similarity,

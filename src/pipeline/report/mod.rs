@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::io::FittedFile;
 use crate::report::{self, Options, Written};
 
-use self::trust::Asked;
+use self::trust::Subject;
 
 /// What is reported of which file.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub fn report(settings: &Analysis, job: &ReportJob, reporter: &mut dyn Reporter)
     let found = layers::passed(&file, graph, &content)?;
     content.genes = found.genes;
     content.metrics = found.metrics;
-    let asked = Asked { file: &file, graph, genes: &found.used, groups: groups.as_ref() };
+    let asked = Subject { file: &file, graph, genes: &found.used, groups: groups.as_ref() };
     trust::fill(&mut content, job, &asked, found.answers)?;
     drop(file);
     let written = report::write(&job.folder, &content, &options)?;

@@ -24,7 +24,7 @@ use crate::stats::{count, median, percentile};
 const EARLY: f64 = 0.1;
 
 /// What the questions are asked of.
-pub(super) struct Asked<'a> {
+pub(super) struct Subject<'a> {
     pub(super) file: &'a FittedFile,
     pub(super) graph: &'a GraphRecord,
     /// Positions of the genes that the graph was made with.
@@ -40,7 +40,7 @@ pub(super) struct OfLayers {
 }
 
 /// Fills in `trust` and `overall` of what is otherwise complete.
-pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Asked, of_layers: OfLayers) -> Result<()> {
+pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Subject, of_layers: OfLayers) -> Result<()> {
     let file = asked.file;
     let mut lines = vec![unspliced(file)?, genes(content, asked), permutation(file)];
     lines.extend(of_layers.direction);
@@ -72,7 +72,7 @@ fn unspliced(file: &FittedFile) -> Result<Trust> {
     Ok(line(QUESTION, format!("{:.1} % of the molecules", 100.0 * share), verdict, explanation))
 }
 
-fn genes(content: &Content, asked: &Asked) -> Trust {
+fn genes(content: &Content, asked: &Subject) -> Trust {
     let (used, all) = (asked.genes.len(), asked.file.var().index.len());
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for gene in content.genes.iter().filter(|gene| !gene.why_not.is_empty()) {
@@ -202,7 +202,7 @@ fn times(graph: &GraphRecord) -> Option<Trust> {
     Some(line("Do latent time and velocity pseudotime agree?", value, verdict::times(found), explanation))
 }
 
-fn reconstructability(asked: &Asked) -> Result<Trust> {
+fn reconstructability(asked: &Subject) -> Result<Trust> {
     const QUESTION: &str = "Do the genes that fit best drive the arrows?";
     let record = asked.file.record(VELOCITY_RECONSTRUCTABILITY)?;
     let numbers =

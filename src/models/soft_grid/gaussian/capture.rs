@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::super::groups::Groups;
+use super::super::groups::CaptureGroups;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::stats;
@@ -23,9 +23,9 @@ impl Capture {
     /// Reads column `name` of `obs`.
     ///
     /// # Errors
-    /// As [`Groups::read`].
+    /// As [`CaptureGroups::read`].
     pub(super) fn read(data: &Dataset, name: &str, t_max: f64) -> Result<Self> {
-        let Groups { of, times: known } = Groups::read(&data.obs, name)?;
+        let CaptureGroups { of, times: known } = CaptureGroups::read(&data.obs, name)?;
         let (first, last) = (known[0], known[known.len() - 1]);
         let times: Vec<f64> = known.iter().map(|day| (day - first) / (last - first) * t_max).collect();
         let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
