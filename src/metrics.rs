@@ -19,6 +19,7 @@ use ndarray::{ArcArray2, Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::data::quantities::{FIT_S, FIT_U};
 use crate::data::{MomentScaling, ReconstructionRecord};
 use crate::error::{Error, Result};
 use crate::stats::{self, count, std_dev};
@@ -264,8 +265,8 @@ pub fn reconstruction(
 ) -> Result<Reconstruction> {
     let shape = moments[0].shape();
     same_shape("Ms", shape, moments[1].shape())?;
-    same_shape("fit_u", shape, fit[0].shape())?;
-    same_shape("fit_s", shape, fit[1].shape())?;
+    same_shape(FIT_U.key(), shape, fit[0].shape())?;
+    same_shape(FIT_S.key(), shape, fit[1].shape())?;
     for (what, std) in ["std_u", "std_s"].into_iter().zip(std.iter().flatten()) {
         same_shape(what, &shape[1..], std.shape())?;
     }

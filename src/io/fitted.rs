@@ -12,7 +12,7 @@ use super::h5::{self, Node};
 use super::matrix::Matrix as Stored;
 use super::place::Place;
 use super::read::{annotation, embeddings, layer, uns};
-use super::records::{Owner, Records};
+use super::records::{self, Owner, Records};
 use super::{InputConfig, describe, neighbors};
 use crate::data::quantities::{Matrix, NEIGHBORS, Numbers, Quantity, Record, SPLICED, Slot, UNSPLICED, about};
 use crate::data::{Column, FitRecord, Frame, GraphRecord, Neighbors};
@@ -210,7 +210,12 @@ impl FittedFile {
     pub fn embeddings(&self) -> Result<Vec<(String, ndarray::Array2<f32>)>> {
         let place = Place::root(&self.path).child("obsm");
         let mut found = embeddings(&self.file, self.obs.index.len(), &place)?;
-        found.retain(|(name, _)| about(Slot::Obsm, name).is_none_or(|about| self.records.owns(about, name)));
+        let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
+        let shown = |name: &str| match about(Slot::Obsm, name) {
+            Some(about) => self.records.owns(about, name) || !records::is_result(about, name, &names),
+            None => true,
+        };
+        found.retain(|(name, _)| shown(name));
         Ok(found)
     }
 

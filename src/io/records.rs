@@ -259,14 +259,17 @@ pub(super) fn stale_before_graph(file: &File, records: &Records) -> Vec<(Slot, S
     present.iter().filter(|(slot, key)| goes(*slot, key)).cloned().collect()
 }
 
-/// Whether a quantity that the graph's step writes comes from the velocities; an embedding does not, and an array called
-/// `velocity_…` only if there is an embedding of that name.
+/// Whether an array of obsm is a result of this program or a twin of one, rather than the user's own: `velocity_…` are arrows only
+/// if there is an embedding of that name.
+pub(super) fn is_result(quantity: &'static About, key: &str, obsm: &[String]) -> bool {
+    let basis = key.trim_start_matches(PROJECTED.key().trim_end_matches('*'));
+    *quantity != *PROJECTED.about() || obsm.iter().any(|name| name.strip_prefix("X_") == Some(basis))
+}
+
+/// Whether a quantity that the graph's step writes comes from the velocities; an embedding does not.
 fn follows_from_velocities(quantity: &'static About, key: &str, present: &[(Slot, String)]) -> bool {
-    if *quantity == *PROJECTED.about() {
-        let basis = key.trim_start_matches("velocity_");
-        return present.iter().any(|(slot, name)| *slot == Slot::Obsm && name.strip_prefix("X_") == Some(basis));
-    }
-    *quantity != *X_UMAP.about()
+    let in_obsm = present.iter().filter(|(slot, _)| *slot == Slot::Obsm).map(|(_, name)| name.clone());
+    *quantity != *X_UMAP.about() && is_result(quantity, key, &in_obsm.collect::<Vec<String>>())
 }
 
 /// Everything that lies in the six places of `file`.

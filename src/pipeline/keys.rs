@@ -69,7 +69,7 @@ pub fn keys() -> String {
 }
 
 fn row(about: &'static About) -> String {
-    let star = if about.known || about.writer == Writer::Simulate { "" } else { " ★" };
+    let star = if about.known { "" } else { " ★" };
     let key = about.key.replace('*', "…");
     let needed = if about.needed { ", needed" } else { "" };
     let models: Vec<&str> =

@@ -145,6 +145,6 @@ fn add(found: &Permutation, job: &PermuteJob, output: &OutputConfig) -> Result<(
 }
 
 /// The models whose trained runs can be asked.
-fn with_score() -> Vec<&'static str> {
+pub(super) fn with_score() -> Vec<&'static str> {
     ModelConfig::ENTRIES.iter().filter(|entry| entry.permutes).map(|entry| entry.kind).collect()
 }

@@ -125,10 +125,10 @@ fn record(config: &Config, fit: &Fit, input: String) -> FitRecord {
 /// What the file lost and what it did not get, a line each.
 fn account(written: &Written, reporter: &mut dyn Reporter) {
     if !written.removed.is_empty() {
-        reporter.say(&format!("removed, as results of an earlier fit: {}", written.removed.join(", ")));
+        reporter.say(&format!("removed, as results of an earlier fit: {}", by_slot(&written.removed)));
     }
     if !written.left_out.is_empty() {
-        reporter.say(&format!("not written (output.layers = \"all\" writes them): {}", written.left_out.join(", ")));
+        reporter.say(&format!("not written (output.layers = \"all\" writes them): {}", by_slot(&written.left_out)));
     }
     if !written.uncut.is_empty() {
         reporter.say(&format!(
@@ -136,6 +136,18 @@ fn account(written: &Written, reporter: &mut dyn Reporter) {
             written.uncut.join(", ")
         ));
     }
+}
+
+/// Names such as `layers/fit_t`, those of one place together: `layers fit_t, velocity; obs latent_time`.
+pub(super) fn by_slot(paths: &[String]) -> String {
+    let mut parts: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (slot, key) in paths.iter().filter_map(|path| path.split_once('/')) {
+        match parts.iter_mut().find(|(known, _)| *known == slot) {
+            Some((_, keys)) => keys.push(key),
+            None => parts.push((slot, vec![key])),
+        }
+    }
+    parts.iter().map(|(slot, keys)| format!("{slot} {}", keys.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 impl Summary {

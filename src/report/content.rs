@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use crate::data::quantities::{FIT_S, FIT_U, VELOCITY};
 use crate::embedding::Flow;
 use crate::error::{Error, Result, require};
 use crate::scores::Verdict;
@@ -259,8 +260,12 @@ impl Gene {
         let of = |what: &str| format!("{what} of gene {:?}", self.name);
         same(&of("Ms"), &[n], &[self.ms.len()])?;
         same(&of("Mu"), &[n], &[self.mu.len()])?;
-        let optional =
-            [("velocity", &self.velocity), ("fit_s", &self.fit_s), ("fit_u", &self.fit_u), ("time", &self.time)];
+        let optional = [
+            (VELOCITY.key(), &self.velocity),
+            (FIT_S.key(), &self.fit_s),
+            (FIT_U.key(), &self.fit_u),
+            ("time", &self.time),
+        ];
         for (what, values) in optional {
             if let Some(values) = values {
                 same(&of(what), &[n], &[values.len()])?;

@@ -113,14 +113,14 @@ pub enum Unit {
     MsSquared,
     /// The moments before they were scaled to \[0, 1\].
     Unscaled,
-    /// The abundances of the model that [`Moments`](crate::data::Moments) names; for rates of transcription, per unit of time.
-    Transcription,
     /// The fit's time: `latent_time` where there is one time per cell, else the gene's own.
     Time,
     /// 1 / the fit's time.
     PerTime,
-    /// Abundance of a simulated cell of size 1, before noise; of velocities, per unit of `true_t`.
+    /// Molecules in a simulated cell of size 1, before noise.
     TrueCounts,
+    /// The same per unit of the simulation's time.
+    TrueCountsPerTime,
     /// The time of a simulation.
     TrueTime,
     /// 1 / the time of a simulation.
@@ -154,10 +154,10 @@ impl fmt::Display for Unit {
             Self::MsPerTime => "units of `Ms` / time",
             Self::MsSquared => "units of `Ms`, squared",
             Self::Unscaled => "size-normalised counts",
-            Self::Transcription => "units of `Mu` / time",
             Self::Time => "time of the fit",
             Self::PerTime => "1 / time",
-            Self::TrueCounts => "counts of a cell of size 1 (/ time)",
+            Self::TrueCounts => "molecules in a cell of size 1",
+            Self::TrueCountsPerTime => "molecules in a cell of size 1 / time of the simulation",
             Self::TrueTime => "time of the simulation",
             Self::PerTrueTime => "1 / time of the simulation",
             Self::Share => "0 to 1",

@@ -54,7 +54,7 @@ quantities! {
     /// Spliced abundance before noise.
     TRUE_SPLICED: Matrix = Layers "true_spliced", TrueCounts, Simulate;
     /// `ds/dt` before noise.
-    TRUE_VELOCITY: Matrix = Layers "true_velocity", TrueCounts, Simulate;
+    TRUE_VELOCITY: Matrix = Layers "true_velocity", TrueCountsPerTime, Simulate;
     /// Time at which the cell was simulated.
     TRUE_T: Numbers = Obs "true_t", TrueTime, Simulate;
     /// Size of the cell: what all its counts are multiplied by.
@@ -66,7 +66,7 @@ quantities! {
     /// Day on which the cell would have been collected.
     CAPTURE_TIME: Labels = Obs "capture_time", None, Simulate;
     /// Transcription rate.
-    TRUE_ALPHA: Numbers = Var "true_alpha", TrueCounts, Simulate;
+    TRUE_ALPHA: Numbers = Var "true_alpha", TrueCountsPerTime, Simulate;
     /// Splicing rate.
     TRUE_BETA: Numbers = Var "true_beta", PerTrueTime, Simulate;
     /// Degradation rate.
@@ -78,7 +78,7 @@ quantities! {
     /// Kind of the gene: shared by the lineages, or of one of them.
     TRUE_PROGRAM: Labels = Var "true_program", None, Simulate;
     /// Transcription rate in a lineage, by its number.
-    TRUE_ALPHA_OF: Numbers = Var "true_alpha_*", TrueCounts, Simulate;
+    TRUE_ALPHA_OF: Numbers = Var "true_alpha_*", TrueCountsPerTime, Simulate;
     /// Time at which transcription changes in a lineage, by its number.
     TRUE_T_OF: Numbers = Var "true_t_*", TrueTime, Simulate;
     /// Where the simulation draws the cells.
@@ -198,9 +198,9 @@ quantities! {
     /// Genes whose velocity should be used.
     VELOCITY_GENES: Truths = Var "velocity_genes", None, Fit, known;
     /// Transcription rate; of the soft grid, the largest over its pieces.
-    FIT_ALPHA: Numbers = Var "fit_alpha", Transcription, Fit, known;
+    FIT_ALPHA: Numbers = Var "fit_alpha", MuPerTime, Fit, known;
     /// Transcription rate that induction approaches; veloVI's `alpha_1`.
-    FIT_ALPHA_LAST: Numbers = Var "fit_alpha_last", Transcription, Fit;
+    FIT_ALPHA_LAST: Numbers = Var "fit_alpha_last", MuPerTime, Fit;
     /// Rate of that approach; veloVI's `lambda_alpha`.
     FIT_ALPHA_APPROACH: Numbers = Var "fit_alpha_approach", PerTime, Fit;
     /// Splicing rate.

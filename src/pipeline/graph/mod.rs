@@ -21,6 +21,7 @@ use cpu_time::ProcessTime;
 use ndarray::Array2;
 
 use self::trust::Asked;
+use super::train::by_slot;
 use crate::config::Analysis;
 use crate::data::quantities::{
     CONNECTIVITIES, DISTANCES, END_POINTS, FIT_T, LATENT_TIME, LATENT_TIME_BY, LATENT_TIME_GENES, NEIGHBORS, PROJECTED,
@@ -213,7 +214,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     drop((file, data));
     let written = io::write_graph(&job.output, &job.input, &genes, values, record)?;
     if !written.removed.is_empty() {
-        reporter.say(&format!("removed, as results of an earlier graph: {}", written.removed.join(", ")));
+        reporter.say(&format!("removed, as results of an earlier graph: {}", by_slot(&written.removed)));
     }
     Ok(summary)
 }

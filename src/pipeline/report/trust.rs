@@ -15,6 +15,7 @@ use crate::data::{GraphRecord, Groups};
 use crate::error::Result;
 use crate::io::FittedFile;
 use crate::pipeline::compare;
+use crate::pipeline::permute::with_score;
 use crate::report::{Content, Overall, Trust};
 use crate::scores::{self, Verdict, verdict};
 use crate::stats::{count, median, percentile};
@@ -102,9 +103,10 @@ fn genes(content: &Content, asked: &Asked) -> Trust {
 fn permutation(file: &FittedFile) -> Trust {
     const QUESTION: &str = "Are there dynamics to be seen at all?";
     let Some((scores, null)) = file.numbers(PERMUTATION_SCORE).zip(file.numbers(PERMUTATION_NULL)) else {
+        let models = with_score().join(", ");
         let explanation =
-            "Not asked yet: nascent permute compares each gene with its shuffled self (veloVI and VeloVAE).";
-        return line(QUESTION, "no permutation score".to_owned(), Verdict::Unknown, explanation);
+            format!("Not asked yet: nascent permute compares each gene with its shuffled self (models {models}).");
+        return line(QUESTION, "no permutation score".to_owned(), Verdict::Unknown, &explanation);
     };
     let found = verdict::dynamics(&scores, &null);
     let value = format!(
