@@ -19,7 +19,7 @@ pub struct ScoresConfig {
     pub order: String,
     /// Gene set of your own to test for reconstructability: do these genes alone give the velocity graph of all?
     pub genes: Vec<String>,
-    /// Known directions between groups of cells, as ["Ductal > Beta"].
+    /// Known directions between groups of cells, as `Ductal > Beta`.
     pub edges: Vec<String>,
     /// Number of times that velocities are permuted over cells, for a null distribution.
     pub shuffles: usize,
