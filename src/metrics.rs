@@ -206,7 +206,7 @@ pub fn reconstructed(evidence: &Evidence) -> Result<ReconstructionRecord> {
         return Ok(ReconstructionRecord::default());
     };
     let errors = |part: Part| {
-        let std = evidence.residual_std.as_ref().map(|std| std.each_ref().map(|std| std.view()));
+        let std = evidence.residual_std.as_ref().map(|std| std.each_ref().map(Array1::view));
         reconstruction(views(moments), views(fit), std, evidence.split.as_deref().map(|split| (split, part)))
     };
     let train = errors(Part::Train)?;

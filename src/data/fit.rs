@@ -4,7 +4,7 @@ use std::ops::Index;
 
 use serde_json::{Map, Value};
 
-use super::quantities::{Kind, LATENT_TIME, Labels, Quantity, VELOCITY, VELOCITY_GENES, Values};
+use super::quantities::{Kind, Labels, Quantity, VELOCITY_GENES, Values};
 use super::{Column, MomentUnits};
 
 /// Result of a model: quantities over the cells and kept genes of a [`Dataset`](super::Dataset), each set where it is computed.
@@ -78,13 +78,6 @@ impl Fit {
     #[must_use]
     pub fn n_velocity_genes(&self) -> usize {
         self.get(VELOCITY_GENES).map_or(0, |chosen| chosen.iter().filter(|&&chosen| chosen).count())
-    }
-
-    /// Number of cells that the fit speaks of, if it speaks of any.
-    #[must_use]
-    pub fn n_obs(&self) -> Option<usize> {
-        let of_layer = self.get(VELOCITY).map(|velocity| velocity.nrows());
-        of_layer.or_else(|| self.get(LATENT_TIME).map(|time| time.len()))
     }
 }
 

@@ -147,7 +147,7 @@ impl RootRecord {
     #[must_use]
     pub fn in_words(&self, n_cells: usize) -> String {
         let cells = match self {
-            Self::Inferred => return "inferred: where the transitions run backward end".to_owned(),
+            Self::Inferred => return "inferred: the stationary states of the reversed Markov chain".to_owned(),
             Self::Cell { cell } => return format!("cell {cell}, as given"),
             Self::Group { column, label } => format!("cells with {column} = {label}"),
             Self::Flag { column } => format!("cells with obs[{column:?}]"),

@@ -111,9 +111,8 @@ impl Records {
     /// Whether what lies under `key`, a name of `about`, is of the fit that the file holds or of what was computed from it.
     pub(super) fn owns(&self, about: &'static About, key: &str) -> bool {
         match about.writer {
-            Writer::Input | Writer::Simulate => true,
             // Neighbours and moments of another program are as good as ours; which were used, the records say.
-            Writer::Preprocess => true,
+            Writer::Input | Writer::Simulate | Writer::Preprocess => true,
             Writer::Graph | Writer::Permute | Writer::Fit => {
                 let written = [
                     self.fit.as_ref().map(|fit| &fit.written),
@@ -273,7 +272,7 @@ fn follows_from_velocities(quantity: &'static About, key: &str, present: &[(Slot
 }
 
 /// Everything that lies in the six places of `file`.
-fn present(file: &File) -> Vec<(Slot, String)> {
+pub(super) fn present(file: &File) -> Vec<(Slot, String)> {
     let of = |slot: Slot| {
         let names = match Node::open(file, slot.name()) {
             Some(Node::Group(group)) => h5::members(&group),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::place::Place;
-use super::records::{MODE, PROGRAM_KEY, Records, stale_before_fit, stale_before_graph};
+use super::records::{MODE, PROGRAM_KEY, Records, present, stale_before_fit, stale_before_graph};
 use super::write::{Change, Written, only_fitted, write};
 use super::{GenesWritten, OutputConfig, frame, h5, of_fit};
 use crate::data::quantities::{
@@ -74,10 +74,9 @@ fn write_values(
         let file = h5::open(input)?;
         let place = Place::root(input);
         let stale = stale_before_fit(&file, &Records::read(&file, &place)?);
-        let stays = |slot: Slot, key: &str| {
-            let there = file.group(slot.name()).is_ok_and(|group| group.link_exists(key));
-            there && !stale.iter().any(|(at, name)| *at == slot && name == key)
-        };
+        let present = present(&file);
+        let among = |all: &[(Slot, String)], slot, key: &str| all.iter().any(|(at, name)| *at == slot && name == key);
+        let stays = |slot: Slot, key: &str| among(&present, slot, key) && !among(&stale, slot, key);
         rename_beside_foreign(&mut values, &mut record, stays);
         let n_obs = frame::n_rows(&file, "obs", &place.child("obs"))?;
         let n_vars = frame::n_rows(&file, "var", &place.child("var"))?;

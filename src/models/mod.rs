@@ -97,6 +97,7 @@ pub struct Streamed {
 
 /// What the rest of the program knows of a model, and how it is made. One entry for each model in [`models!`].
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct ModelEntry {
     /// Its name: `kind` under `[model]`.
     pub kind: &'static str,
@@ -204,6 +205,9 @@ impl ModelConfig {
     pub const DEFAULT_KIND: &'static str = if cfg!(feature = "neural") { "velovae" } else { "steady_state" };
 
     /// What is known of the model.
+    ///
+    /// # Panics
+    /// Never: every model has an entry.
     #[must_use]
     pub fn entry(&self) -> &'static ModelEntry {
         Self::entry_of(self.kind()).expect("every model has an entry")

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::data::quantities::{self, About, Slot, Writer};
-use crate::models::ModelConfig;
+use crate::models::{ModelConfig, ModelEntry};
 
 /// What stands above the tables.
 const HEAD: &str = "\
@@ -46,10 +46,25 @@ neighbours or components of its own, ours stand beside them as `velocity_neighbo
 | anybody else | none of these | every key that has a meaning here |
 ";
 
+/// What stands above the table of models.
+const MODELS: &str = "
+## Models
+
+| `model.kind` | what | likelihood of counts | `--resume` | `nascent permute` | posterior draws |
+|---|---|---|---|---|---|
+";
+
 /// The page.
 #[must_use]
 pub fn keys() -> String {
     let mut page = HEAD.to_owned();
+    page.push_str(MODELS);
+    for entry in ModelConfig::ENTRIES {
+        let yes = |fact: bool| if fact { "yes" } else { "–" };
+        let ModelEntry { kind, summary, reads_counts, resumes, permutes, draws, .. } = entry;
+        let [counts, resumes, permutes, draws] = [reads_counts, resumes, permutes, draws].map(|&fact| yes(fact));
+        let _ = writeln!(page, "| `{kind}` | {} | {counts} | {resumes} | {permutes} | {draws} |", summary.trim());
+    }
     for slot in Slot::ALL {
         let shape = match slot {
             Slot::Layers => "cells × genes",

@@ -30,6 +30,7 @@ use rayon::prelude::*;
 use super::average::{Weights, of_sources, over_neighborhoods, to_unit};
 use super::root::{Root, beside};
 use super::settings::{LatentConfig, LatentMethod, Rerooting};
+use crate::data::quantities::FIT_LIKELIHOOD;
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 use crate::stats::{count, median, percentile_of_sorted};
@@ -132,7 +133,7 @@ impl Genes {
         least: f64,
     ) -> Result<Self> {
         if let Some(likelihood) = likelihood.filter(|likelihood| likelihood.len() != fit_t.ncols()) {
-            let what = "fit_likelihood".to_owned();
+            let what = FIT_LIKELIHOOD.key().to_owned();
             return Err(Error::Shape { what, wanted: vec![fit_t.ncols()], found: vec![likelihood.len()] });
         }
         let mut counts: Vec<bool> =

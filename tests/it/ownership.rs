@@ -55,7 +55,9 @@ fn values(parent: &hdf5::Group, name: &str, bytes: &mut Vec<u8>) {
     let group = parent.group(name).unwrap();
     let mut members = group.member_names().unwrap();
     members.sort();
-    members.iter().for_each(|member| values(&group, member, bytes));
+    for member in &members {
+        values(&group, member, bytes);
+    }
 }
 
 /// The names of results in a file, ours or scVelo's.

@@ -168,7 +168,7 @@ fn the_steady_state_model_is_the_same_in_either_unit_where_all_minima_are_0() {
         ms.restore_differences(&mut variance);
         let wanted = &wanted[VARIANCE_VELOCITY];
         let size = wanted.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        assert!(largest_difference(&variance, &wanted) < 1e-4 * size, "{mode:?}");
+        assert!(largest_difference(&variance, wanted) < 1e-4 * size, "{mode:?}");
     }
 }
 

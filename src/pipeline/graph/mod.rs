@@ -29,7 +29,7 @@ use crate::data::quantities::{
     VELOCITY_CONFIDENCE_TRANSITION, VELOCITY_GRAPH, VELOCITY_GRAPH_NEG, VELOCITY_LENGTH, VELOCITY_PSEUDOTIME,
     VELOCITY_RECONSTRUCTABILITY, VELOCITY_SCORE, VELOCITY_SELF_TRANSITION, Values, X_UMAP,
 };
-use crate::data::{GenesUsed, GraphRecord, LatentTimeRecord, Neighbors, Reporter, Source, Velocities};
+use crate::data::{GenesUsed, GraphRecord, Groups, LatentTimeRecord, Neighbors, Reporter, Source, Velocities};
 use crate::embedding;
 use crate::error::{Error, Result};
 use crate::graph::{self, Candidates, States};
@@ -185,22 +185,13 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     values.set(VELOCITY_RECONSTRUCTABILITY, trust::sets_record(&sets));
     add_times(&mut values, times);
     if let Some((column, groups)) = &groups {
-        let moving = VelocityField {
+        let field = VelocityField {
             states: coordinates.view(),
             velocities: arrows.view(),
             candidates: &direct,
             groups: &groups.of,
         };
-        let boundaries = moving.boundaries(&edges, settings.scores.shuffles, settings.seed);
-        if let Some(boundaries) = trust::boundaries_record(&boundaries, groups) {
-            values.set(VELOCITY_BOUNDARIES, boundaries);
-        }
-        let in_genes = VelocityField { states: data.ms.view(), velocities: velocity, ..moving };
-        values.set(VELOCITY_COHERENCE, in_genes.coherence().into());
-        let names: Vec<&str> = data.genes.iter().map(|&gene| data.var.index[gene].as_str()).collect();
-        let (ranked, largest) = trust::ranking(velocity, &names, (column, groups), settings.scores.top_genes);
-        values.set(RANK_VELOCITY_GENES, ranked);
-        values.set(VELOCITY_SCORE, largest.into());
+        add_groups(&mut values, settings, &data, (column, groups), (field, &edges));
     }
     values.set_named(PROJECTED, PROJECTED.named(&basis), arrows);
     if drawn {
@@ -221,6 +212,27 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         reporter.say(&format!("removed, as results of an earlier graph: {}", by_slot(&written.removed)));
     }
     Ok(summary)
+}
+
+/// What groups of cells say among what is written: known directions between them in the `field` on the embedding, coherence
+/// within them, and the genes whose velocity is higher in one.
+fn add_groups(
+    values: &mut Values,
+    settings: &Analysis,
+    data: &Velocities,
+    (column, groups): (&str, &Groups),
+    (field, edges): (VelocityField<'_>, &[(u32, u32)]),
+) {
+    let boundaries = field.boundaries(edges, settings.scores.shuffles, settings.seed);
+    if let Some(boundaries) = trust::boundaries_record(&boundaries, groups) {
+        values.set(VELOCITY_BOUNDARIES, boundaries);
+    }
+    let in_genes = VelocityField { states: data.ms.view(), velocities: data.velocity.view(), ..field };
+    values.set(VELOCITY_COHERENCE, in_genes.coherence().into());
+    let names: Vec<&str> = data.genes.iter().map(|&gene| data.var.index[gene].as_str()).collect();
+    let (ranked, largest) = trust::ranking(data.velocity.view(), &names, (column, groups), settings.scores.top_genes);
+    values.set(RANK_VELOCITY_GENES, ranked);
+    values.set(VELOCITY_SCORE, largest.into());
 }
 
 /// Roots, ends and times among what is written.

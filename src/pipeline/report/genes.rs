@@ -106,7 +106,9 @@ impl Facts {
             .filter_map(|&(quantity, name)| Some((quantity.key(), name, file.numbers(quantity)?)))
             .collect();
         let mut used = vec![false; file.var().index.len()];
-        velocity_genes.iter().for_each(|&gene| used[gene] = true);
+        for &gene in velocity_genes {
+            used[gene] = true;
+        }
         let offsets = [FIT_U0, FIT_S0].map(|quantity| file.numbers(quantity));
         let status = file.column(FIT_STATUS).map(Column::to_labels);
         Self { numbers, own_clocks: file.times_on_curve(), offsets, status, used }
