@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nascent::data::quantities::{self, About, FIT_BETA, FIT_S, Slot, VELOCITY, Values, Writer, about};
 use nascent::models::ModelConfig;
 use nascent::pipeline;
 use nascent::simulate::{SimulateConfig, simulate};
 use ndarray::{Array1, Array2};
+
+use crate::tidy::rust_files;
 
 /// `docs/keys.md` is made by `nascent keys > docs/keys.md`.
 #[test]
@@ -97,18 +99,4 @@ fn no_other_file_spells_a_key() {
     // A model's name is that of its settings; VeloVAE's own files have names of their own.
     found.retain(|place| !place.starts_with("models/mod.rs") && !place.starts_with("io/records.rs"));
     assert!(found.is_empty(), "keys are spelled outside of data/quantities:\n{}", found.join("\n"));
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("readable") {
-        let path = entry.expect("readable").path();
-        if path.is_dir() {
-            found.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
