@@ -2,7 +2,7 @@
 //!
 //! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write_fit`] and its like put results
 //! into a copy of the input, [`FittedFile`] is how a fit is read back, [`write_new`] makes a file from nothing, [`describe()`] says what
-//! is in one. Only this module knows HDF5. Which keys there are, [`quantities`](crate::data::quantities) says.
+//! is in one. Only this module knows HDF5. Which keys there are, [`crate::data::quantities`] says.
 
 mod atomic;
 mod check;

@@ -95,7 +95,7 @@ pub struct Streamed {
     pub fit: Fit,
 }
 
-/// What the rest of the program knows of a model, and how it is made. One entry for each model in [`models!`].
+/// What the rest of the program knows of a model, and how it is made. One entry for each model in `models!` below.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct ModelEntry {

@@ -1,5 +1,5 @@
 //! Questions to ask before believing an arrow, and what the file answers. What an answer amounts to,
-//! [`verdict`](crate::scores::verdict) says.
+//! [`crate::scores::verdict`] says.
 
 use std::path::Path;
 
