@@ -43,7 +43,7 @@ pub use fitted::{FittedFile, read_layer};
 #[doc(hidden)]
 pub use h5::options as h5_options;
 pub use read::read;
-pub use records::{DYNAMICAL, MODE, Owner, STOCHASTIC};
+pub use records::{Owner, STOCHASTIC};
 pub use store::{neighbors_record, write_fit, write_graph, write_permutation, write_streamed_fit};
 pub use stream::CellStream;
 pub use uns::Uns;

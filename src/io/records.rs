@@ -23,17 +23,17 @@ use crate::data::quantities::{
     About, FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U,
     LATENT_TIME, LATENT_TIME_STD, NASCENT_FIT, NASCENT_GRAPH, NASCENT_PERMUTATION, PROJECTED, RECOVER_DYNAMICS, Record,
     Slot, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_GRAPH, VELOCITY_OFFSET,
-    VELOCITY_PARAMS, VELOCITY_QREG_RATIO, VELOCITY_R2, VELOCITY_U, Writer, X_UMAP, about,
+    VELOCITY_PARAMS, VELOCITY_QREG_RATIO, VELOCITY_R2, VELOCITY_U, Writer, about,
 };
 use crate::data::{FORMAT, FitRecord, GraphRecord, PermutationRecord, is_written};
 use crate::error::Result;
 
 /// `uns["velocity_params"]`: what made the velocities, scVelo's word where it has one.
-pub const MODE: &str = "mode";
+pub(super) const MODE: &str = "mode";
 /// `uns["velocity_params"]`: the program, if it was ours.
 pub(super) const PROGRAM_KEY: &str = "program";
 /// What [`MODE`] is where scVelo's dynamical model, or ours, made the velocities.
-pub const DYNAMICAL: &str = "dynamical";
+pub(super) const DYNAMICAL: &str = "dynamical";
 /// What [`MODE`] is where the stochastic model made the velocities.
 pub const STOCHASTIC: &str = "stochastic";
 /// What [`MODE`] is where the deterministic model made the velocities.
@@ -114,15 +114,19 @@ impl Records {
             // Neighbours and moments of another program are as good as ours; which were used, the records say.
             Writer::Input | Writer::Simulate | Writer::Preprocess => true,
             Writer::Graph | Writer::Permute | Writer::Fit => {
-                let written = [
-                    self.fit.as_ref().map(|fit| &fit.written),
-                    self.graph.as_ref().map(|graph| &graph.written),
-                    self.permutation.as_ref().map(|permutation| &permutation.written),
-                ];
-                let by_us = written.into_iter().flatten().any(|written| is_written(written, about.slot, key));
+                let path = about.path(key);
+                let by_us = self.written().any(|written| *written == path);
                 by_us || (self.owner != Owner::Nascent && self.is_foreign_result(about))
             }
         }
+    }
+
+    /// All that this program has written, by its records.
+    fn written(&self) -> impl Iterator<Item = &String> {
+        let fit = self.fit.as_ref().map(|fit| &fit.written);
+        let graph = self.graph.as_ref().map(|graph| &graph.written);
+        let permutation = self.permutation.as_ref().map(|permutation| &permutation.written);
+        [fit, graph, permutation].into_iter().flatten().flatten()
     }
 
     /// Whether a quantity is a result of the other program that made the velocities.
@@ -216,18 +220,10 @@ pub(super) fn stale_before_fit(file: &File, records: &Records) -> Vec<(Slot, Str
     if !marks.into_iter().any(has) {
         return Vec::new();
     }
-    let written: Vec<&String> = [
-        records.fit.as_ref().map(|fit| &fit.written),
-        records.graph.as_ref().map(|graph| &graph.written),
-        records.permutation.as_ref().map(|permutation| &permutation.written),
-    ]
-    .into_iter()
-    .flatten()
-    .flatten()
-    .collect();
     let goes = |slot: Slot, key: &str| {
         let Some(about) = about(slot, key) else { return false };
-        if written.iter().any(|path| **path == about.path(key)) {
+        let path = about.path(key);
+        if records.written().any(|written| *written == path) {
             return true;
         }
         match about.writer {
@@ -265,13 +261,13 @@ pub(super) fn is_result(quantity: &'static About, key: &str, obsm: &[String]) ->
     *quantity != *PROJECTED.about() || obsm.iter().any(|name| name.strip_prefix("X_") == Some(basis))
 }
 
-/// Whether a quantity that the graph's step writes comes from the velocities; an embedding does not.
+/// Whether what the graph's step writes under `key` is its own rather than the user's, see [`is_result`].
 fn follows_from_velocities(quantity: &'static About, key: &str, present: &[(Slot, String)]) -> bool {
     let in_obsm = present.iter().filter(|(slot, _)| *slot == Slot::Obsm).map(|(_, name)| name.clone());
-    *quantity != *X_UMAP.about() && is_result(quantity, key, &in_obsm.collect::<Vec<String>>())
+    is_result(quantity, key, &in_obsm.collect::<Vec<String>>())
 }
 
-/// Everything that lies in the six places of `file`.
+/// Everything that lies in the places of `file`.
 pub(super) fn present(file: &File) -> Vec<(Slot, String)> {
     let of = |slot: Slot| {
         let names = match Node::open(file, slot.name()) {

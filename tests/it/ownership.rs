@@ -233,7 +233,7 @@ fn what_is_the_users_own_stays_and_our_neighbours_never_stand_beside_foreign_com
         sparse_layers: vec![("spliced".to_owned(), counts.spliced), ("unspliced".to_owned(), counts.unspliced)],
         obs: counts.obs,
         var: counts.var,
-        obsm: vec![("X_pca".to_owned(), mine.clone()), ("velocity_of_my_car".to_owned(), mine.clone())],
+        obsm: ["X_pca", "X_umap", "velocity_of_my_car"].map(|name| (name.to_owned(), mine.clone())).into(),
         uns: vec![("velocity_notes".to_owned(), Uns::Text("mine".to_owned()))],
         ..NewFile::default()
     };
@@ -243,7 +243,7 @@ fn what_is_the_users_own_stays_and_our_neighbours_never_stand_beside_foreign_com
     let fitted = opened(&program.path("fit.h5ad"));
     let embeddings = fitted.embeddings().unwrap();
     let names: Vec<&str> = embeddings.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["X_pca", "X_pca_velocity", "velocity_of_my_car"]);
+    assert_eq!(names, ["X_pca", "X_pca_velocity", "X_umap", "velocity_of_my_car"]);
     assert_eq!(fitted.fit().map(|fit| fit.neighbors.source), Some(Source::Computed));
     let after = elements(&program.path("fit.h5ad"));
     assert!(before.iter().all(|(key, bytes)| after[key] == *bytes));

@@ -69,7 +69,8 @@ pub enum Writer {
     Input,
     /// `nascent simulate`.
     Simulate,
-    /// `nascent train`, before the model.
+    /// `nascent train`, before the model; `nascent graph`, where the file lacks neighbours or an embedding. Under a name that others use
+    /// too, it is the user's own unless a record says that it was written here.
     Preprocess,
     /// `nascent train`: the model.
     Fit,
@@ -86,7 +87,7 @@ impl Writer {
         match self {
             Self::Input => "the file brings it",
             Self::Simulate => "simulate",
-            Self::Preprocess => "train, preprocessing",
+            Self::Preprocess => "train, or graph where the file lacks it",
             Self::Fit => "train",
             Self::Permute => "permute",
             Self::Graph => "graph",

@@ -309,7 +309,7 @@ quantities! {
     /// Velocities projected onto the embedding `X_*`.
     PROJECTED: Matrix = Obsm "velocity_*", Embedding, Graph, known;
     /// UMAP, where the file brings no embedding.
-    X_UMAP: Matrix = Obsm "X_umap", Embedding, Graph, known;
+    X_UMAP: Matrix = Obsm "X_umap", Embedding, Preprocess, known;
     /// Length of the velocity vector.
     VELOCITY_LENGTH: Numbers = Obs "velocity_length", MsPerTime, Graph, known;
     /// Agreement of the cell's velocity with its neighbours'.

@@ -31,16 +31,6 @@ impl Values {
         }
     }
 
-    /// Adds the quantities of `others`, which win.
-    pub fn extend(&mut self, others: Self) {
-        for entry in others.entries {
-            match self.at(entry.about.slot, &entry.key) {
-                Some(at) => self.entries[at] = entry,
-                None => self.entries.push(entry),
-            }
-        }
-    }
-
     /// The values of a quantity.
     #[must_use]
     pub fn get<T: Kind>(&self, quantity: Quantity<T>) -> Option<&T> {
