@@ -34,7 +34,7 @@ pub(super) const MODE: &str = "mode";
 pub(super) const PROGRAM_KEY: &str = "program";
 /// What [`MODE`] is where scVelo's dynamical model, or ours, made the velocities.
 pub(super) const DYNAMICAL: &str = "dynamical";
-/// What [`MODE`] is where the stochastic model made the velocities.
+/// What `mode` is where the stochastic model made the velocities.
 pub const STOCHASTIC: &str = "stochastic";
 /// What [`MODE`] is where the deterministic model made the velocities.
 const DETERMINISTIC: &str = "deterministic";
