@@ -1,6 +1,8 @@
 //! Which cells are trained on, in which order, and their values on the device.
 
-use burn::tensor::{Device, Int, Tensor};
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, Tensor};
 use ndarray::{Array2, ArrayView2};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -81,46 +83,71 @@ impl Split {
     }
 }
 
-/// The moments of all cells on the device.
+/// What a model sees of all cells, on the device: abundances, and columns that the model adds.
+#[derive(Clone, Debug)]
 pub struct TrainingData {
     /// Device without gradients.
     pub device: Device,
-    /// `Mu`, `[n_obs, n_vars]`.
-    pub mu: Tensor<2>,
-    /// `Ms`, `[n_obs, n_vars]`.
-    pub ms: Tensor<2>,
+    /// Unspliced abundance: `Mu` or counts, `[n_obs, n_vars]`.
+    pub u: Tensor<2>,
+    /// Spliced abundance: `Ms` or counts, `[n_obs, n_vars]`.
+    pub s: Tensor<2>,
     /// Names of the genes, for messages.
     pub genes: Vec<String>,
+    columns: BTreeMap<&'static str, Tensor<2>>,
 }
 
 /// Some cells, as a module sees them.
+#[derive(Clone, Debug)]
 pub struct Batch {
-    /// Positions of the cells in the data set, `[batch]`.
-    pub cells: Tensor<1, Int>,
-    /// Unspliced abundance `Mu`, `[batch, n_vars]`.
+    /// Unspliced abundance: `Mu` or counts, `[batch, n_vars]`.
     pub u: Tensor<2>,
-    /// Spliced abundance `Ms`, `[batch, n_vars]`.
+    /// Spliced abundance: `Ms` or counts, `[batch, n_vars]`.
     pub s: Tensor<2>,
+    columns: BTreeMap<&'static str, Tensor<2>>,
 }
 
 impl TrainingData {
     /// Moves the moments of `data` to `device`.
     #[must_use]
     pub fn new(data: &Dataset, device: &Device) -> Self {
-        Self::from_moments(data.mu.view(), data.ms.view(), data.var.index.clone(), device)
+        Self::from_abundance(data.mu.view(), data.ms.view(), data.var.index.clone(), device)
     }
 
-    /// Moves moments, `[n_obs, n_vars]`, of `genes` to `device`.
+    /// Moves unspliced and spliced abundances, `[n_obs, n_vars]`, of `genes` to `device`.
     #[must_use]
-    pub fn from_moments(mu: ArrayView2<'_, f32>, ms: ArrayView2<'_, f32>, genes: Vec<String>, device: &Device) -> Self {
+    pub fn from_abundance(u: ArrayView2<'_, f32>, s: ArrayView2<'_, f32>, genes: Vec<String>, device: &Device) -> Self {
         let device = device.clone().inner();
-        Self { mu: arrays::matrix(mu, &device), ms: arrays::matrix(ms, &device), genes, device }
+        let (u, s) = (arrays::matrix(u, &device), arrays::matrix(s, &device));
+        Self { u, s, genes, device, columns: BTreeMap::new() }
     }
 
-    /// The same cells and genes with other moments `[Mu, Ms]`, on the same device.
+    /// The same cells, genes and columns with other abundances `[u, s]`, on the same device.
     #[must_use]
-    pub fn with_moments(&self, [mu, ms]: &[Array2<f32>; 2]) -> Self {
-        Self::from_moments(mu.view(), ms.view(), self.genes.clone(), &self.device)
+    pub fn with_abundance(&self, [u, s]: &[Array2<f32>; 2]) -> Self {
+        let (u, s) = (arrays::matrix(u.view(), &self.device), arrays::matrix(s.view(), &self.device));
+        Self { u, s, ..self.clone() }
+    }
+
+    /// The same with a column `name` that batches will have, `[n_obs, any]`: what a model knows of each cell that is not
+    /// learned by gradients. It replaces a column of the same name.
+    #[must_use]
+    pub fn with_column(mut self, name: &'static str, values: ArrayView2<'_, f32>) -> Self {
+        self.columns.insert(name, arrays::matrix(values, &self.device));
+        self
+    }
+
+    /// The same with one number a cell in column `name`.
+    #[must_use]
+    pub fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {
+        self.columns.insert(name, arrays::row(values, &self.device).reshape([values.len(), 1]));
+        self
+    }
+
+    /// Number of cells.
+    #[must_use]
+    pub fn n_obs(&self) -> usize {
+        self.s.dims()[0]
     }
 
     /// Number of genes.
@@ -133,7 +160,9 @@ impl TrainingData {
     #[must_use]
     pub fn batch(&self, rows: &[usize]) -> Batch {
         let cells = arrays::positions(rows, &self.device);
-        Batch { u: self.mu.clone().select(0, cells.clone()), s: self.ms.clone().select(0, cells.clone()), cells }
+        let of_cells = |values: &Tensor<2>| values.clone().select(0, cells.clone());
+        let columns = self.columns.iter().map(|(name, values)| (*name, of_cells(values))).collect();
+        Batch { u: of_cells(&self.u), s: of_cells(&self.s), columns }
     }
 }
 
@@ -141,7 +170,23 @@ impl Batch {
     /// The same cells for a module that is being trained.
     #[must_use]
     pub fn autodiff(self) -> Self {
-        Self { cells: self.cells, u: self.u.autodiff(), s: self.s.autodiff() }
+        let columns = self.columns.into_iter().map(|(name, values)| (name, values.autodiff())).collect();
+        Self { u: self.u.autodiff(), s: self.s.autodiff(), columns }
+    }
+
+    /// The column `name` of [`TrainingData::with_column`], `[batch, any]`.
+    ///
+    /// # Panics
+    /// If the data have none of that name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Tensor<2> {
+        self.columns.get(name).unwrap_or_else(|| panic!("the data have a column {name:?}")).clone()
+    }
+
+    /// Whether there is a column `name`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.columns.contains_key(name)
     }
 }
 

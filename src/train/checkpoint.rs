@@ -72,10 +72,7 @@ impl Checkpoint {
         optimizers: &[ModuleOptimizer],
     ) -> Result<Self> {
         let path = path_in(run.dir());
-        let pack = |record: ModuleRecord| {
-            let bytes = record.into_bytes();
-            bytes.map(|bytes| bytes.to_vec()).map_err(|reason| Error::file(&path, "write", reason))
-        };
+        let pack = |record: ModuleRecord| packed(&path, record);
         let states: Result<Vec<Vec<u8>>> = optimizers
             .iter()
             .map(|optimizer| {
@@ -99,12 +96,6 @@ impl Checkpoint {
     /// [`Error::File`] if the folder cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
         let path = path_in(dir);
-        let failed = |action: &str| {
-            let action = action.to_owned();
-            let path = path.clone();
-            move |reason: std::io::Error| Error::file(&path, action.clone(), reason)
-        };
-        fs::create_dir_all(dir.join(FOLDER)).map_err(failed("create the folder of"))?;
         let parts = [&self.module, &self.best].into_iter().chain(&self.optimizers);
         let header = serde_json::to_vec(&Header {
             position: self.position.clone(),
@@ -113,17 +104,18 @@ impl Checkpoint {
             lengths: parts.clone().map(Vec::len).collect(),
         })
         .map_err(|reason| Error::file(&path, "write", reason))?;
+        let length = (header.len() as u64).to_le_bytes();
+        let parts = parts.map(Vec::as_slice);
+        replace(&path, [MAGIC.as_slice(), &length, &header].into_iter().chain(parts))
+    }
 
-        let beside = path.with_extension("partial");
-        let mut file = File::create(&beside).map_err(failed("write"))?;
-        file.write_all(MAGIC).map_err(failed("write"))?;
-        file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed("write"))?;
-        file.write_all(&header).map_err(failed("write"))?;
-        for part in parts {
-            file.write_all(part).map_err(failed("write"))?;
-        }
-        file.sync_all().map_err(failed("write"))?;
-        fs::rename(&beside, &path).map_err(failed("rename"))
+    /// The end of the program: `module`, of which `stage` was the last stage that counts, without optimisers.
+    pub(super) fn finished_with<M: Module>(mut self, run: &Run, module: &M, stage: usize) -> Result<Self> {
+        self.module = packed(&path_in(run.dir()), snapshot(module))?;
+        (self.best, self.optimizers) = (Vec::new(), Vec::new());
+        self.position.stage = stage;
+        self.program_finished = true;
+        Ok(self)
     }
 
     /// Reads the checkpoint of `run`; `None` if the run has not left one yet.
@@ -226,13 +218,54 @@ fn path_in(dir: &Path) -> PathBuf {
     dir.join(FOLDER).join("last.ckpt")
 }
 
+/// Writes `parts` to a file beside `path` and renames it into its place.
+fn replace<'a>(path: &Path, parts: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    let failed = |action: &'static str| move |reason: std::io::Error| Error::file(path, action, reason);
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
+    let beside = path.with_extension("partial");
+    let mut file = File::create(&beside).map_err(failed("write"))?;
+    for part in parts {
+        file.write_all(part).map_err(failed("write"))?;
+    }
+    file.sync_all().map_err(failed("write"))?;
+    fs::rename(&beside, path).map_err(failed("rename"))
+}
+
+fn packed(path: &Path, record: ModuleRecord) -> Result<Vec<u8>> {
+    let bytes = record.into_bytes();
+    bytes.map(|bytes| bytes.to_vec()).map_err(|reason| Error::file(path, "write", reason))
+}
+
+fn stage_path(dir: &Path, index: usize) -> PathBuf {
+    dir.join(FOLDER).join(format!("stage-{index}.params"))
+}
+
+/// Keeps the parameters with which stage `index` begins in the run's folder.
+pub(super) fn keep_stage_start<M: Module>(run: &Run, index: usize, module: &M) -> Result<()> {
+    let path = stage_path(run.dir(), index);
+    let bytes = packed(&path, snapshot(module))?;
+    replace(&path, std::iter::once(bytes.as_slice()))
+}
+
+/// `module` with the parameters with which stage `index` of the run began.
+///
+/// # Errors
+/// If they are not in the run's folder, or are of another network.
+pub fn stage_start<M: Module>(run: &Run, index: usize, module: M) -> Result<M> {
+    let path = stage_path(run.dir(), index);
+    let bytes = fs::read(&path).map_err(|reason| Error::file(&path, "read", reason))?;
+    record_of(&bytes).and_then(|record| module.try_load_record(record)).map_err(|reason| foreign(run.dir(), &reason))
+}
+
 /// Whether the run in the folder `dir` has a checkpoint.
 pub(super) fn exists(dir: &Path) -> bool {
     path_in(dir).exists()
 }
 
 /// The values of all parameters and running statistics of `module`.
-pub(super) fn snapshot<M: Module>(module: &M) -> ModuleRecord {
+#[must_use]
+pub fn snapshot<M: Module>(module: &M) -> ModuleRecord {
     // Batch norm holds its latest statistics back until asked for a validation module; a record of the module itself
     // would be one batch behind, and a clone would go on sharing them.
     module.valid().into_record()

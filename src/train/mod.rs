@@ -19,7 +19,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Split, TrainingData};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, snapshot, stage_start};
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
 use self::adam::{AdamConstants, WeightDecay};

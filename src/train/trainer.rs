@@ -52,7 +52,6 @@ const LOOK: usize = 512;
 /// Runs the stages of one model.
 pub struct Trainer<'a> {
     config: &'a TrainConfig,
-    data: &'a TrainingData,
     split: &'a Split,
     run: &'a mut Run,
     log: Log,
@@ -67,7 +66,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// If the checkpoint cannot be used or the folder cannot be made ready.
-    pub fn new(config: &'a TrainConfig, data: &'a TrainingData, split: &'a Split, run: &'a mut Run) -> Result<Self> {
+    pub fn new(config: &'a TrainConfig, split: &'a Split, run: &'a mut Run) -> Result<Self> {
         let resumed = if run.resumes() { Checkpoint::load(run)? } else { None };
         run.prepare()?;
         let step = resumed.as_ref().map(|checkpoint| checkpoint.position.step);
@@ -78,7 +77,6 @@ impl<'a> Trainer<'a> {
         Ok(Self {
             log: Log::new(run.dir(), step),
             config,
-            data,
             split,
             run,
             resumed,
@@ -98,31 +96,56 @@ impl<'a> Trainer<'a> {
         self.resumed.as_ref().map_or(0, |checkpoint| checkpoint.position.stage)
     }
 
-    /// Whether the checkpoint lies in or at the end of stage `index`, so that what is prepared before that stage is
-    /// already part of it.
+    /// The module with which stage `index` begins: `module`, whose parameters are then kept in the run's folder; or, where the
+    /// run is resumed in or at the end of that stage, `module` with the parameters that were kept.
+    ///
+    /// What a model estimates before a stage, it estimates from this module, so that a resumed run estimates the same.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or written.
+    pub fn begin<M: Module>(&self, index: usize, module: M) -> Result<M> {
+        if self.resumes_in(index) {
+            return checkpoint::stage_start(self.run, index, module);
+        }
+        checkpoint::keep_stage_start(self.run, index, &module)?;
+        Ok(module)
+    }
+
+    /// Whether the checkpoint lies in or at the end of stage `index`, so that what is changed before that stage is already part of
+    /// the module.
     #[must_use]
     pub fn resumes_in(&self, index: usize) -> bool {
         self.resumed.is_some() && self.first_stage() == index
     }
 
-    /// Whether the run is resumed from a checkpoint after which no stage is left.
+    /// The checkpoint from which the run is resumed, if no stage is left after it.
     #[must_use]
-    pub fn program_finished(&self) -> bool {
-        self.resumed.as_ref().is_some_and(|checkpoint| checkpoint.program_finished)
+    pub fn finished(&mut self) -> Option<Checkpoint> {
+        self.resumed.take_if(|checkpoint| checkpoint.program_finished)
     }
 
-    /// Records in the checkpoint that no stage is left: to be called after the last one.
+    /// Records that no stage is left, and `module`, of which `stage` was the last one that counts, as the result.
     ///
     /// # Errors
     /// If the checkpoint cannot be read or written.
-    pub fn finish(&mut self) -> Result<()> {
+    pub fn finish<M: Module>(&mut self, module: &M, stage: usize) -> Result<()> {
         match Checkpoint::load(self.run)? {
-            Some(mut last) if !last.program_finished => {
-                last.program_finished = true;
-                last.save(self.run.dir())
-            }
+            Some(last) if !last.program_finished => last.finished_with(self.run, module, stage)?.save(self.run.dir()),
             _ => Ok(()),
         }
+    }
+
+    /// The loss that early stopping compares, of `module` as it is: mean over the held-out cells of `data`, or over the training
+    /// cells if none are held out; in nats per cell.
+    #[must_use]
+    pub fn held_out_loss<M: Objective>(&self, module: &M, data: &TrainingData) -> f64 {
+        let rows = if self.held_out().is_empty() { &self.split.train } else { self.held_out() };
+        let fixed = module.valid();
+        let mut meter = Meter::default();
+        for rows in even_chunks(rows, LOOK) {
+            meter.add(&fixed.held_out_loss(&data.batch(&rows)), rows.len());
+        }
+        meter.loss()
     }
 
     /// `module` with the parameters of the checkpoint; as it is if there is none.
@@ -142,7 +165,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`Error::NonFinite`] if a loss, of training or held-out cells, or a parameter is no longer finite, [`Error::Interrupted`] on
     /// Ctrl-C; in both cases the last good checkpoint is kept.
-    pub fn train<M: Objective>(&mut self, module: M, stage: &Stage) -> Result<M> {
+    pub fn train<M: Objective>(&mut self, module: M, stage: &Stage, data: &TrainingData) -> Result<M> {
         let mut state = self.enter(&module, stage)?;
         let mut module = module;
         if state.position.finished {
@@ -151,7 +174,7 @@ impl<'a> Trainer<'a> {
         self.run.reporter().begin(&stage.name, state.position.epoch as u64, stage.epochs as u64);
         while !state.position.finished {
             let (summary, gain);
-            (module, summary, gain) = self.epoch(module, &mut state, stage)?;
+            (module, summary, gain) = self.epoch(module, &mut state, stage, data)?;
             self.run.reporter().advance(state.position.epoch as u64, &summary);
             let interrupted = self.run.interrupted();
             if state.position.finished
@@ -161,7 +184,7 @@ impl<'a> Trainer<'a> {
             }
             let due = self.last_save.elapsed().as_secs_f64() >= self.config.checkpoint_seconds;
             if state.position.finished || interrupted || due {
-                self.save(&module, &state, stage)?;
+                self.save(&module, &state, stage, data)?;
             }
             if interrupted {
                 return Err(Error::Interrupted { run: Some(self.run.dir().to_path_buf()) });
@@ -185,7 +208,13 @@ impl<'a> Trainer<'a> {
 
     /// One pass over the training cells, followed by a validation every `check_every` epochs. Returns the loss in words, for the
     /// progress bar and for the end.
-    fn epoch<M: Objective>(&mut self, mut module: M, state: &mut State, stage: &Stage) -> Result<(M, String, String)> {
+    fn epoch<M: Objective>(
+        &mut self,
+        mut module: M,
+        state: &mut State,
+        stage: &Stage,
+        data: &TrainingData,
+    ) -> Result<(M, String, String)> {
         let started = Instant::now();
         let epoch = state.position.epoch;
         let stream = |what: &str| format!("{}/{what}", stage.index);
@@ -193,10 +222,10 @@ impl<'a> Trainer<'a> {
         let mut order = self.run.rng(&stream("shuffle"), epoch as u64);
         let mut meter = Meter::default();
         for rows in deal(&self.split.train, self.config.batch_size, &mut order) {
-            let batch = self.data.batch(&rows).autodiff();
+            let batch = data.batch(&rows).autodiff();
             let loss = module.loss(&batch, epoch, &mut Draws::Sampled(&mut noise));
             if !meter.add(&loss, rows.len()) {
-                return Err(self.diverged(&module, stage, epoch, Some(("loss", &loss)), &rows));
+                return Err(self.diverged(&module, stage, epoch, Some(("loss", &loss)), (data, &rows)));
             }
             module = state.descend(module, loss, stage);
             self.step += 1;
@@ -213,10 +242,10 @@ impl<'a> Trainer<'a> {
         let last = state.position.epoch >= stage.epochs;
         let mut stop = false;
         if last || state.position.epoch.is_multiple_of(self.config.check_every) {
-            let (held_out, verdict) = self.look(&module, state, stage)?;
+            let (held_out, verdict) = self.look(&module, state, stage, data)?;
             scalars.extend(held_out);
             stop = verdict;
-            let monitored = module.valid().monitored(&self.data.batch(self.watched()));
+            let monitored = module.valid().monitored(&data.batch(self.watched()));
             self.log.histograms(self.step, &monitored)?;
         }
         state.position.finished = last || stop;
@@ -242,7 +271,13 @@ impl<'a> Trainer<'a> {
     }
 
     /// Validation: the loss of the held-out cells at the posterior means, and whether the stage should end.
-    fn look<M: Objective>(&self, module: &M, state: &mut State, stage: &Stage) -> Result<(Vec<(String, f64)>, bool)> {
+    fn look<M: Objective>(
+        &self,
+        module: &M,
+        state: &mut State,
+        stage: &Stage,
+        data: &TrainingData,
+    ) -> Result<(Vec<(String, f64)>, bool)> {
         let rows = self.held_out();
         if rows.is_empty() {
             return Ok((Vec::new(), false));
@@ -251,16 +286,16 @@ impl<'a> Trainer<'a> {
         let fixed = module.valid();
         let mut meter = Meter::default();
         for rows in even_chunks(rows, LOOK) {
-            let loss = fixed.held_out_loss(&self.data.batch(&rows));
+            let loss = fixed.held_out_loss(&data.batch(&rows));
             if !meter.add(&loss, rows.len()) {
-                return Err(self.diverged(module, stage, epoch, Some(("held-out loss", &loss)), &rows));
+                return Err(self.diverged(module, stage, epoch, Some(("held-out loss", &loss)), (data, &rows)));
             }
         }
         if !finite::all_finite(&fixed) {
-            return Err(self.diverged(module, stage, epoch, None, self.watched()));
+            return Err(self.diverged(module, stage, epoch, None, (data, self.watched())));
         }
         let scalars = meter.means("validation");
-        let min_gain = self.config.min_gain * self.data.n_vars() as f64;
+        let min_gain = self.config.min_gain * data.n_vars() as f64;
         let verdict = state.position.stopper.look(meter.loss(), min_gain, self.config.patience);
         if verdict.is_best {
             state.best = Some(snapshot(module));
@@ -269,9 +304,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Writes a checkpoint, of finite parameters only.
-    fn save<M: Objective>(&mut self, module: &M, state: &State, stage: &Stage) -> Result<()> {
+    fn save<M: Objective>(&mut self, module: &M, state: &State, stage: &Stage, data: &TrainingData) -> Result<()> {
         if !finite::all_finite(&module.valid()) {
-            return Err(self.diverged(module, stage, state.position.epoch - 1, None, self.watched()));
+            return Err(self.diverged(module, stage, state.position.epoch - 1, None, (data, self.watched())));
         }
         self.log.sync()?;
         let best = state.best.as_ref();
@@ -281,15 +316,15 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The error that ends training when `loss`, or without one a parameter of `module`, is not finite. `rows` are the cells in which
-    /// the genes behind it are looked for.
+    /// The error that ends training when `loss`, or without one a parameter of `module`, is not finite. The genes behind it are looked for in
+    /// these rows of the data.
     fn diverged<M: Objective>(
         &self,
         module: &M,
         stage: &Stage,
         epoch: usize,
         loss: Option<(&str, &Loss)>,
-        rows: &[usize],
+        (data, rows): (&TrainingData, &[usize]),
     ) -> Error {
         let dir = self.run.dir();
         let saved = if checkpoint::exists(dir) {
@@ -300,7 +335,7 @@ impl<'a> Trainer<'a> {
         Error::NonFinite {
             stage: stage.name.clone(),
             epoch: epoch + 1,
-            culprit: finite::culprit(&module.valid(), &self.data.batch(rows), &self.data.genes, loss),
+            culprit: finite::culprit(&module.valid(), &data.batch(rows), &data.genes, loss),
             hint: format!("lower model.train.learning_rate, or leave these genes out; {saved}"),
         }
     }
@@ -329,7 +364,7 @@ pub fn time_steps<M: Objective>(
     let mut state = State::new(&module, stage, 0);
     let mut module = Some(module);
     let mut rng = stream(0, "time", 0);
-    let n_obs = data.ms.dims()[0];
+    let n_obs = data.n_obs();
     let mut step = |index: usize| {
         let rows: Vec<usize> = (0..batch_size).map(|row| (index * batch_size + row) % n_obs).collect();
         let before = module.take().expect("every step puts the module back");

@@ -79,15 +79,15 @@ fn train(folder: &Path, module: Falling) -> Result<Falling, Error> {
     let config = settings();
     let moments = Array2::ones((10, 2));
     let genes = vec!["Actb".to_owned(), "Sox2".to_owned()];
-    let data = TrainingData::from_moments(moments.view(), moments.view(), genes, &Device::flex());
+    let data = TrainingData::from_abundance(moments.view(), moments.view(), genes, &Device::flex());
     let split = Split { train: (0..8).collect(), validation: vec![8, 9], test: vec![8, 9] };
     let mut run = run(folder);
-    let mut trainer = Trainer::new(&config, &data, &split, &mut run)?;
+    let mut trainer = Trainer::new(&config, &split, &mut run)?;
     let groups = vec![config.group("level")];
     let stage = Stage { index: 0, name: "falling".to_owned(), epochs: EPOCHS, groups, clip_norm: 0.0 };
     let module = trainer.restore(module)?;
-    let module = trainer.train(module, &stage)?;
-    trainer.finish()?;
+    let module = trainer.train(module, &stage, &data)?;
+    trainer.finish(&module, 0)?;
     Ok(module)
 }
 

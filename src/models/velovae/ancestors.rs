@@ -7,40 +7,35 @@
 //!
 //! A window is counted in cells, in order of time: it holds a fixed share of them, however unevenly they lie in time.
 
-use burn::tensor::Tensor;
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, CowArray};
 use rayon::prelude::*;
 
 use super::initial::InitialConditions;
-use super::network::VelovaeModule;
-use super::reconstruction::{Chunks, Reconstruction};
+use super::reconstruction::Reconstruction;
 use super::settings::{Initial, Space, Velovae};
 use crate::data::Dataset;
-use crate::nn::arrays;
-use crate::nn::draws::Draws;
-use crate::train::{Split, TrainingData};
+use crate::train::Split;
 
-/// Initial conditions and residual spreads under the module as it stands.
+/// Initial conditions of all cells from `fitted`, what the model says before the round.
 pub(super) fn estimate(
     settings: &Velovae,
-    module: &VelovaeModule,
+    fitted: &Reconstruction,
+    scaling: &Array1<f32>,
     data: &Dataset,
     split: &Split,
-    on_device: &TrainingData,
 ) -> InitialConditions {
-    let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
     let states = fitted.state.as_ref().expect("the full model has states");
-    let [scaling, _, _] = module.scaling_and_sigma().map(|row: Tensor<2>| arrays::to_array1(row.inner()));
+    let observed_u = || &data.mu / scaling;
     let (u, s) = match settings.initial {
-        Initial::Reconstructed => (fitted.u.clone(), fitted.s.clone()),
-        Initial::Observed => (&data.mu / &scaling.mapv(|value| value as f32), data.ms.clone()),
+        Initial::Reconstructed => (CowArray::from(&fitted.u), CowArray::from(&fitted.s)),
+        Initial::Observed => (CowArray::from(observed_u()), CowArray::from(&data.ms)),
     };
     let timeline = Timeline::new(&fitted.time, &split.train);
     let means: Vec<Origin> = (0..data.n_obs())
         .into_par_iter()
         .map(|cell| {
             let (ancestors, t0) = timeline.ancestors(settings, cell, &fitted.time, states);
-            Origin { u0: mean_of(&u, &ancestors), s0: mean_of(&s, &ancestors), t0 }
+            Origin { u0: mean_of(u.view(), &ancestors), s0: mean_of(s.view(), &ancestors), t0 }
         })
         .collect();
     let stack = |pick: fn(&Origin) -> &Array1<f32>| {
@@ -48,13 +43,10 @@ pub(super) fn estimate(
         stacked.rows_mut().into_iter().zip(&means).for_each(|(mut row, origin)| row.assign(pick(origin)));
         stacked
     };
-    let [sigma_u, sigma_s] = residual_spread(settings, &fitted, data, &scaling, split);
     InitialConditions {
         u0: stack(|origin| &origin.u0),
         s0: stack(|origin| &origin.s0),
         t0: Array2::from_shape_fn((data.n_obs(), 1), |(cell, _)| means[cell].t0),
-        sigma_u,
-        sigma_s,
     }
 }
 
@@ -65,32 +57,12 @@ struct Origin {
     t0: f32,
 }
 
-fn mean_of(values: &Array2<f32>, cells: &[usize]) -> Array1<f32> {
+fn mean_of(values: ArrayView2<'_, f32>, cells: &[usize]) -> Array1<f32> {
     let mut sum: Array1<f64> = Array1::zeros(values.ncols());
     for &cell in cells {
         sum.zip_mut_with(&values.row(cell), |sum, &value| *sum += f64::from(value));
     }
     sum.mapv(|sum| (sum / cells.len() as f64) as f32)
-}
-
-fn residual_spread(
-    settings: &Velovae,
-    fitted: &Reconstruction,
-    data: &Dataset,
-    scaling: &Array1<f64>,
-    split: &Split,
-) -> [Vec<f64>; 2] {
-    let spread = |observed: &Array2<f32>, model: &Array2<f32>, factor: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        (0..data.n_vars())
-            .map(|gene| {
-                let residual =
-                    |cell: usize| f64::from(observed[[cell, gene]]) - f64::from(model[[cell, gene]]) * factor(gene);
-                let total: f64 = split.train.iter().map(|&cell| residual(cell).powi(2)).sum();
-                (total / split.train.len() as f64).sqrt().max(settings.min_std)
-            })
-            .collect()
-    };
-    [spread(&data.mu, &fitted.u, &|gene| scaling[gene]), spread(&data.ms, &fitted.s, &|_| 1.0)]
 }
 
 /// Training cells in order of time.

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use ndarray::Array2;
 use rand::Rng;
 
+use super::columns;
 use super::network::{Phase, VelovaeModule};
 use super::settings::Velovae;
 use super::start::Start;
@@ -16,9 +17,9 @@ pub fn bench(device: &Device, n_vars: usize, batch_size: usize, steps: usize) ->
     let settings = Velovae::default();
     let mut rng = stream(0, "bench", 0);
     let mut abundance = || Array2::from_shape_fn((4 * batch_size, n_vars), |_| rng.random_range(0.0..2.0_f32));
-    let data = TrainingData::from_moments(abundance().view(), abundance().view(), Vec::new(), device);
+    let data = TrainingData::from_abundance(abundance().view(), abundance().view(), Vec::new(), device);
     let start = Start::flat(&settings, 4 * batch_size, n_vars);
     let module = VelovaeModule::new(&settings, &start, &stream(0, "weights", 0), &device.clone().autodiff());
     let stage = settings.stages().swap_remove(2);
-    time_steps(module.with_phase(Phase::Joint), &data, &stage, batch_size, steps)
+    time_steps(module.with_phase(Phase::Joint), &columns::with_start(data, &start), &stage, batch_size, steps)
 }

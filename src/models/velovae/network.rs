@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
 
-use super::initial::InitialConditions;
+use super::columns;
 use super::settings::{Variant, Velovae};
 use super::start::Start;
 use crate::nn::arrays;
@@ -80,7 +80,7 @@ struct GeneRates {
     log_duration: Option<Param<Tensor<2>>>,
 }
 
-/// What is not learned by gradients: per gene `[1, n_vars]`, per cell `[n_obs, 1]`, both `[n_obs, n_vars]`.
+/// What is not learned by gradients; per gene `[1, n_vars]`. What is known of each cell comes with the batch.
 #[derive(Module, Debug)]
 struct Fixed {
     t_max: f64,
@@ -88,13 +88,6 @@ struct Fixed {
     scaling: Param<Tensor<2>>,
     sigma_u: Param<Tensor<2>>,
     sigma_s: Param<Tensor<2>>,
-    prior_mean: Param<Tensor<2>>,
-    prior_std: Param<Tensor<2>>,
-    start_time: Param<Tensor<2>>,
-    /// Initial conditions of the refinement; full model only.
-    u0: Option<Param<Tensor<2>>>,
-    s0: Option<Param<Tensor<2>>>,
-    t0: Option<Param<Tensor<2>>>,
 }
 
 /// Posterior of some cells.
@@ -136,7 +129,7 @@ pub(super) struct NaturalRates {
 impl VelovaeModule {
     pub(super) fn new(settings: &Velovae, start: &Start, weights: &ChaCha8Rng, device: &Device) -> Self {
         let full = settings.variant == Variant::Full;
-        let [n_obs, n_vars] = [start.cell_time.len(), start.alpha.len()];
+        let n_vars = start.alpha.len();
         let mut rng = weights.clone();
         let mut draws = Draws::Sampled(&mut rng);
         let decoder = |draws: &mut Draws<'_>| full.then(|| Decoder::new(settings, n_vars, draws, device));
@@ -147,7 +140,7 @@ impl VelovaeModule {
             decoder: first,
             refined: second,
             rates: GeneRates::new(settings, start, device),
-            fixed: Fixed::new(settings, start, [n_obs, n_vars], device),
+            fixed: Fixed::new(settings, start, device),
             phase: Phase::Times,
         }
     }
@@ -163,36 +156,20 @@ impl VelovaeModule {
         self
     }
 
-    /// The same module with other initial conditions and residual s.d.; the first time, the second decoder takes
-    /// over from the first.
-    pub(super) fn with_initial_conditions(mut self, now: &InitialConditions, first_time: bool) -> Self {
+    /// The same module with other residual s.d. of u and s, `[n_vars]`.
+    pub(super) fn with_spreads(mut self, [sigma_u, sigma_s]: &[Vec<f64>; 2]) -> Self {
         let device = self.fixed.scaling.val().device().inner();
-        let replace = |values: Tensor<2>| constant(values.autodiff());
-        self.fixed.u0 = Some(replace(arrays::matrix(now.u0.view(), &device)));
-        self.fixed.s0 = Some(replace(arrays::matrix(now.s0.view(), &device)));
-        self.fixed.t0 = Some(replace(arrays::matrix(now.t0.view(), &device)));
-        self.fixed.sigma_u = replace(arrays::row(&now.sigma_u, &device));
-        self.fixed.sigma_s = replace(arrays::row(&now.sigma_s, &device));
-        if first_time {
-            let both = self.decoder.as_ref().zip(self.refined);
-            self.refined = both.map(|(decoder, refined)| copied(decoder, refined));
-        }
+        let row = |values: &[f64]| constant(arrays::row(values, &device).autodiff());
+        self.fixed.sigma_u = row(sigma_u);
+        self.fixed.sigma_s = row(sigma_s);
         self
     }
 
-    /// The initial conditions in use.
-    pub(super) fn initial_conditions(&self) -> InitialConditions {
-        let host = |values: &Option<Param<Tensor<2>>>| {
-            let values = values.as_ref().expect("the full model has initial conditions");
-            arrays::to_array(values.val().inner())
-        };
-        InitialConditions {
-            u0: host(&self.fixed.u0),
-            s0: host(&self.fixed.s0),
-            t0: host(&self.fixed.t0),
-            sigma_u: arrays::to_array1(self.fixed.sigma_u.val().inner()).to_vec(),
-            sigma_s: arrays::to_array1(self.fixed.sigma_s.val().inner()).to_vec(),
-        }
+    /// The same module, whose second decoder is as the first.
+    pub(super) fn with_decoder_copied(mut self) -> Self {
+        let both = self.decoder.as_ref().zip(self.refined);
+        self.refined = both.map(|(decoder, refined)| copied(decoder, refined));
+        self
     }
 
     pub(super) fn encode(&self, batch: &Batch, draws: &mut Draws<'_>) -> Posterior {
@@ -219,17 +196,11 @@ impl VelovaeModule {
     ) -> Piece {
         match (&rates.on_off, self.phase) {
             (Some((on, off)), _) => switched(t, rates, on, off),
-            (None, Phase::Refine) => {
-                let of_cells = |values: &Option<Param<Tensor<2>>>| {
-                    let values = values.as_ref().expect("refinement sets initial conditions");
-                    values.val().select(0, batch.cells.clone())
-                };
-                Piece {
-                    tau: activation::relu(t - of_cells(&self.fixed.t0)),
-                    start: Some((of_cells(&self.fixed.u0), of_cells(&self.fixed.s0))),
-                    alpha: Self::transcription(self.refined.as_ref(), rates, c, draws),
-                }
-            }
+            (None, Phase::Refine) => Piece {
+                tau: activation::relu(t - batch.column(columns::T0)),
+                start: Some((batch.column(columns::U0), batch.column(columns::S0))),
+                alpha: Self::transcription(self.refined.as_ref(), rates, c, draws),
+            },
             (None, _) => Piece {
                 tau: activation::relu(t),
                 start: None,
@@ -276,8 +247,7 @@ impl VelovaeModule {
     }
 
     fn time_loss(&self, batch: &Batch, posterior: Posterior) -> Loss {
-        let wanted = self.fixed.start_time.val().select(0, batch.cells.clone());
-        let error = (posterior.time_mean - wanted).square().mean();
+        let error = (posterior.time_mean - batch.column(columns::START_TIME)).square().mean();
         Loss { total: error.clone(), terms: vec![("start_time_mse", error)] }
     }
 }
@@ -301,8 +271,8 @@ impl Objective for VelovaeModule {
         let kl_time = kl_normal(
             posterior.time_mean,
             posterior.time_std,
-            self.fixed.prior_mean.val().select(0, batch.cells.clone()),
-            self.fixed.prior_std.val().select(0, batch.cells.clone()),
+            batch.column(columns::PRIOR_MEAN),
+            batch.column(columns::PRIOR_STD),
         )
         .mean();
         let mut terms =
@@ -444,24 +414,14 @@ impl GeneRates {
 }
 
 impl Fixed {
-    fn new(settings: &Velovae, start: &Start, [n_obs, n_vars]: [usize; 2], device: &Device) -> Self {
+    fn new(settings: &Velovae, start: &Start, device: &Device) -> Self {
         let row = |values: &[f64]| constant(arrays::row(values, device));
-        let column = |values: &[f64]| constant(arrays::row(values, device).reshape([n_obs, 1]));
-        let empty = |columns: usize| {
-            (settings.variant == Variant::Full).then(|| constant(Tensor::zeros([n_obs, columns], device)))
-        };
         Self {
             t_max: settings.t_max,
             state_prior_std: settings.state_prior_std,
             scaling: row(&start.scaling),
             sigma_u: row(&start.sigma_u),
             sigma_s: row(&start.sigma_s),
-            prior_mean: column(&start.prior_mean),
-            prior_std: column(&start.prior_std),
-            start_time: column(&start.cell_time),
-            u0: empty(n_vars),
-            s0: empty(n_vars),
-            t0: empty(1),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::uncertainty::uncertainty;
 
 /// Posterior means of `û` and `ŝ` of the cells of `seen`, in units of `Mu` and `Ms`.
 pub(super) fn reconstruct(module: &VelovaeModule, seen: &TrainingData) -> [Array2<f32>; 2] {
-    let fitted = Reconstruction::of(module, seen, &Chunks::all(seen.mu.dims()[0]), &mut Draws::Mean);
+    let fitted = Reconstruction::of(module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
     let [scaling, ..] = module.scaling_and_sigma().map(|row| arrays::to_array1(row.inner()));
     [fitted.u * &scaling.mapv(|value| value as f32), fitted.s]
 }

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use ndarray::{Array1, Array2, Axis};
+use rayon::prelude::*;
 
 use super::network::{Decoded, VelovaeModule};
 use crate::nn::arrays;
@@ -77,6 +78,28 @@ impl Reconstruction {
             alpha: arrays::to_array(alpha),
         }
     }
+}
+
+/// Residual s.d. of u and s of each gene over the training cells, in units of `data`, but at least `least`: the rule by which the
+/// likelihood's s.d. follow from a fit, in training and in what is written.
+///
+/// `σ_g² = mean over training cells of (x − x̂)²`
+pub(super) fn residual_spreads(
+    fitted: &Reconstruction,
+    [mu, ms]: [&Array2<f32>; 2],
+    scaling: &Array1<f32>,
+    train: &[usize],
+    least: f64,
+) -> [Vec<f64>; 2] {
+    let spread = |observed: &Array2<f32>, model: &Array2<f32>, factor: &(dyn Fn(usize) -> f32 + Sync)| -> Vec<f64> {
+        let of_gene = |gene: usize| {
+            let residual = |&cell: &usize| f64::from(observed[[cell, gene]] - model[[cell, gene]] * factor(gene));
+            let total: f64 = train.iter().map(|cell| residual(cell).powi(2)).sum();
+            (total / train.len() as f64).sqrt().max(least)
+        };
+        (0..observed.ncols()).into_par_iter().map(of_gene).collect()
+    };
+    [spread(mu, &fitted.u, &|gene| scaling[gene]), spread(ms, &fitted.s, &|_| 1.0)]
 }
 
 fn stack(parts: &[Reconstruction], pick: impl Fn(&Reconstruction) -> &Array2<f32>) -> Array2<f32> {

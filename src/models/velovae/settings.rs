@@ -37,13 +37,12 @@ pub struct Velovae {
     /// Maximum number of epochs in which the encoder first learns the initial times, and of those in which decoder
     /// and rates then follow; 0: none. Not in the paper: without it times drift to fit the crude initial rates.
     pub start_epochs: usize,
-    /// `full`: maximum number of rounds in which initial conditions are estimated from each cell's ancestors and the
-    /// decoder is trained on them (paper: 1).
+    /// Maximum number of rounds in which each gene's residual s.d. and, with `full`, the initial conditions are
+    /// estimated again and training goes on. They end at the first that does not raise the bound (ELBO) of held-out
+    /// cells; that one is undone.
     pub refine_rounds: usize,
-    /// `full`: maximum number of epochs in each of these rounds.
+    /// Maximum number of epochs in each of these rounds.
     pub refine_epochs: usize,
-    /// `full`: these rounds end when the initial conditions change by less than this fraction of their s.d.
-    pub refine_tolerance: f64,
     /// `full`: initial conditions are the ancestors' `observed` (paper) or `reconstructed` (fitted) abundances.
     pub initial: Initial,
     /// `full`: ancestors of a cell: `time`: all cells of the time window below (paper); `time_and_state`: those of
@@ -122,7 +121,6 @@ impl Default for Velovae {
             start_epochs: 100,
             refine_rounds: 5,
             refine_epochs: 500,
-            refine_tolerance: 0.01,
             initial: Initial::Observed,
             initial_space: Space::TimeAndState,
             n_ancestors: 10,
@@ -173,7 +171,6 @@ impl Velovae {
         let [from, to] = self.window;
         let window = format!("{:?}", self.window);
         require(0.0 <= to && to < from && from <= 1.0, "model.window", window, "must fall, within [0, 1]")?;
-        require(self.refine_tolerance >= 0.0, "model.refine_tolerance", self.refine_tolerance, "must be 0 or more")?;
         self.uncertainty.validate()?;
         self.train.validate()
     }

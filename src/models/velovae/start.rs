@@ -6,6 +6,7 @@
 
 use rand::Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::settings::{Init, Velovae};
 use crate::data::quantities::LATENT_TIME;
@@ -18,7 +19,7 @@ use crate::stats;
 use crate::train::Split;
 
 /// Start values. Per gene `[n_vars]`, per cell `[n_obs]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Start {
     /// Factor by which unspliced abundance is divided inside the model.
     pub scaling: Vec<f64>,

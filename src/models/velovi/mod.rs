@@ -42,10 +42,10 @@ impl VelocityModel for Velovi {
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let on_device = TrainingData::new(data, &device);
         let fresh = self.fresh(data, run, device);
-        let mut trainer = Trainer::new(&self.train, &on_device, &split, run)?;
+        let mut trainer = Trainer::new(&self.train, &split, run)?;
         let module = trainer.restore(fresh)?;
-        let module = trainer.train(module, &self.stage())?;
-        trainer.finish()?;
+        let module = trainer.train(module, &self.stage(), &on_device)?;
+        trainer.finish(&module, 0)?;
         outputs::predict(self, &module, data, &split, &on_device, run)
     }
 
@@ -82,7 +82,7 @@ impl Trained for Velovi {
         let module = checkpoint.restore(run.dir(), self.fresh(data, run, device))?;
         Ok(moments
             .iter()
-            .map(|moments| outputs::reconstruct(self, &module, &on_device.with_moments(moments), run))
+            .map(|moments| outputs::reconstruct(self, &module, &on_device.with_abundance(moments), run))
             .collect())
     }
 }

@@ -158,7 +158,7 @@ struct Reading {
 
 impl Predictor<'_> {
     fn means(&self, run: &Run) -> Means {
-        let n_obs = self.data.mu.dims()[0];
+        let n_obs = self.data.n_obs();
         let mut blocks = Vec::new();
         for (index, rows) in blocks_of(n_obs).enumerate() {
             let mut rng = run.rng("posterior", index as u64);

@@ -1,0 +1,28 @@
+//! What is known of each cell that is not learned by gradients: columns of the data that batches are drawn from.
+
+use super::initial::InitialConditions;
+use super::start::Start;
+use crate::train::TrainingData;
+
+/// Time that the encoder learns first, `[n_obs, 1]`.
+pub(super) const START_TIME: &str = "start time";
+/// Mean and s.d. of the prior of time, `[n_obs, 1]`.
+pub(super) const PRIOR_MEAN: &str = "prior mean of time";
+pub(super) const PRIOR_STD: &str = "prior s.d. of time";
+/// Initial conditions: `u₀`, `s₀`, `[n_obs, n_vars]`, and their time, `[n_obs, 1]`.
+pub(super) const U0: &str = "u0";
+pub(super) const S0: &str = "s0";
+pub(super) const T0: &str = "t0";
+
+/// `data` with the columns that `start` gives.
+pub(super) fn with_start(data: TrainingData, start: &Start) -> TrainingData {
+    data.with_numbers(START_TIME, &start.cell_time)
+        .with_numbers(PRIOR_MEAN, &start.prior_mean)
+        .with_numbers(PRIOR_STD, &start.prior_std)
+}
+
+/// `data` with initial conditions.
+pub(super) fn with_initial(data: &TrainingData, initial: &InitialConditions) -> TrainingData {
+    let InitialConditions { u0, s0, t0 } = initial;
+    data.clone().with_column(U0, u0.view()).with_column(S0, s0.view()).with_column(T0, t0.view())
+}

@@ -1,0 +1,44 @@
+//! The start of a run, kept in its folder: a run that is resumed or asked later does not fit the soft grid again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::start::Start;
+use crate::data::Run;
+use crate::error::{Error, Result};
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    fingerprint: String,
+    start: Start,
+}
+
+fn path_in(dir: &Path) -> PathBuf {
+    dir.join("start.json")
+}
+
+/// The start that `run` has kept; `None` if it has kept none, or one of other settings or another input.
+pub(super) fn load(run: &Run) -> Option<Start> {
+    let text = fs::read(path_in(run.dir())).ok()?;
+    let kept: Kept = serde_json::from_slice(&text).ok()?;
+    (kept.fingerprint == run.fingerprint()).then_some(kept.start)
+}
+
+/// Keeps `start` in the folder of `run`, which is made ready.
+///
+/// # Errors
+/// [`Error::File`] if the folder cannot be written.
+pub(super) fn save(run: &mut Run, start: &Start) -> Result<()> {
+    run.prepare()?;
+    let path = path_in(run.dir());
+    let failed = |reason: &dyn std::fmt::Display| Error::file(&path, "write", reason);
+    let kept = Kept { fingerprint: run.fingerprint().to_owned(), start: start.clone() };
+    let text = serde_json::to_vec(&kept).map_err(|reason| failed(&reason))?;
+    let beside = path.with_extension("partial");
+    fs::create_dir_all(run.dir())
+        .and_then(|()| fs::write(&beside, text))
+        .and_then(|()| fs::rename(&beside, &path))
+        .map_err(|reason| failed(&reason))
+}
