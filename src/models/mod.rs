@@ -3,9 +3,11 @@
 //! A model is its settings, a struct that reads from `[model]` of the config file, and an implementation of
 //! [`VelocityModel`]. How to add one is described in `src/README.md`.
 
+mod dispersion;
 pub mod dynamical;
 #[cfg(feature = "neural")]
 mod quality;
+mod sized_moments;
 pub mod soft_grid;
 #[cfg(feature = "neural")]
 mod spread;
@@ -179,7 +181,7 @@ models! {
     #[cfg(feature = "neural")]
     /// VeloVAE, basic or full.
     Velovae(velovae::Velovae) = "velovae" {
-        reads_counts: false, resumes: true, permutes: true, draws: true, times_on_curve: true, writes: velovae::WRITES,
+        reads_counts: true, resumes: true, permutes: true, draws: true, times_on_curve: true, writes: velovae::WRITES,
     }
     #[cfg(feature = "neural")]
     /// veloVI.

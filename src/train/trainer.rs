@@ -159,6 +159,14 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// As [`restore`](Self::restore) if the run is resumed in or at the end of stage `index`; `module` as it is otherwise.
+    ///
+    /// # Errors
+    /// As `restore`.
+    pub fn restore_if_in<M: Module>(&self, index: usize, module: M) -> Result<M> {
+        if self.resumes_in(index) { self.restore(module) } else { Ok(module) }
+    }
+
     /// Trains `module` through `stage` and returns it with the parameters of its best validation, or with the last ones
     /// where no cells are held out.
     ///

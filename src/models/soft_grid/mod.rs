@@ -12,7 +12,7 @@
 //! Neither neighbours nor moments are used but for the start. What is fitted raises one objective (`em.rs`):
 //!
 //! - **E-step** (`expect.rs`): a sparse product of counts and a table `[genes, nodes]`; each cell's size with it;
-//! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `dispersion.rs`;
+//! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `models/dispersion.rs`;
 //! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
 //! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
 //! - **rounds** of both (`rounds.rs`);
@@ -26,14 +26,12 @@
 
 mod course;
 mod direction;
-mod dispersion;
 mod em;
 mod expect;
 mod fit;
 mod gaussian;
 mod gene;
 mod groups;
-mod noise;
 mod outputs;
 mod rounds;
 mod scores;

@@ -1,11 +1,18 @@
 //! What is known of each cell that is not learned by gradients: columns of the data that batches are drawn from.
 
+use ndarray::ArrayView2;
+
 use super::initial::InitialConditions;
+use super::lineage::Descent;
 use super::start::Start;
 use crate::train::TrainingData;
 
 /// Time that the encoder learns first, `[n_obs, 1]`.
 pub(super) const START_TIME: &str = "start time";
+/// State that the encoder learns with it, `[n_obs, n_latent]`; only where there is one.
+pub(super) const START_STATE: &str = "start state";
+/// Weights of the groups that a cell descends from, `[n_obs, 1 + n_groups]`.
+pub(super) const DESCENT: &str = "descent";
 /// Mean and s.d. of the prior of time, `[n_obs, 1]`.
 pub(super) const PRIOR_MEAN: &str = "prior mean of time";
 pub(super) const PRIOR_STD: &str = "prior s.d. of time";
@@ -16,13 +23,26 @@ pub(super) const T0: &str = "t0";
 
 /// `data` with the columns that `start` gives.
 pub(super) fn with_start(data: TrainingData, start: &Start) -> TrainingData {
-    data.with_numbers(START_TIME, &start.cell_time)
+    let n_obs = start.cell_time.len();
+    let data = data
+        .with_numbers(START_TIME, &start.cell_time)
         .with_numbers(PRIOR_MEAN, &start.prior_mean)
-        .with_numbers(PRIOR_STD, &start.prior_std)
+        .with_numbers(PRIOR_STD, &start.prior_std);
+    if start.cell_state.is_empty() {
+        return data;
+    }
+    let width = start.cell_state.len() / n_obs;
+    let states = ArrayView2::from_shape((n_obs, width), &start.cell_state).expect("as many states as cells");
+    data.with_column(START_STATE, states)
 }
 
 /// `data` with initial conditions.
 pub(super) fn with_initial(data: &TrainingData, initial: &InitialConditions) -> TrainingData {
     let InitialConditions { u0, s0, t0 } = initial;
     data.clone().with_column(U0, u0.view()).with_column(S0, s0.view()).with_column(T0, t0.view())
+}
+
+/// `data` with what each cell descends from.
+pub(super) fn with_descent(data: &TrainingData, descent: &Descent) -> TrainingData {
+    data.clone().with_column(DESCENT, descent.weights.view()).with_numbers(T0, &descent.time)
 }

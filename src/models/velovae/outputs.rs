@@ -10,15 +10,18 @@ use super::network::VelovaeModule;
 use super::reconstruction::{Chunks, Reconstruction};
 use super::settings::Velovae;
 use crate::data::quantities::{
-    About, CELL_CV, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_GAMMA, FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING,
-    FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES,
-    VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE, X_VELOVAE_STD,
+    About, CELL_CV, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA,
+    FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME,
+    LATENT_TIME_STD, MS, MU, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
+    X_VELOVAE_STD,
 };
-use crate::data::{Dataset, FUTURE_TIME, Fit, Run, Uncertainty, split_labels};
+use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits, Run, Uncertainty, split_labels};
 use crate::error::Result;
 use crate::models::quality::Quality;
+use crate::models::sized_moments::sized_moments;
 use crate::models::spread::Moments;
 use crate::nn::draws::Draws;
+use crate::nn::fused::counts::Counts;
 use crate::nn::{arrays, kinetics};
 use crate::train::{Split, TrainingData};
 use crate::uncertainty::uncertainty;
@@ -26,7 +29,7 @@ use crate::uncertainty::uncertainty;
 /// Posterior means of `û` and `ŝ` of the cells of `seen`, in units of `Mu` and `Ms`.
 pub(super) fn reconstruct(module: &VelovaeModule, seen: &TrainingData) -> [Array2<f32>; 2] {
     let fitted = Reconstruction::of(module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
-    let [scaling, ..] = module.scaling_and_sigma().map(|row| arrays::to_array1(row.inner()));
+    let [scaling, ..] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()));
     [fitted.u * &scaling.mapv(|value| value as f32), fitted.s]
 }
 
@@ -43,7 +46,7 @@ pub(super) fn predict(
     let rates = module.natural_rates();
     let host = |row: Tensor<2>| arrays::to_array1(row.inner());
     let (alpha, beta, gamma) = (host(rates.alpha), host(rates.beta), host(rates.gamma));
-    let [scaling, sigma_u, sigma_s] = module.scaling_and_sigma().map(host);
+    let [scaling, noise_u, noise_s] = module.scaling_and_noise().map(host);
     let on_off = rates.on_off.map(|(on, off)| (host(on), host(off)));
 
     let narrow = |row: &Array1<f64>| row.mapv(|value| value as f32);
@@ -53,7 +56,15 @@ pub(super) fn predict(
     let future = extrapolate(&fitted, settings.future_time, [&beta32, &gamma32], on_device);
     let fit_u = &fitted.u * &scaling32;
     let (cell_cv, gene_cv) = variation(settings, module, data, on_device, run);
-    let quality = Quality::new(data, &fit_u, &fitted.s);
+    let sized = if settings.of_counts() {
+        let sizes = sizes(settings, data, [&fit_u, &fitted.s], [&noise_u, &noise_s]);
+        let [mu, ms] = sized_moments(data, [&sizes, &sizes])?;
+        Some((sizes, mu, ms))
+    } else {
+        None
+    };
+    let (mu, ms) = sized.as_ref().map_or((&data.mu, &data.ms), |(_, mu, ms)| (mu, ms));
+    let quality = Quality::new([mu, ms], &fit_u, &fitted.s);
     let (uncertainty, velocity_std) = spread(settings, module, data, on_device, [&beta32, &gamma32], run)?;
     let mut fit = Fit::of("velovae");
     fit.set(VELOCITY, velocity);
@@ -81,12 +92,40 @@ pub(super) fn predict(
         fit.set(FIT_T_OFF, off);
     }
     fit.set(FIT_SCALING, scaling);
-    fit.set(FIT_STD_U, sigma_u);
-    fit.set(FIT_STD_S, sigma_s);
+    if let Some((sizes, mu, ms)) = sized {
+        fit.moments = MomentUnits::CellSize;
+        fit.set(MU, mu);
+        fit.set(MS, ms);
+        fit.set(CELL_SIZE, sizes.into());
+        fit.set(FIT_DISPERSION_U, noise_u);
+        fit.set(FIT_DISPERSION_S, noise_s);
+    } else {
+        fit.set(FIT_STD_U, noise_u);
+        fit.set(FIT_STD_S, noise_s);
+    }
     fit.set(FIT_LIKELIHOOD, quality.likelihood);
     fit.set_some(FIT_CV, gene_cv);
     fit.set(VELOCITY_GENES, quality.velocity_genes);
     Ok(fit)
+}
+
+/// The size of each cell, given its fitted abundances.
+fn sizes(settings: &Velovae, data: &Dataset, fitted: [&Array2<f32>; 2], noise: [&Array1<f64>; 2]) -> Vec<f64> {
+    let noise = noise.map(|row| row.iter().map(|&value| value as f32).collect::<Vec<f32>>());
+    let mut sizes = Vec::with_capacity(data.n_obs());
+    for rows in Chunks::all(data.n_obs()).rows() {
+        let dense = [&data.unspliced, &data.spliced].map(|counts| counts.select_rows(&rows).to_dense());
+        let mu = fitted.map(|fitted| fitted.select(Axis(0), &rows));
+        let slice = |values: &Array2<f32>| values.iter().copied().collect::<Vec<f32>>();
+        let (counts, mu) = ([slice(&dense[0]), slice(&dense[1])], [slice(&mu[0]), slice(&mu[1])]);
+        let problem = Counts {
+            counts: [&counts[0], &counts[1]],
+            dispersion: [&noise[0], &noise[1]],
+            size_shape: settings.size_shape(),
+        };
+        sizes.extend(problem.around([&mu[0], &mu[1]], false).size);
+    }
+    sizes
 }
 
 /// What the model writes.
@@ -111,6 +150,11 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_SCALING.about(),
     FIT_STD_U.about(),
     FIT_STD_S.about(),
+    MU.about(),
+    MS.about(),
+    CELL_SIZE.about(),
+    FIT_DISPERSION_U.about(),
+    FIT_DISPERSION_S.about(),
     FIT_LIKELIHOOD.about(),
     FIT_CV.about(),
     VELOCITY_GENES.about(),

@@ -11,9 +11,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use ndarray::Array1;
 
+use super::lineage::Lineage;
 use super::network::{Phase, VelovaeModule};
 use super::reconstruction::{Chunks, Reconstruction, residual_spreads};
-use super::settings::{Variant, Velovae};
+use super::settings::Velovae;
 use super::start::Start;
 use super::{ancestors, columns};
 use crate::data::{Dataset, Run};
@@ -61,48 +62,50 @@ impl Program<'_> {
         if let Some(finished) = trainer.finished() {
             return self.reload(&finished, fresh, trainer.run());
         }
-        let mut module = trainer.restore(fresh)?;
+        let mut state = Trained { module: trainer.restore(fresh)?, seen: self.on_device.clone() };
         let skipped = if settings.start_epochs == 0 { JOINT } else { 0 };
         for stage in settings.stages().iter().take(JOINT + 1).skip(skipped.max(trainer.first_stage())) {
-            module = trainer.train(module.with_phase(settings.phase(stage.index)), stage, &self.on_device)?;
+            if settings.carries() && stage.index > 0 {
+                state = self.renewed(trainer.begin(stage.index, state.module)?, &state.seen);
+                state.module = trainer.restore_if_in(stage.index, state.module)?;
+            }
+            let module = state.module.with_phase(settings.phase(stage.index));
+            state.module = trainer.train(module, stage, &state.seen)?;
         }
-        let (trained, stage) = self.rounds(module, &mut trainer)?;
+        let (trained, stage) = self.rounds(state, &mut trainer)?;
         trainer.finish(&trained.module, stage)?;
         Ok(trained)
     }
 
     /// The rounds after the joint stage; returns the best state, and the stage that it comes from.
-    fn rounds(&self, module: VelovaeModule, trainer: &mut Trainer<'_>) -> Result<(Trained, usize)> {
+    fn rounds(&self, joint: Trained, trainer: &mut Trainer<'_>) -> Result<(Trained, usize)> {
         let settings = self.settings;
-        let mut state = Trained { module, seen: self.on_device.clone() };
-        let mut kept = JOINT;
         let behind = trainer.first_stage().max(JOINT + 1);
-        if trainer.first_stage() > JOINT {
-            state = self.replay(state, JOINT + 1..behind, trainer.run())?;
-            kept = behind - 1;
-        } else {
-            state = self.settle(state);
-        }
+        let (mut state, mut kept) = match trainer.first_stage() {
+            0..=JOINT => (self.settle(joint), JOINT),
+            resumed => (self.replay(joint, resumed - 1, trainer.run())?, resumed - 1),
+        };
         for stage in settings.stages().iter().skip(behind) {
-            let phase = settings.phase(stage.index);
-            state.module = trainer.begin(stage.index, state.module.with_phase(settings.phase(stage.index - 1)))?;
+            let before_it = settings.phase(stage.index - 1);
+            state.module = trainer.begin(stage.index, state.module.with_phase(before_it))?;
             let before = trainer.held_out_loss(&state.module, &state.seen);
-            let start = snapshot(&state.module);
-            let seen = self.next_data(&state);
-            let mut module = match trainer.resumes_in(stage.index) {
-                true => trainer.restore(state.module)?,
-                false if stage.index == JOINT + 1 => state.module.with_decoder_copied(),
-                false => state.module,
-            };
-            module = trainer.train(module.with_phase(phase), stage, &seen)?;
-            let next = self.settle(Trained { module, seen });
+            let (start, lineage) = (snapshot(&state.module), state.module.lineage());
+            let seen = state.seen.clone();
+            let mut next = self.renewed(state.module, &state.seen);
+            if trainer.resumes_in(stage.index) {
+                next.module = trainer.restore_if_in(stage.index, next.module)?;
+            } else if stage.index == JOINT + 1 {
+                next.module = next.module.with_decoder_copied();
+            }
+            let module = next.module.with_phase(settings.phase(stage.index));
+            let module = trainer.train(module, stage, &next.seen)?;
+            let next = self.settle(Trained { module, seen: next.seen });
             let gain = before - trainer.held_out_loss(&next.module, &next.seen);
             let words = format!("{}: bound of held-out cells {:.1} -> {:.1}", stage.name, -before, gain - before);
             if gain <= 0.0 {
                 trainer.run().reporter().say(&format!("{words}; the round is undone"));
-                let before_it = settings.phase(stage.index - 1);
-                state.module = next.module.load_record(start).with_phase(before_it);
-                break;
+                let module = next.module.load_record(start).with_lineage(lineage).with_phase(before_it);
+                return Ok((Trained { module, seen }, kept));
             }
             trainer.run().reporter().say(&words);
             (state, kept) = (next, stage.index);
@@ -120,60 +123,63 @@ impl Program<'_> {
     pub(super) fn reload(&self, checkpoint: &Checkpoint, fresh: VelovaeModule, run: &Run) -> Result<Trained> {
         let last = checkpoint.position.stage;
         let state = Trained { module: fresh, seen: self.on_device.clone() };
-        let Trained { module, seen } = self.replay(state, JOINT + 1..last + 1, run)?;
+        let Trained { module, seen } = self.replay(state, last, run)?;
         let module = checkpoint.restore(run.dir(), module)?;
         Ok(Trained { module: module.with_phase(self.settings.phase(last)), seen })
     }
 
-    /// `state` with the data that the rounds of `stages`, all of them over, came to. The module is only lent.
-    fn replay(&self, mut state: Trained, stages: std::ops::Range<usize>, run: &Run) -> Result<Trained> {
-        for stage in stages {
+    /// `state` with the data, and what belongs to them in the module, that stage `last` came to. Its parameters are of no account.
+    fn replay(&self, mut state: Trained, last: usize, run: &Run) -> Result<Trained> {
+        let first = if self.settings.carries() { last.max(1) } else { JOINT + 1 };
+        for stage in first..=last {
             let module = stage_start(run, stage, state.module)?.with_phase(self.settings.phase(stage - 1));
-            let seen = self.next_data(&Trained { module: module.clone(), seen: state.seen });
-            state = Trained { module, seen };
+            state = self.renewed(module, &state.seen);
         }
         Ok(state)
     }
 
-    /// The data of the round that follows `state`.
-    fn next_data(&self, state: &Trained) -> TrainingData {
-        if self.settings.variant == Variant::Basic {
-            return state.seen.clone();
+    /// `module`, trained on `seen`, with the data of the stage that follows.
+    fn renewed(&self, module: VelovaeModule, seen: &TrainingData) -> Trained {
+        if !self.settings.is_full() {
+            return Trained { module, seen: seen.clone() };
         }
-        let fitted = Reconstruction::of(&state.module, &state.seen, &Chunks::all(state.seen.n_obs()), &mut Draws::Mean);
-        let scaling = scaling_of(&state.module);
-        let initial = ancestors::estimate(self.settings, &fitted, &scaling, self.data, self.split);
-        columns::with_initial(&state.seen, &initial)
+        let fitted = Reconstruction::of(&module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
+        if self.settings.carries() {
+            let states = fitted.state.as_ref().expect("the full model has states");
+            let (lineage, descent) = Lineage::new(&fitted.time, states, &self.split.train, &seen.device);
+            return Trained { module: module.with_lineage(Some(lineage)), seen: columns::with_descent(seen, &descent) };
+        }
+        let initial = ancestors::estimate(self.settings, &fitted, &scaling_of(&module), self.data, self.split);
+        Trained { module, seen: columns::with_initial(seen, &initial) }
     }
 
-    /// `state` with the residual s.d. of its own fit.
+    /// `state` with the residual s.d., or the dispersions, of its own fit.
     fn settle(&self, state: Trained) -> Trained {
         let Trained { module, seen } = state;
+        if self.settings.of_counts() {
+            return Trained { module, seen };
+        }
         let fitted = Reconstruction::of(&module, &seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
         let observed = [&self.data.mu, &self.data.ms];
         let scaling = scaling_of(&module);
         let spreads = residual_spreads(&fitted, observed, &scaling, &self.split.train, self.settings.min_std);
-        Trained { module: module.with_spreads(&spreads), seen }
+        Trained { module: module.with_noise(&spreads), seen }
     }
 }
 
 fn scaling_of(module: &VelovaeModule) -> Array1<f32> {
-    let [scaling, ..] = module.scaling_and_sigma();
+    let [scaling, ..] = module.scaling_and_noise();
     arrays::to_array1(scaling.inner()).mapv(|value| value as f32)
 }
 
 impl Velovae {
-    pub(super) fn is_full(&self) -> bool {
-        self.variant == Variant::Full
-    }
-
     /// What is learned in stage number `stage`.
     pub(super) fn phase(&self, stage: usize) -> Phase {
         match stage {
             0 => Phase::Times,
             1 => Phase::Rates,
             JOINT => Phase::Joint,
-            _ if self.is_full() => Phase::Refine,
+            _ if self.is_full() && !self.carries() => Phase::Refine,
             _ => Phase::Joint,
         }
     }
@@ -203,9 +209,10 @@ impl Velovae {
         ];
         stages.extend((0..self.refine_rounds).map(|round| {
             let name = format!("round {}", round + 1);
-            let groups = match self.is_full() {
-                true => vec![network("refined"), rates],
-                false => vec![network("encoder"), rates],
+            let groups = match (self.is_full(), self.carries()) {
+                (true, true) => vec![network("encoder"), network("decoder"), rates],
+                (true, false) => vec![network("refined"), rates],
+                (false, _) => vec![network("encoder"), rates],
             };
             stage(JOINT + 1 + round, &name, self.refine_epochs, groups)
         }));
