@@ -3,7 +3,6 @@
 use ndarray::ArrayView2;
 
 use super::initial::InitialConditions;
-use super::lineage::Descent;
 use super::start::Start;
 use crate::train::TrainingData;
 
@@ -11,8 +10,6 @@ use crate::train::TrainingData;
 pub(super) const START_TIME: &str = "start time";
 /// State that the encoder learns with it, `[n_obs, n_latent]`; only where there is one.
 pub(super) const START_STATE: &str = "start state";
-/// Weights of the groups that a cell descends from, `[n_obs, 1 + n_groups]`.
-pub(super) const DESCENT: &str = "descent";
 /// Mean and s.d. of the prior of time, `[n_obs, 1]`.
 pub(super) const PRIOR_MEAN: &str = "prior mean of time";
 pub(super) const PRIOR_STD: &str = "prior s.d. of time";
@@ -40,9 +37,4 @@ pub(super) fn with_start(data: TrainingData, start: &Start) -> TrainingData {
 pub(super) fn with_initial(data: &TrainingData, initial: &InitialConditions) -> TrainingData {
     let InitialConditions { u0, s0, t0 } = initial;
     data.clone().with_column(U0, u0.view()).with_column(S0, s0.view()).with_column(T0, t0.view())
-}
-
-/// `data` with what each cell descends from.
-pub(super) fn with_descent(data: &TrainingData, descent: &Descent) -> TrainingData {
-    data.clone().with_column(DESCENT, descent.weights.view()).with_numbers(T0, &descent.time)
 }

@@ -174,7 +174,7 @@ impl VelovaeModule {
                 start: Some((batch.column(columns::U0), batch.column(columns::S0))),
                 alpha: Self::transcription(self.refined.as_ref(), rates, c, draws),
             },
-            (None, _) if self.lineage.is_some() => self.carried(batch, rates, t, c, draws),
+            (None, _) if self.lineage.is_some() => self.carried(rates, t, c, draws),
             (None, _) => Piece {
                 tau: activation::relu(t),
                 start: None,
@@ -184,28 +184,20 @@ impl VelovaeModule {
     }
 
     /// From the groups of cells that each cell descends from; the decoder sees cells and groups together.
-    fn carried(
-        &self,
-        batch: &Batch,
-        rates: &NaturalRates,
-        t: Tensor<2>,
-        c: Option<Tensor<2>>,
-        draws: &mut Draws<'_>,
-    ) -> Piece {
+    fn carried(&self, rates: &NaturalRates, t: Tensor<2>, c: Option<Tensor<2>>, draws: &mut Draws<'_>) -> Piece {
         let (lineage, root) = self.lineage.as_ref().zip(rates.root.clone()).expect("a lineage has a root");
         let c = c.expect("the full model has states");
-        let n_cells = c.dims()[0];
-        let of_groups =
-            if c.is_tracked() || batch.s.is_tracked() { lineage.states().autodiff() } else { lineage.states() };
-        let n_groups = of_groups.dims()[0];
-        let all = Self::transcription(self.decoder.as_ref(), rates, Some(Tensor::cat(vec![c, of_groups], 0)), draws);
-        let (alpha, of_groups) = (all.clone().narrow(0, 0, n_cells), all.narrow(0, n_cells, n_groups));
+        let lineage = if rates.beta.is_tracked() { lineage.clone().autodiff() } else { lineage.clone() };
+        let (descent, t0) = lineage.descend(&t, &c);
+        let of_groups = lineage.states();
+        let [n_cells, n_groups] = [c.dims()[0], of_groups.dims()[0]];
+        let alpha = Self::transcription(self.decoder.as_ref(), rates, Some(Tensor::cat(vec![c, of_groups], 0)), draws);
+        let of_groups = alpha.clone().narrow(0, n_cells, n_groups);
         let (u, s) = lineage.carry(root, &of_groups, rates);
-        let weights = batch.column(columns::DESCENT);
         Piece {
-            tau: activation::relu(t - batch.column(columns::T0)),
-            start: Some((weights.clone().matmul(u), weights.matmul(s))),
-            alpha,
+            tau: activation::relu(t - t0),
+            start: Some((descent.clone().matmul(u), descent.matmul(s))),
+            alpha: alpha.narrow(0, 0, n_cells),
         }
     }
 

@@ -146,8 +146,8 @@ impl Program<'_> {
         let fitted = Reconstruction::of(&module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
         if self.settings.carries() {
             let states = fitted.state.as_ref().expect("the full model has states");
-            let (lineage, descent) = Lineage::new(&fitted.time, states, &self.split.train, &seen.device);
-            return Trained { module: module.with_lineage(Some(lineage)), seen: columns::with_descent(seen, &descent) };
+            let lineage = Lineage::new(&fitted.time, states, &self.split.train, &seen.device);
+            return Trained { module: module.with_lineage(Some(lineage)), seen: seen.clone() };
         }
         let initial = ancestors::estimate(self.settings, &fitted, &scaling_of(&module), self.data, self.split);
         Trained { module, seen: columns::with_initial(seen, &initial) }
