@@ -41,6 +41,10 @@ pub struct Evaluation {
     pub ll_train: Option<f64>,
     /// The same of the test cells.
     pub ll_test: Option<f64>,
+    /// Bound (ELBO) of the model per training cell, in nats, as the fit has found it.
+    pub elbo_train: Option<f64>,
+    /// The same of the test cells.
+    pub elbo_test: Option<f64>,
     /// Spearman correlation of the fit's time with the true time or, where that is not known, the capture time.
     pub time_spearman: Option<f64>,
     /// Median over cells of the cosine between inferred and true velocity.
@@ -59,7 +63,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// The scores with names for people, in the order in which they are shown.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, Option<f64>); 12] {
+    pub fn named(&self) -> [(&'static str, Option<f64>); 14] {
         [
             ("mean squared error, training cells", self.mse_train),
             ("mean squared error, test cells", self.mse_test),
@@ -67,6 +71,8 @@ impl Evaluation {
             ("mean absolute error, test cells", self.mae_test),
             ("log-likelihood per training cell", self.ll_train),
             ("log-likelihood per test cell", self.ll_test),
+            ("bound (ELBO) per training cell", self.elbo_train),
+            ("bound (ELBO) per test cell", self.elbo_test),
             ("time, Spearman correlation with the truth or capture time", self.time_spearman),
             ("velocity per cell, median cosine with the truth", self.velocity_cell_cosine),
             ("the same with genes scaled alike", self.velocity_cell_cosine_scaled),
@@ -90,6 +96,8 @@ pub struct Evidence {
     pub residual_std: Option<[Array1<f64>; 2]>,
     /// How well the moments are reconstructed, as measured when the fit was made: where the reconstruction itself is not kept.
     pub measured: Option<ReconstructionRecord>,
+    /// Bound (ELBO) per training cell and per test cell, in nats, as the fit has found them.
+    pub bound: [Option<f64>; 2],
     /// The part of the data each cell was in: 0 train, 1 validation, 2 test; `[n_obs]`.
     pub split: Option<Vec<u8>>,
     /// Inferred `ds/dt`.
@@ -121,6 +129,7 @@ impl Evidence {
             reconstruction: pair(&self.reconstruction),
             residual_std: self.residual_std.as_ref().map(|all| all.each_ref().map(|std| std.select(Axis(0), genes))),
             measured: None,
+            bound: [None; 2],
             split: self.split.as_ref().map(|all| cells.iter().map(|&i| all[i]).collect()),
             velocity: self.velocity.as_ref().map(matrix),
             true_velocity: self.true_velocity.as_ref().map(matrix),
@@ -171,7 +180,8 @@ impl Evidence {
 /// # Errors
 /// [`Error::Shape`] if arrays that are compared do not have the same shape.
 pub fn evaluate(evidence: &Evidence) -> Result<Evaluation> {
-    let mut scores = Evaluation::default();
+    let [elbo_train, elbo_test] = evidence.bound;
+    let mut scores = Evaluation { elbo_train, elbo_test, ..Evaluation::default() };
     let fitted = match (&evidence.moments, &evidence.reconstruction) {
         (Some(_), Some(_)) => reconstructed(evidence)?,
         _ => evidence.measured.unwrap_or_default(),

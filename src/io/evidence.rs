@@ -38,6 +38,7 @@ impl FittedFile {
             moments: pair(MU, MS)?,
             residual_std: residual_std.map(|(u, s)| [u.into(), s.into()]),
             measured: self.fit().map(|fit| fit.reconstruction),
+            bound: ["elbo_train", "elbo_test"].map(|name| self.fit()?.facts.get(name)?.as_f64()),
             split: self.column(VELOCITY_SPLIT).map(parts),
             true_velocity: self.layer(TRUE_VELOCITY)?,
             time: self.numbers(LATENT_TIME),

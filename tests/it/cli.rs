@@ -36,6 +36,8 @@ fn from_simulated_counts_to_scores() {
         "mae_test",
         "ll_train",
         "ll_test",
+        "elbo_train",
+        "elbo_test",
         "time_spearman",
         "velocity_cell_cosine",
         "velocity_cell_cosine_scaled",

@@ -245,6 +245,18 @@ quantities! {
     FIT_LN_BETA_SE: Numbers = Var "fit_ln_beta_se", None, Fit;
     /// Standard error of ln γ, the times held.
     FIT_LN_GAMMA_SE: Numbers = Var "fit_ln_gamma_se", None, Fit;
+    /// Posterior s.d. of ln α (full variational Bayes).
+    FIT_ALPHA_STD: Numbers = Var "fit_alpha_std", None, Fit;
+    /// Posterior s.d. of ln β (full variational Bayes).
+    FIT_BETA_STD: Numbers = Var "fit_beta_std", None, Fit;
+    /// Posterior s.d. of ln γ (full variational Bayes).
+    FIT_GAMMA_STD: Numbers = Var "fit_gamma_std", None, Fit;
+    /// Posterior s.d. of ln γ/β (full variational Bayes).
+    FIT_GAMMA_BETA_STD: Numbers = Var "fit_gamma_beta_std", None, Fit;
+    /// Splicing rate in each lineage (the trunk first).
+    FIT_BETA_LINEAGES: Matrix = Var "fit_beta_lineage_*", PerTime, Fit;
+    /// Degradation rate in each lineage (the trunk first).
+    FIT_GAMMA_LINEAGES: Matrix = Var "fit_gamma_lineage_*", PerTime, Fit;
     /// Overdispersion d of unspliced counts: variance m + d m².
     FIT_DISPERSION_U: Numbers = Var "fit_dispersion_u", None, Fit;
     /// Overdispersion d of spliced counts: variance m + d m².

@@ -10,6 +10,8 @@ use crate::train::TrainingData;
 pub(super) const START_TIME: &str = "start time";
 /// State that the encoder learns with it, `[n_obs, n_latent]`; only where there is one.
 pub(super) const START_STATE: &str = "start state";
+/// Share of each lineage, `[n_obs, n_lineages]`; only where lineages have rates of their own.
+pub(super) const LINEAGES: &str = "lineages";
 /// Mean and s.d. of the prior of time, `[n_obs, 1]`.
 pub(super) const PRIOR_MEAN: &str = "prior mean of time";
 pub(super) const PRIOR_STD: &str = "prior s.d. of time";
@@ -25,12 +27,13 @@ pub(super) fn with_start(data: TrainingData, start: &Start) -> TrainingData {
         .with_numbers(START_TIME, &start.cell_time)
         .with_numbers(PRIOR_MEAN, &start.prior_mean)
         .with_numbers(PRIOR_STD, &start.prior_std);
-    if start.cell_state.is_empty() {
-        return data;
-    }
-    let width = start.cell_state.len() / n_obs;
-    let states = ArrayView2::from_shape((n_obs, width), &start.cell_state).expect("as many states as cells");
-    data.with_column(START_STATE, states)
+    let matrix = |values: &'_ [f32]| {
+        ArrayView2::from_shape((n_obs, values.len() / n_obs), values).expect("as many rows as cells").to_owned()
+    };
+    [(START_STATE, &start.cell_state), (LINEAGES, &start.lineages)]
+        .into_iter()
+        .filter(|(_, of)| !of.is_empty())
+        .fold(data, |data, (name, values)| data.with_column(name, matrix(values).view()))
 }
 
 /// `data` with initial conditions.

@@ -12,11 +12,12 @@
 //! are given as fixed numbers, the short stretch since then says little of the rates.
 
 use burn::tensor::{Device, Tensor, activation};
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::parts::NaturalRates;
-use crate::nn::{arrays, kinetics};
+use crate::nn::arrays;
+use crate::nn::fused::solve::solve;
 
 /// Slices of time.
 const SLICES: usize = 24;
@@ -49,6 +50,8 @@ pub(super) struct Lineage {
     slice_steps: Tensor<2>,
     /// `0, 1, … n_slices`, `[1, 1 + n_slices]`.
     numbers: Tensor<2>,
+    /// Share of each lineage with rates of its own in each group, `[n_groups, n_lineages]`, if there are any.
+    shares: Option<Tensor<2>>,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +64,8 @@ struct Slice {
 
 /// Groups of one slice, on the host.
 struct Groups {
+    /// Cells of each group.
+    members: Vec<Vec<usize>>,
     time: Array1<f64>,
     states: Array2<f32>,
     /// Squared width of the kernel.
@@ -70,8 +75,15 @@ struct Groups {
 }
 
 impl Lineage {
-    /// From the times, `[n_obs]`, and states, `[n_obs, n_latent]`, of all cells; groups are of cells of `train`.
-    pub(super) fn new(time: &Array1<f64>, states: &Array2<f32>, train: &[usize], device: &Device) -> Self {
+    /// From the times, `[n_obs]`, the states, `[n_obs, n_latent]`, and the shares of lineages, `[n_obs, n_lineages]`, of all cells;
+    /// groups are of cells of `train`.
+    pub(super) fn new(
+        time: &Array1<f64>,
+        states: &Array2<f32>,
+        lineages: Option<&Array2<f32>>,
+        train: &[usize],
+        device: &Device,
+    ) -> Self {
         let mut order = train.to_vec();
         order.sort_by(|&a, &b| time[a].total_cmp(&time[b]).then(a.cmp(&b)));
         let n_slices = SLICES.min(order.len() / CELLS).max(1);
@@ -109,7 +121,17 @@ impl Lineage {
         let all_states = ndarray::concatenate(Axis(0), &views).expect("states have one width");
         let centres: Vec<f64> = groups.iter().map(|group| group.mean_time).collect();
         let steps = centres.windows(2).map(|pair| (pair[1] - pair[0]).max(LEAST_STEP)).collect::<Vec<_>>();
+        let of_group = |members: &Vec<usize>, shares: &Array2<f32>| {
+            shares.select(Axis(0), members).mean_axis(Axis(0)).expect("a group has cells").to_vec()
+        };
+        let shares = lineages.map(|shares| {
+            let rows: Vec<f32> =
+                groups[1..].iter().flat_map(|of| &of.members).flat_map(|of| of_group(of, shares)).collect();
+            let shape = (rows.len() / shares.ncols(), shares.ncols());
+            arrays::matrix(ArrayView2::from_shape(shape, &rows).expect("a row for each group"), device)
+        });
         Self {
+            shares,
             slices,
             states: arrays::matrix(all_states.view(), device),
             times: column(per_group(&|slice, group| groups[slice].time[group])),
@@ -133,6 +155,7 @@ impl Lineage {
             slice_times: self.slice_times.autodiff(),
             slice_steps: self.slice_steps.autodiff(),
             numbers: self.numbers.autodiff(),
+            shares: self.shares.map(Tensor::autodiff),
         }
     }
 
@@ -173,12 +196,17 @@ impl Lineage {
     ) -> (Tensor<2>, Tensor<2>) {
         let (mut all_u, mut all_s) = (vec![root.0], vec![root.1]);
         let mut at = 0;
+        let (beta, gamma) = rates.of(self.shares.as_ref());
+        let rows = |rate: &Tensor<2>, at: usize, groups: usize| match self.shares {
+            Some(_) => rate.clone().narrow(0, at, groups),
+            None => rate.clone(),
+        };
         for slice in &self.slices {
             let groups = slice.tau.dims()[0];
             let before = |of: &[Tensor<2>]| slice.weights.clone().matmul(of.last().expect("the root").clone());
             let (u0, s0) = (before(&all_u), before(&all_s));
             let alpha = alpha.clone().narrow(0, at, groups);
-            let (u, s) = kinetics::solve(&slice.tau, u0, s0, alpha, &rates.beta, &rates.gamma);
+            let (u, s) = solve(&slice.tau, u0, s0, alpha, &rows(&beta, at, groups), &rows(&gamma, at, groups));
             all_u.push(u);
             all_s.push(s);
             at += groups;
@@ -190,7 +218,13 @@ impl Lineage {
 impl Groups {
     /// The root, at time 0.
     fn root(n_latent: usize) -> Self {
-        Self { time: Array1::zeros(1), states: Array2::zeros((1, n_latent)), width: 1.0, mean_time: 0.0 }
+        Self {
+            members: Vec::new(),
+            time: Array1::zeros(1),
+            states: Array2::zeros((1, n_latent)),
+            width: 1.0,
+            mean_time: 0.0,
+        }
     }
 
     /// k-means of `cells` by state; it begins with cells that are far from each other.
@@ -222,7 +256,8 @@ impl Groups {
         let mut stacked = Array2::zeros((centres.len(), states.ncols()));
         stacked.rows_mut().into_iter().zip(&centres).for_each(|(mut row, centre)| row.assign(centre));
         let mean_time = cells.iter().map(|&cell| time[cell]).sum::<f64>() / cells.len() as f64;
-        let mut groups = Self { time: members.iter().map(time_of).collect(), states: stacked, width: 1.0, mean_time };
+        let time = members.iter().map(time_of).collect();
+        let mut groups = Self { members, time, states: stacked, width: 1.0, mean_time };
         groups.width = groups.bandwidth(cells, states);
         groups
     }

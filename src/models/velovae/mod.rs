@@ -28,6 +28,7 @@
 mod ancestors;
 mod bench;
 mod columns;
+mod counted;
 mod initial;
 mod lineage;
 mod network;
@@ -64,9 +65,10 @@ impl VelocityModel for Velovae {
             None => Start::new(self, data, &split, run)?,
         };
         start_file::save(run, &start)?;
-        let fresh = program::fresh(self, &start, &device, run);
+        let fresh = program::fresh(self, &start, &split, &device, run);
         let on_device = columns::with_start(self.observed(data, &device), &start);
-        let trained = Program { settings: self, data, split: &split, on_device }.run(fresh, run)?;
+        let trained =
+            Program { settings: self, data, split: &split, on_device, lineages: start.lineages() }.run(fresh, run)?;
         outputs::predict(self, &trained.module, data, &split, &trained.seen, run)
     }
 
@@ -102,10 +104,14 @@ impl super::Trained for Velovae {
         let device = nn::device::open(&self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::load(run).map_or_else(|| Start::new(self, data, &split, run), Ok)?;
-        let fresh = program::fresh(self, &start, &device, run);
+        let fresh = program::fresh(self, &start, &split, &device, run);
         let on_device = columns::with_start(self.observed(data, &device), &start);
         let Trained { module, seen } =
-            Program { settings: self, data, split: &split, on_device }.reload(&checkpoint, fresh, run)?;
+            Program { settings: self, data, split: &split, on_device, lineages: start.lineages() }.reload(
+                &checkpoint,
+                fresh,
+                run,
+            )?;
         Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &seen.with_abundance(moments))).collect())
     }
 }

@@ -6,15 +6,15 @@ use rand_chacha::ChaCha8Rng;
 
 use super::columns;
 use super::lineage::Lineage;
-use super::parts::{Decoder, Encoder, GeneRates, NaturalRates, Posterior};
+use super::parts::{Decoder, Encoder, GeneRates, NaturalRates, Posterior, RatePosterior, RateStds};
 use super::settings::Velovae;
 use super::start::Start;
 use crate::nn::arrays;
 use crate::nn::distributions::kl_normal;
 use crate::nn::draws::Draws;
 use crate::nn::fused::counts::{CountNll, count_nll};
+use crate::nn::fused::solve::solve;
 use crate::nn::fused::{Kinetics, Observed, kinetic_nll};
-use crate::nn::kinetics;
 use crate::nn::layers::copied;
 use crate::train::{Batch, Loss, Monitored, Objective};
 
@@ -46,6 +46,8 @@ pub(super) struct VelovaeModule {
     /// ρ(c) of the later stages; full model only.
     refined: Option<Decoder>,
     rates: GeneRates,
+    /// Posteriors of the rates; full variational Bayes only.
+    posterior: Option<RatePosterior>,
     fixed: Fixed,
     #[module(skip)]
     phase: Phase,
@@ -61,6 +63,12 @@ struct Fixed {
     state_prior_std: f64,
     /// Shape of the gamma prior of the sizes; `None` where moments are explained.
     size_shape: Option<f64>,
+    /// Prior s.d. of the logarithm of a rate over lineages.
+    lineage_sd: f64,
+    /// Median and s.d. of the logarithm of the priors of α, β and γ; full variational Bayes.
+    rate_priors: [[f64; 2]; 3],
+    /// Number of training cells, over which what all share is divided.
+    n_train: f64,
     scaling: Param<Tensor<2>>,
     /// Residual s.d. of moments, or dispersion of counts.
     noise_u: Param<Tensor<2>>,
@@ -75,6 +83,9 @@ pub(super) struct Decoded {
     pub s: Tensor<2>,
     /// Transcription rate, `[batch, n_vars]`
     pub alpha: Tensor<2>,
+    /// Splicing and degradation rate, `[1, n_vars]` or `[batch, n_vars]`
+    pub beta: Tensor<2>,
+    pub gamma: Tensor<2>,
 }
 
 /// The piece of the ODE that each cell is on: `τ` since it began, its start, its transcription rate.
@@ -85,7 +96,13 @@ struct Piece {
 }
 
 impl VelovaeModule {
-    pub(super) fn new(settings: &Velovae, start: &Start, weights: &ChaCha8Rng, device: &Device) -> Self {
+    pub(super) fn new(
+        settings: &Velovae,
+        start: &Start,
+        n_train: usize,
+        weights: &ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
         let full = settings.is_full();
         let n_vars = start.alpha.len();
         let mut rng = weights.clone();
@@ -99,7 +116,8 @@ impl VelovaeModule {
             decoder: first,
             refined: second,
             rates: GeneRates::new(settings, start, device),
-            fixed: Fixed::new(settings, start, device),
+            posterior: settings.rate_posterior.then(|| RatePosterior::new(start, device)),
+            fixed: Fixed::new(settings, start, n_train, device),
             phase: Phase::Times,
             lineage: None,
         }
@@ -152,11 +170,12 @@ impl VelovaeModule {
 
     /// Fitted abundances at times `t`, `[batch, 1]`, and states `c`.
     pub(super) fn decode(&self, batch: &Batch, t: Tensor<2>, c: Option<Tensor<2>>, draws: &mut Draws<'_>) -> Decoded {
-        let rates = self.natural_rates();
+        let rates = self.rates.natural(self.posterior.as_ref(), self.fixed.t_max, draws);
+        let (beta, gamma) = rates.of(lineages(batch).as_ref());
         let piece = self.piece(batch, &rates, t, c, draws);
         let (u0, s0) = piece.start.unwrap_or_else(|| nothing(&piece.tau));
-        let (u, s) = kinetics::solve(&piece.tau, u0, s0, piece.alpha.clone(), &rates.beta, &rates.gamma);
-        Decoded { u, s, alpha: piece.alpha }
+        let (u, s) = solve(&piece.tau, u0, s0, piece.alpha.clone(), &beta, &gamma);
+        Decoded { u, s, alpha: piece.alpha, beta, gamma }
     }
 
     fn piece(
@@ -212,9 +231,14 @@ impl VelovaeModule {
         decoder.forward(c, draws) * rates.alpha.clone()
     }
 
-    /// Kinetic parameters on their natural scale.
+    /// Kinetic parameters on their natural scale; medians where they have posteriors.
     pub(super) fn natural_rates(&self) -> NaturalRates {
-        self.rates.natural(self.fixed.t_max)
+        self.rates.natural(None, self.fixed.t_max, &mut Draws::Mean)
+    }
+
+    /// Posterior s.d. of the logarithms of the rates; full variational Bayes only.
+    pub(super) fn rate_stds(&self) -> Option<RateStds> {
+        self.posterior.as_ref().map(RatePosterior::stds)
     }
 
     /// Scaling of unspliced abundance and noise (residual s.d., or dispersion) of both, `[1, n_vars]`.
@@ -256,12 +280,13 @@ impl Objective for VelovaeModule {
             return self.time_loss(batch, posterior);
         }
         let (t, c) = posterior.draw(draws);
-        let rates = self.natural_rates();
+        let rates = self.rates.natural(self.posterior.as_ref(), self.fixed.t_max, draws);
         let piece = self.piece(batch, &rates, t, c, draws);
         let Piece { tau, start, alpha } = piece;
         let (nll, mut terms) = if let Some(size_shape) = self.fixed.size_shape {
             let (u0, s0) = start.unwrap_or_else(|| nothing(&tau));
-            let (u, s) = kinetics::solve(&tau, u0, s0, alpha, &rates.beta, &rates.gamma);
+            let (beta, gamma) = rates.of(lineages(batch).as_ref());
+            let (u, s) = solve(&tau, u0, s0, alpha, &beta, &gamma);
             let noise = [self.fixed.noise_u.val(), self.fixed.noise_s.val()];
             let CountNll { total, unspliced, spliced, size } =
                 count_nll([u, s], [batch.u.clone(), batch.s.clone()], noise, size_shape);
@@ -280,6 +305,16 @@ impl Objective for VelovaeModule {
         .mean();
         terms.push(("kl_time", kl_time.clone()));
         let mut total = nll + kl_time;
+        if let Some(differences) = self.rates.differences(self.fixed.lineage_sd) {
+            let differences = differences / self.fixed.n_train;
+            total = total + differences.clone();
+            terms.push(("kl_lineages", differences));
+        }
+        if let Some(posterior) = &self.posterior {
+            let kl_rates = posterior.kl(&self.rates, &self.fixed.rate_priors) / self.fixed.n_train;
+            total = total + kl_rates.clone();
+            terms.push(("kl_rates", kl_rates));
+        }
         if let Some((mean, std)) = posterior.state {
             let prior_std = Tensor::full([1, 1], self.fixed.state_prior_std, &mean.device());
             let kl_state = kl_normal(mean, std, Tensor::zeros_like(&prior_std), prior_std).mean();
@@ -327,7 +362,7 @@ fn switched(t: Tensor<2>, rates: &NaturalRates, on: &Tensor<2>, off: &Tensor<2>)
     let shape = [t.dims()[0], on.dims()[1]];
     let duration = off.clone() - on.clone();
     let (u0, s0) = nothing(&duration);
-    let (u_off, s_off) = kinetics::solve(&duration, u0, s0, rates.alpha.clone(), &rates.beta, &rates.gamma);
+    let (u_off, s_off) = solve(&duration, u0, s0, rates.alpha.clone(), &rates.beta, &rates.gamma);
     let since_on = t.clone() - on.clone();
     let since_off = t - off.clone();
     let is_off = since_off.clone().greater_equal_elem(0.0);
@@ -339,6 +374,11 @@ fn switched(t: Tensor<2>, rates: &NaturalRates, on: &Tensor<2>, off: &Tensor<2>)
     }
 }
 
+/// The shares of the lineages with rates of their own, if there are any.
+fn lineages(batch: &Batch) -> Option<Tensor<2>> {
+    batch.has(columns::LINEAGES).then(|| batch.column(columns::LINEAGES))
+}
+
 /// `u₀ = s₀ = 0`, on the device of `like`.
 fn nothing(like: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let zero = Tensor::zeros([1, 1], &like.device());
@@ -346,12 +386,15 @@ fn nothing(like: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
 }
 
 impl Fixed {
-    fn new(settings: &Velovae, start: &Start, device: &Device) -> Self {
+    fn new(settings: &Velovae, start: &Start, n_train: usize, device: &Device) -> Self {
         let row = |values: &[f64]| constant(arrays::row(values, device));
         Self {
             t_max: settings.t_max,
             state_prior_std: settings.state_prior_std,
             size_shape: settings.of_counts().then(|| settings.size_shape()),
+            lineage_sd: settings.lineage_sd,
+            rate_priors: [settings.alpha_prior, settings.beta_prior, settings.gamma_prior],
+            n_train: n_train as f64,
             scaling: row(&start.scaling),
             noise_u: row(&start.noise_u),
             noise_s: row(&start.noise_s),

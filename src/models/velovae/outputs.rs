@@ -6,11 +6,13 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use ndarray::{Array1, Array2, Axis};
 
+use super::counted::sizes;
 use super::network::VelovaeModule;
-use super::reconstruction::{Chunks, Reconstruction};
-use super::settings::Velovae;
+use super::reconstruction::{Chunks, Further, Reconstruction};
+use super::settings::{Variant, Velovae};
 use crate::data::quantities::{
-    About, CELL_CV, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA,
+    About, CELL_CV, CELL_SIZE, FIT_ALPHA, FIT_ALPHA_STD, FIT_BETA, FIT_BETA_LINEAGES, FIT_BETA_STD, FIT_CV,
+    FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_GAMMA_BETA_STD, FIT_GAMMA_LINEAGES, FIT_GAMMA_STD,
     FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME,
     LATENT_TIME_STD, MS, MU, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
     X_VELOVAE_STD,
@@ -20,10 +22,9 @@ use crate::error::Result;
 use crate::models::quality::Quality;
 use crate::models::sized_moments::sized_moments;
 use crate::models::spread::Moments;
+use crate::nn::arrays;
 use crate::nn::draws::Draws;
-use crate::nn::fused::counts::Counts;
-use crate::nn::{arrays, kinetics};
-use crate::train::{Split, TrainingData};
+use crate::train::{Objective, Split, TrainingData};
 use crate::uncertainty::uncertainty;
 
 /// Posterior means of `û` and `ŝ` of the cells of `seen`, in units of `Mu` and `Ms`.
@@ -45,19 +46,19 @@ pub(super) fn predict(
     let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
     let rates = module.natural_rates();
     let host = |row: Tensor<2>| arrays::to_array1(row.inner());
-    let (alpha, beta, gamma) = (host(rates.alpha), host(rates.beta), host(rates.gamma));
+    // Of rates of several lineages, the geometric mean.
+    let typical = |rate: &Tensor<2>| host(rate.clone().log().mean_dim(0).exp());
+    let (alpha, beta, gamma) = (host(rates.alpha.clone()), typical(&rates.beta), typical(&rates.gamma));
     let [scaling, noise_u, noise_s] = module.scaling_and_noise().map(host);
     let on_off = rates.on_off.map(|(on, off)| (host(on), host(off)));
 
-    let narrow = |row: &Array1<f64>| row.mapv(|value| value as f32);
-    let (beta32, gamma32, scaling32) = (narrow(&beta), narrow(&gamma), narrow(&scaling));
-    let velocity = &fitted.u * &beta32 - &fitted.s * &gamma32;
-    let velocity_u = (&fitted.alpha - &fitted.u * &beta32) * &scaling32;
-    let future = extrapolate(&fitted, settings.future_time, [&beta32, &gamma32], on_device);
+    let scaling32 = scaling.mapv(|value| value as f32);
+    let Further { velocity_u, future } = Further::of(module, on_device, settings.future_time);
+    let velocity_u = velocity_u * &scaling32;
     let fit_u = &fitted.u * &scaling32;
     let (cell_cv, gene_cv) = variation(settings, module, data, on_device, run);
     let sized = if settings.of_counts() {
-        let sizes = sizes(settings, data, [&fit_u, &fitted.s], [&noise_u, &noise_s]);
+        let sizes = sizes(settings, data, [&fit_u, &fitted.s], [&noise_u.to_vec(), &noise_s.to_vec()]);
         let [mu, ms] = sized_moments(data, [&sizes, &sizes])?;
         Some((sizes, mu, ms))
     } else {
@@ -65,9 +66,9 @@ pub(super) fn predict(
     };
     let (mu, ms) = sized.as_ref().map_or((&data.mu, &data.ms), |(_, mu, ms)| (mu, ms));
     let quality = Quality::new([mu, ms], &fit_u, &fitted.s);
-    let (uncertainty, velocity_std) = spread(settings, module, data, on_device, [&beta32, &gamma32], run)?;
+    let (uncertainty, velocity_std) = spread(settings, module, data, on_device, run)?;
     let mut fit = Fit::of("velovae");
-    fit.set(VELOCITY, velocity);
+    fit.set(VELOCITY, fitted.velocity);
     fit.set(VELOCITY_U, velocity_u);
     fit.set_some(VELOCITY_STD, velocity_std);
     fit.set(FIT_U, fit_u);
@@ -92,6 +93,22 @@ pub(super) fn predict(
         fit.set(FIT_T_OFF, off);
     }
     fit.set(FIT_SCALING, scaling);
+    if let Some(stds) = module.rate_stds() {
+        fit.set(FIT_ALPHA_STD, host(stds.alpha));
+        fit.set(FIT_BETA_STD, host(stds.beta.mean_dim(0)));
+        fit.set(FIT_GAMMA_STD, host(stds.gamma.mean_dim(0)));
+        fit.set(FIT_GAMMA_BETA_STD, host(stds.ratio.mean_dim(0)));
+    }
+    if settings.variant == Variant::Branching {
+        let by_gene = |rate: Tensor<2>| arrays::to_array(rate.inner().transpose());
+        fit.set(FIT_BETA_LINEAGES, by_gene(rates.beta));
+        fit.set(FIT_GAMMA_LINEAGES, by_gene(rates.gamma));
+    }
+    for (name, cells) in [("elbo_train", &split.train), ("elbo_test", &split.test)] {
+        if let Some(elbo) = bound(module, on_device, cells) {
+            fit.facts.insert(name.to_owned(), elbo.into());
+        }
+    }
     if let Some((sizes, mu, ms)) = sized {
         fit.moments = MomentUnits::CellSize;
         fit.set(MU, mu);
@@ -109,23 +126,14 @@ pub(super) fn predict(
     Ok(fit)
 }
 
-/// The size of each cell, given its fitted abundances.
-fn sizes(settings: &Velovae, data: &Dataset, fitted: [&Array2<f32>; 2], noise: [&Array1<f64>; 2]) -> Vec<f64> {
-    let noise = noise.map(|row| row.iter().map(|&value| value as f32).collect::<Vec<f32>>());
-    let mut sizes = Vec::with_capacity(data.n_obs());
-    for rows in Chunks::all(data.n_obs()).rows() {
-        let dense = [&data.unspliced, &data.spliced].map(|counts| counts.select_rows(&rows).to_dense());
-        let mu = fitted.map(|fitted| fitted.select(Axis(0), &rows));
-        let slice = |values: &Array2<f32>| values.iter().copied().collect::<Vec<f32>>();
-        let (counts, mu) = ([slice(&dense[0]), slice(&dense[1])], [slice(&mu[0]), slice(&mu[1])]);
-        let problem = Counts {
-            counts: [&counts[0], &counts[1]],
-            dispersion: [&noise[0], &noise[1]],
-            size_shape: settings.size_shape(),
-        };
-        sizes.extend(problem.around([&mu[0], &mu[1]], false).size);
-    }
-    sizes
+/// The bound (ELBO) of these cells at the posterior means, mean over them, in nats; `None` if there are none.
+fn bound(module: &VelovaeModule, data: &TrainingData, cells: &[usize]) -> Option<f64> {
+    let module = module.valid();
+    let loss = |rows: &[usize]| {
+        let loss = module.held_out_loss(&data.batch(rows));
+        f64::from(loss.total.into_scalar::<f32>()) * rows.len() as f64
+    };
+    (!cells.is_empty()).then(|| -cells.chunks(Chunks::SIZE).map(loss).sum::<f64>() / cells.len() as f64)
 }
 
 /// What the model writes.
@@ -148,6 +156,12 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_T_ON.about(),
     FIT_T_OFF.about(),
     FIT_SCALING.about(),
+    FIT_ALPHA_STD.about(),
+    FIT_BETA_STD.about(),
+    FIT_GAMMA_STD.about(),
+    FIT_GAMMA_BETA_STD.about(),
+    FIT_BETA_LINEAGES.about(),
+    FIT_GAMMA_LINEAGES.about(),
     FIT_STD_U.about(),
     FIT_STD_S.about(),
     MU.about(),
@@ -166,7 +180,6 @@ fn spread(
     module: &VelovaeModule,
     data: &Dataset,
     on_device: &TrainingData,
-    [beta, gamma]: [&Array1<f32>; 2],
     run: &Run,
 ) -> Result<(Option<Uncertainty>, Option<Array2<f32>>)> {
     let settings = &settings.uncertainty;
@@ -176,36 +189,12 @@ fn spread(
         let rows: Vec<usize> = cells.clone().collect();
         let mut rng = run.rng(&format!("spread/{number}"), cells.start as u64);
         let drawn = Reconstruction::of_rows(&module, on_device, &rows, &mut Draws::Sampled(&mut rng));
-        let velocity = &drawn.u * beta - &drawn.s * gamma;
-        moments.add(cells.start, number, &velocity);
-        Ok(velocity)
+        moments.add(cells.start, number, &drawn.velocity);
+        Ok(drawn.velocity)
     };
     let uncertainty = uncertainty(data.ms.view(), &data.neighbors, settings, &mut sample)?;
     let std = uncertainty.is_some().then(|| moments.std(settings.n_samples));
     Ok((uncertainty, std))
-}
-
-/// Spliced abundance after a further time `ahead` under each cell's present transcription rates.
-fn extrapolate(
-    fitted: &Reconstruction,
-    ahead: f64,
-    [beta, gamma]: [&Array1<f32>; 2],
-    data: &TrainingData,
-) -> Array2<f32> {
-    let device = &data.device;
-    let parts: Vec<Array2<f32>> = Chunks::all(fitted.s.nrows())
-        .rows()
-        .map(|rows| {
-            let of_cells = |values: &Array2<f32>| arrays::matrix(values.select(Axis(0), &rows).view(), device);
-            let row = |values: &Array1<f32>| arrays::matrix(values.view().insert_axis(Axis(0)), device);
-            let tau = Tensor::full([rows.len(), 1], ahead, device);
-            let (u0, s0, alpha) = (of_cells(&fitted.u), of_cells(&fitted.s), of_cells(&fitted.alpha));
-            let (_, s) = kinetics::solve(&tau, u0, s0, alpha, &row(beta), &row(gamma));
-            arrays::to_array(s)
-        })
-        .collect();
-    let views: Vec<_> = parts.iter().map(Array2::view).collect();
-    ndarray::concatenate(Axis(0), &views).expect("all parts have the same genes")
 }
 
 /// Coefficient of variation of the fitted abundances over posterior draws of time and state (paper 4.3.3): s.d. over

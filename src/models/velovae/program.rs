@@ -9,14 +9,14 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use ndarray::Array1;
+use ndarray::{Array1, Array2};
 
 use super::lineage::Lineage;
 use super::network::{Phase, VelovaeModule};
 use super::reconstruction::{Chunks, Reconstruction, residual_spreads};
-use super::settings::Velovae;
+use super::settings::{Init, Velovae};
 use super::start::Start;
-use super::{ancestors, columns};
+use super::{ancestors, columns, counted};
 use crate::data::{Dataset, Run};
 use crate::error::Result;
 use crate::nn::arrays;
@@ -38,6 +38,8 @@ pub(super) struct Program<'a> {
     pub(super) split: &'a Split,
     /// The cells on the device, with the columns of the start.
     pub(super) on_device: TrainingData,
+    /// Share of each lineage with rates of its own in each cell, `[n_obs, n_lineages]`, if there are any.
+    pub(super) lineages: Option<Array2<f32>>,
 }
 
 /// A module and the data, with initial conditions, that it was trained on.
@@ -47,8 +49,8 @@ pub(super) struct Trained {
 }
 
 /// The module before training.
-pub(super) fn fresh(settings: &Velovae, start: &Start, device: &Device, run: &Run) -> VelovaeModule {
-    VelovaeModule::new(settings, start, &run.rng("weights", 0), &device.clone().autodiff())
+pub(super) fn fresh(settings: &Velovae, start: &Start, split: &Split, device: &Device, run: &Run) -> VelovaeModule {
+    VelovaeModule::new(settings, start, split.train.len(), &run.rng("weights", 0), &device.clone().autodiff())
 }
 
 impl Program<'_> {
@@ -70,7 +72,18 @@ impl Program<'_> {
                 state.module = trainer.restore_if_in(stage.index, state.module)?;
             }
             let module = state.module.with_phase(settings.phase(stage.index));
+            let before = (settings.carries() && stage.index == JOINT && settings.start_epochs > 0)
+                .then(|| (trainer.held_out_loss(&module, &state.seen), snapshot(&module)));
             state.module = trainer.train(module, stage, &state.seen)?;
+            if let Some((before, start)) = before {
+                let after = trainer.held_out_loss(&state.module, &state.seen);
+                if after >= before {
+                    let words =
+                        format!("{}: bound of held-out cells {:.1} -> {:.1}; undone", stage.name, -before, -after);
+                    trainer.run().reporter().say(&words);
+                    state.module = state.module.load_record(start).with_phase(settings.phase(JOINT));
+                }
+            }
         }
         let (trained, stage) = self.rounds(state, &mut trainer)?;
         trainer.finish(&trained.module, stage)?;
@@ -146,7 +159,7 @@ impl Program<'_> {
         let fitted = Reconstruction::of(&module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
         if self.settings.carries() {
             let states = fitted.state.as_ref().expect("the full model has states");
-            let lineage = Lineage::new(&fitted.time, states, &self.split.train, &seen.device);
+            let lineage = Lineage::new(&fitted.time, states, self.lineages.as_ref(), &self.split.train, &seen.device);
             return Trained { module: module.with_lineage(Some(lineage)), seen: seen.clone() };
         }
         let initial = ancestors::estimate(self.settings, &fitted, &scaling_of(&module), self.data, self.split);
@@ -156,10 +169,13 @@ impl Program<'_> {
     /// `state` with the residual s.d., or the dispersions, of its own fit.
     fn settle(&self, state: Trained) -> Trained {
         let Trained { module, seen } = state;
-        if self.settings.of_counts() {
-            return Trained { module, seen };
-        }
         let fitted = Reconstruction::of(&module, &seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
+        if self.settings.of_counts() {
+            let [_, now_u, now_s] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()).to_vec());
+            let fitted = [&fitted.u, &fitted.s];
+            let found = counted::dispersions(self.settings, self.data, fitted, [&now_u, &now_s], &self.split.train);
+            return Trained { module: module.with_noise(&found), seen };
+        }
         let observed = [&self.data.mu, &self.data.ms];
         let scaling = scaling_of(&module);
         let spreads = residual_spreads(&fitted, observed, &scaling, &self.split.train, self.settings.min_std);
@@ -203,7 +219,11 @@ impl Velovae {
                 1,
                 "start rates",
                 self.start_epochs,
-                vec![undecayed("decoder", START_RATE), undecayed("rates", RATES_START_RATE)],
+                match self.carries() && self.init == Init::SoftGrid {
+                    // The soft grid has fitted the rates to the same counts: they wait for a decoder as good.
+                    true => vec![undecayed("decoder", START_RATE)],
+                    false => vec![undecayed("decoder", START_RATE), undecayed("rates", RATES_START_RATE)],
+                },
             ),
             stage(JOINT, joint, train.epochs, vec![network("encoder"), network("decoder"), rates]),
         ];
@@ -216,6 +236,11 @@ impl Velovae {
             };
             stage(JOINT + 1 + round, &name, self.refine_epochs, groups)
         }));
+        if self.rate_posterior {
+            // Logarithms of s.d. have far to go from where they start.
+            let posterior = undecayed("posterior", RATES_START_RATE);
+            stages.iter_mut().skip(1).for_each(|stage| stage.groups.push(posterior));
+        }
         stages
     }
 }

@@ -1,12 +1,13 @@
 //! What a trained module says of all cells, piece after piece.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
 use super::network::{Decoded, VelovaeModule};
-use crate::nn::arrays;
 use crate::nn::draws::Draws;
+use crate::nn::{arrays, kinetics};
 use crate::train::TrainingData;
 
 /// Cells in pieces that fit the device.
@@ -15,7 +16,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    const SIZE: usize = 1024;
+    pub(super) const SIZE: usize = 1024;
 
     pub(super) fn all(n_obs: usize) -> Self {
         Self { n_obs }
@@ -41,8 +42,16 @@ pub(super) struct Reconstruction {
     pub u: Array2<f32>,
     /// Spliced abundance, `[n_obs, n_vars]`.
     pub s: Array2<f32>,
-    /// Transcription rate, `[n_obs, n_vars]`.
-    pub alpha: Array2<f32>,
+    /// `β u − γ s`, `[n_obs, n_vars]`.
+    pub velocity: Array2<f32>,
+}
+
+/// What else a fit is asked for.
+pub(super) struct Further {
+    /// `α̃ − β u`, divided by the scaling, `[n_obs, n_vars]`.
+    pub velocity_u: Array2<f32>,
+    /// Spliced abundance after some time under the present transcription rates, `[n_obs, n_vars]`.
+    pub future: Array2<f32>,
 }
 
 impl Reconstruction {
@@ -57,7 +66,7 @@ impl Reconstruction {
             state_std: stack_some(&parts, |part| part.state_std.as_ref()),
             u: stack(&parts, |part| &part.u),
             s: stack(&parts, |part| &part.s),
-            alpha: stack(&parts, |part| &part.alpha),
+            velocity: stack(&parts, |part| &part.velocity),
         }
     }
 
@@ -67,16 +76,38 @@ impl Reconstruction {
         // Dropout stays off: only time and state are uncertain, not the network.
         let posterior = module.encode(&batch, &mut Draws::Mean);
         let (t, c) = posterior.draw(draws);
-        let Decoded { u, s, alpha } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
+        let Decoded { u, s, beta, gamma, .. } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
         Self {
             time: arrays::to_array1(t),
             time_std: arrays::to_array1(posterior.time_std),
             state: c.map(arrays::to_array),
             state_std: posterior.state.map(|(_, std)| arrays::to_array(std)),
+            velocity: arrays::to_array(u.clone() * beta - s.clone() * gamma),
             u: arrays::to_array(u),
             s: arrays::to_array(s),
-            alpha: arrays::to_array(alpha),
         }
+    }
+}
+
+impl Further {
+    /// At the posterior means; `ahead` is how far the future is.
+    pub(super) fn of(module: &VelovaeModule, data: &TrainingData, ahead: f64) -> Self {
+        let module = module.valid();
+        let of_rows = |rows: Vec<usize>| {
+            let batch = data.batch(&rows);
+            let (t, c) = module.encode(&batch, &mut Draws::Mean).draw(&mut Draws::Mean);
+            let Decoded { u, s, alpha, beta, gamma } = module.decode(&batch, t, c, &mut Draws::Mean);
+            let velocity_u = alpha.clone() - u.clone() * beta.clone();
+            let tau = Tensor::full([rows.len(), 1], ahead, &data.device);
+            let (_, future) = kinetics::solve(&tau, u, s, alpha, &beta, &gamma);
+            (arrays::to_array(velocity_u), arrays::to_array(future))
+        };
+        let (velocity_u, future): (Vec<_>, Vec<_>) = Chunks::all(data.n_obs()).rows().map(of_rows).unzip();
+        let stacked = |parts: &[Array2<f32>]| {
+            let views: Vec<_> = parts.iter().map(Array2::view).collect();
+            ndarray::concatenate(Axis(0), &views).expect("all parts have the same genes")
+        };
+        Self { velocity_u: stacked(&velocity_u), future: stacked(&future) }
     }
 }
 

@@ -11,8 +11,14 @@ use crate::uncertainty::UncertaintyConfig;
 #[serde(deny_unknown_fields)]
 pub struct Velovae {
     /// `full`: the transcription rate depends on the cell's state; `basic`: one transcription rate per gene, switched
-    /// on and off once.
+    /// on and off once; `branching` (only with a likelihood of counts): as full, and every lineage has rates of
+    /// splicing and degradation of its own.
     pub variant: Variant,
+    /// `branching`: column of obs with the lineage or cell type of each cell; empty: the lineages that the `soft_grid`
+    /// model finds.
+    pub lineages: String,
+    /// `branching`: prior s.d. of the logarithm of a rate over the lineages.
+    pub lineage_sd: f64,
     /// Distribution of the data: `gaussian`: of moments (`Mu`, `Ms`); `negative_binomial` or `poisson`: of counts, with
     /// a size factor of each cell that is inferred.
     pub likelihood: Likelihood,
@@ -37,6 +43,15 @@ pub struct Velovae {
     pub hidden: [usize; 2],
     /// Dropout: fraction of activations set to 0 in training.
     pub dropout: f64,
+    /// Full variational Bayes: whether the rates have log-normal posteriors, whose s.d. are written, instead of one
+    /// value each.
+    pub rate_posterior: bool,
+    /// `rate_posterior`: prior of each rate, log-normal: its median, and the s.d. of its logarithm.
+    pub alpha_prior: [f64; 2],
+    /// The same of the splicing rate β.
+    pub beta_prior: [f64; 2],
+    /// The same of the degradation rate γ.
+    pub gamma_prior: [f64; 2],
     /// Smallest residual s.d. of a gene, in units of `Mu` and `Ms`.
     pub min_std: f64,
     /// Maximum number of epochs in which the encoder first learns the initial times, and of those in which decoder
@@ -78,6 +93,8 @@ pub enum Variant {
     Basic,
     /// The variational mixture of ODEs (paper 3.4).
     Full,
+    /// The full model with rates of splicing and degradation for each lineage.
+    Branching,
 }
 
 /// Distribution of the data.
@@ -126,6 +143,8 @@ impl Default for Velovae {
     fn default() -> Self {
         Self {
             variant: Variant::Full,
+            lineages: String::new(),
+            lineage_sd: 0.5,
             likelihood: Likelihood::Gaussian,
             size_sd: 0.3,
             t_max: 20.0,
@@ -136,6 +155,10 @@ impl Default for Velovae {
             state_prior_std: 1.0,
             hidden: [500, 250],
             dropout: 0.2,
+            rate_posterior: false,
+            alpha_prior: [1.0, 2.0],
+            beta_prior: [1.0, 0.7],
+            gamma_prior: [0.5, 0.7],
             min_std: 0.1,
             start_epochs: 100,
             refine_rounds: 5,
@@ -173,7 +196,7 @@ impl Default for Velovae {
 impl Velovae {
     /// Whether the transcription rate depends on the cell's state.
     pub(super) fn is_full(&self) -> bool {
-        self.variant == Variant::Full
+        self.variant != Variant::Basic
     }
 
     /// Whether counts are explained, and not moments.
@@ -197,6 +220,23 @@ impl Velovae {
             require(value.is_finite() && value > 0.0, &format!("model.{name}"), value, "must be above 0")
         };
         positive("size_sd", self.size_sd)?;
+        positive("lineage_sd", self.lineage_sd)?;
+        let priors = [("alpha", self.alpha_prior), ("beta", self.beta_prior), ("gamma", self.gamma_prior)];
+        for (rate, [median, sd]) in priors {
+            positive(&format!("{rate}_prior"), median.min(sd))?;
+        }
+        require(
+            self.variant != Variant::Branching || self.of_counts(),
+            "model.variant",
+            "branching",
+            "needs model.likelihood = \"negative_binomial\" or \"poisson\"",
+        )?;
+        require(
+            self.lineages.is_empty() || self.variant == Variant::Branching,
+            "model.lineages",
+            &self.lineages,
+            "is only used with model.variant = \"branching\"",
+        )?;
         positive("t_max", self.t_max)?;
         positive("time_prior_std", self.time_prior_std)?;
         positive("state_prior_std", self.state_prior_std)?;

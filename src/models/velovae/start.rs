@@ -4,14 +4,15 @@
 //! the ODE. Each gene's times are turned into ranks over `[0, t_max]`, so that genes agree on the scale; a cell's
 //! start time is the median over genes. Rates then follow from the cells' times.
 
-use ndarray::{Array1, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Init, Likelihood, Velovae};
+use super::settings::{Init, Likelihood, Variant, Velovae};
 use crate::data::quantities::{
-    FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_U0, LATENT_TIME, Quantity,
+    FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_U0, LATENT_TIME,
+    LINEAGE_PROBABILITIES, Quantity,
 };
 use crate::data::{Dataset, Fit, Run};
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub(super) struct Start {
     pub s0: Vec<f64>,
     /// State of each cell, `[n_obs, n_latent]` row by row; empty: none.
     pub cell_state: Vec<f32>,
+    /// Share of each lineage in each cell, `[n_obs, n_lineages]` row by row; empty where lineages have no rates of their own.
+    pub lineages: Vec<f32>,
     /// Time of each cell, in `[0, t_max]`.
     pub cell_time: Vec<f64>,
     /// Prior mean of each cell's time.
@@ -66,12 +69,18 @@ impl Start {
             Init::SoftGrid if settings.capture_time.is_empty() || settings.of_counts() => {
                 Some(fit_soft_grid(settings, data, run)?)
             }
+            _ if settings.variant == Variant::Branching && settings.lineages.is_empty() => {
+                Some(fit_soft_grid(settings, data, run)?)
+            }
             _ => None,
         };
         let (cell_time, prior_mean, prior_std) = match settings.capture_time.as_str() {
             "" => {
                 let time = match &by_soft_grid {
                     None => median_over_genes(&genes, data.n_obs(), settings.t_max),
+                    Some(_) if settings.init == Init::SteadyState => {
+                        median_over_genes(&genes, data.n_obs(), settings.t_max)
+                    }
                     Some(fit) if settings.of_counts() => fit[LATENT_TIME].to_vec(),
                     Some(fit) => spread(&fit[LATENT_TIME].to_vec(), settings.t_max),
                 };
@@ -98,13 +107,14 @@ impl Start {
             t_off: rates.iter().map(|rates| rates.t_off).collect(),
             u0: all(LEAST_ROOT),
             s0: all(LEAST_ROOT),
+            lineages: lineages(settings, data, by_soft_grid.as_ref())?,
             cell_state: if settings.carries() { leading_components(data, settings.n_latent) } else { Vec::new() },
             cell_time,
             prior_mean,
             prior_std,
         };
         if settings.of_counts() {
-            start.take_counts(settings, by_soft_grid.as_ref());
+            start.take_counts(settings, by_soft_grid.as_ref().filter(|_| settings.init == Init::SoftGrid));
         }
         Ok(start)
     }
@@ -124,6 +134,18 @@ impl Start {
         }
     }
 
+    /// Share of each lineage with rates of its own in each cell, `[n_obs, n_lineages]`, if there are any.
+    pub(super) fn lineages(&self) -> Option<Array2<f32>> {
+        let shape = (self.cell_time.len(), self.n_lineages());
+        (!self.lineages.is_empty())
+            .then(|| Array2::from_shape_vec(shape, self.lineages.clone()).expect("a row for each cell"))
+    }
+
+    /// Number of lineages with rates of their own, at least 1.
+    pub(super) fn n_lineages(&self) -> usize {
+        (self.lineages.len() / self.cell_time.len().max(1)).max(1)
+    }
+
     /// The same values for all genes and cells.
     pub(super) fn flat(settings: &Velovae, n_obs: usize, n_vars: usize) -> Self {
         let (per_gene, middle) = (vec![1.0; n_vars], settings.t_max / 2.0);
@@ -134,6 +156,7 @@ impl Start {
             u0: per_gene.clone(),
             s0: per_gene.clone(),
             cell_state: Vec::new(),
+            lineages: Vec::new(),
             alpha: per_gene.clone(),
             beta: per_gene.clone(),
             gamma: per_gene,
@@ -249,6 +272,35 @@ fn fit_soft_grid(settings: &Velovae, data: &Dataset, run: &mut Run) -> Result<Fi
     let t_max = settings.t_max;
     let capture_time = settings.capture_time.clone();
     SoftGrid { uncertainty: false, likelihood, t_max, capture_time, ..SoftGrid::default() }.fit(data, run)
+}
+
+/// The share of each lineage in each cell, row by row, where lineages have rates of their own: of the column that the settings name,
+/// or of the trunk and the lineages of the soft grid.
+fn lineages(settings: &Velovae, data: &Dataset, by_soft_grid: Option<&Fit>) -> Result<Vec<f32>> {
+    if settings.variant != Variant::Branching {
+        return Ok(Vec::new());
+    }
+    if settings.lineages.is_empty() {
+        let Some(shares) = by_soft_grid.and_then(|fit| fit.get(LINEAGE_PROBABILITIES)) else {
+            return Ok(vec![1.0; data.n_obs()]);
+        };
+        let with_trunk = |row: ArrayView1<'_, f32>| [vec![(1.0 - row.sum()).max(0.0)], row.to_vec()].concat();
+        return Ok(shares.rows().into_iter().flat_map(with_trunk).collect());
+    }
+    let column = data.obs.get(&settings.lineages).ok_or_else(|| {
+        let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+        Error::Setting {
+            key: "model.lineages".to_owned(),
+            value: format!("{:?}", settings.lineages),
+            wanted: format!("must be a column of obs; there are: {}", names.join(", ")),
+        }
+    })?;
+    let labels = column.to_labels();
+    let mut known = labels.clone();
+    known.sort();
+    known.dedup();
+    let one_hot = |label: &String| known.iter().map(|of| f32::from(of == label)).collect::<Vec<f32>>();
+    Ok(labels.iter().flat_map(one_hot).collect())
 }
 
 /// The first `count` principal components of all cells, on one scale: the first has an s.d. of 1. Empty if there are none.

@@ -25,6 +25,7 @@ mod flex;
 pub mod four_states;
 mod kernel;
 mod known;
+pub mod solve;
 
 /// What the kinetics are solved for. Gradients flow to every tensor that is tracked.
 #[derive(Clone, Debug)]
