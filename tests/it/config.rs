@@ -9,6 +9,7 @@ use nascent::config::{Analysis, Config};
 use nascent::models::ModelConfig;
 use nascent::models::velovae::{Variant, Velovae};
 use nascent::models::velovi::Warmup;
+use nascent::train::StopOn;
 
 fn load(text: &str, overrides: &[&str]) -> Result<Config, Error> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -75,7 +76,7 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
     let mut seen = BTreeSet::new();
     for entry in fs::read_dir(folder).expect("configs/ is there") {
         let path = entry.expect("readable").path();
-        if path.ends_with("graph.toml") {
+        if path.ends_with("graph.toml") || path.is_dir() {
             continue;
         }
         let config = Config::load(Some(&path), &[]).expect("an example is valid");
@@ -126,6 +127,34 @@ fn settings_of_the_graph_that_cannot_be_used_are_named() {
         let text = format!("{error} {}", error.hint().unwrap_or_default());
         assert!(text.contains(wanted), "{setting}: {text}");
     }
+}
+
+/// What `scripts/reproduce` reads: settings by name, and what is published under that name.
+#[test]
+fn the_settings_for_published_data_train_on_seven_tenths_and_have_published_numbers_beside_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/reproduce");
+    let table = fs::read_to_string(folder.join("published.tsv")).expect("readable");
+    let mut rows = table.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    assert_eq!(rows.next().expect("a header"), ["name", "model", "quantity", "train", "test", "source"]);
+    let mut published = BTreeSet::new();
+    for row in rows {
+        let [name, _, quantity, train, test, _] = row[..] else { panic!("six columns: {row:?}") };
+        assert!(["bound", "ll", "mse", "mae"].contains(&quantity), "{row:?}");
+        assert!([train, test].iter().all(|value| *value == "-" || value.parse::<f64>().is_ok()), "{row:?}");
+        published.insert(name.to_owned());
+    }
+    let mut named = BTreeSet::new();
+    for entry in fs::read_dir(&folder).expect("configs/reproduce is there") {
+        let path = entry.expect("readable").path();
+        if path.ends_with("published.tsv") {
+            continue;
+        }
+        let config = Config::load(Some(&path), &[]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let train = &velovae(&config).train;
+        assert_eq!((train.validation_fraction, train.test_fraction, train.stop_on), (0.0, 0.3, StopOn::Test));
+        named.insert(path.file_stem().expect("a name").to_string_lossy().into_owned());
+    }
+    assert_eq!(named, published);
 }
 
 /// Dotted keys of all values, sorted.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::program::Program;
+use crate::program::{Program, errors};
 use crate::runs::logged;
 
 /// A run of some seconds, with a checkpoint after every epoch and all stages of the full model.
@@ -41,6 +41,66 @@ fn a_run_killed_three_times_and_resumed_gives_the_bytes_of_one_that_was_not() {
         logged(&program, "whole.run"),
         "each epoch is logged once, with the same numbers"
     );
+}
+
+/// The log of the run that was not killed says which of its lines belong to which round, so that each kill falls in the middle of one.
+#[test]
+fn a_run_killed_inside_each_of_the_first_two_rounds_gives_the_bytes_of_one_that_was_not() {
+    let program = program();
+    let words = format!("{WORDS} --set model.train.min_gain=-1000");
+    program.succeed(&format!("{words} --output whole.h5ad"));
+    let whole = fs::read(program.path("whole.h5ad")).expect("the output is there");
+    let lines = logged(&program, "whole.run");
+    let in_round = |round: &str| {
+        let of_round = |line: &serde_json::Value| line["stage"] == round;
+        let first = lines.iter().position(of_round).unwrap_or_else(|| panic!("{round} is not in {lines:?}"));
+        first + lines.iter().filter(|line| of_round(line)).count() / 2
+    };
+    for epochs in [in_round("round 1"), in_round("round 2")] {
+        let mut child = program.start(&format!("{words} --output parts.h5ad --resume"));
+        wait_for_lines(&program, epochs);
+        child.kill().expect("the run can be killed");
+        child.wait().expect("the run is over");
+        assert!(!program.path("parts.h5ad").exists(), "the run was over before it was killed");
+    }
+    let said = errors(&program.run(&format!("{words} --output parts.h5ad --resume")));
+    assert!(said.contains("resuming after epoch"), "{said}");
+    assert!(whole == fs::read(program.path("parts.h5ad")).expect("the output is there"), "{said}");
+    assert_eq!(logged(&program, "parts.run"), lines, "each epoch is logged once, with the same numbers");
+}
+
+/// What the soft grid says when it is fitted.
+const SOFT_GRID: &str = "rounds, objective";
+
+/// A run that starts from the soft grid keeps its start; without it, the grid would be fitted again each time.
+#[test]
+fn the_soft_grid_that_a_run_starts_from_is_fitted_once() {
+    let program = program();
+    let words = format!("{WORDS} --output parts.h5ad --set model.init=soft_grid");
+    let run = |words: &str| {
+        let output = program.run(words);
+        assert!(output.status.success(), "{}", errors(&output));
+        (errors(&output).contains(SOFT_GRID), output.stdout)
+    };
+    let fits = |words: &str| run(words).0;
+    let mut child = program.start(&words);
+    wait_for_lines(&program, 7);
+    child.kill().expect("the run can be killed");
+    child.wait().expect("the run is over");
+    let path = |name: &str| program.path(name);
+    assert!(!path("parts.h5ad").exists(), "the run was over before it was killed");
+    assert!(!fits(&format!("{words} --resume")), "resumed in training");
+    fs::remove_file(path("parts.h5ad")).expect("removed");
+    assert!(!fits(&format!("{words} --resume")), "resumed at the end");
+    let permute = "permute --input counts.h5ad --output parts.h5ad --groups clusters";
+    let (fitted, scores) = run(permute);
+    assert!(!fitted, "asked");
+
+    // A run that has kept no start, as those of earlier versions: the grid is fitted again, to the same end.
+    fs::remove_file(path("parts.run/start.json")).expect("the start is kept");
+    assert!(run(permute) == (true, scores), "asked without a start");
+    assert!(fits(&format!("{words} --resume")), "resumed without a start");
+    assert!(fits(&words), "begun anew");
 }
 
 /// Both ways of dealing with the states, with the schedule of their weights: the number of the epoch matters.

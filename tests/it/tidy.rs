@@ -212,7 +212,9 @@ fn the_readme_leads_to_every_key() {
 fn every_model_has_a_card_and_an_example() {
     let examples: Vec<String> = fs::read_dir(root().join("configs"))
         .expect("readable")
-        .map(|entry| fs::read_to_string(entry.expect("readable").path()).expect("readable"))
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_file())
+        .map(|path| fs::read_to_string(path).expect("readable"))
         .collect();
     for model in ModelConfig::KINDS {
         assert!(root().join("models").join(model).join("README.md").exists(), "models/{model}/README.md");
