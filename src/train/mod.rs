@@ -11,7 +11,10 @@ mod checkpoint;
 mod clip;
 mod finite;
 mod log;
+mod memory;
+mod source;
 mod stopping;
+mod stream;
 mod trainer;
 
 use burn::module::Module;
@@ -20,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Split, TrainingData};
 pub use checkpoint::{Checkpoint, snapshot, stage_start};
+pub use source::{BatchSource, CountData, Pass};
+pub use stream::CountStream;
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
 use self::adam::{AdamConstants, WeightDecay};
@@ -106,6 +111,9 @@ pub struct TrainConfig {
     pub min_gain: f64,
     /// Seconds between checkpoints; the last epoch of a stage always writes one.
     pub checkpoint_seconds: f64,
+    /// Memory for the whole run, as "4GB": cells that do not fit are read from the file while others are trained on;
+    /// empty: all cells are kept in memory. The flag `--memory` sets it.
+    pub memory: String,
 }
 
 /// The optimizer.
@@ -138,6 +146,14 @@ impl TrainConfig {
         };
         let adam = AdamConstants { epsilon: self.epsilon, weight_decay, ..AdamConstants::default() };
         Group { prefix, learning_rate: self.learning_rate, adam }
+    }
+
+    /// Bytes that the run may take; `None`: any.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if `memory` is no size.
+    pub fn memory_limit(&self) -> Result<Option<usize>> {
+        memory::parse(&self.memory)
     }
 
     /// Checks that every value can be used.
@@ -179,6 +195,7 @@ impl TrainConfig {
             &key("checkpoint_seconds"),
             self.checkpoint_seconds,
             "must be 0 or more",
-        )
+        )?;
+        self.memory_limit().map(drop)
     }
 }

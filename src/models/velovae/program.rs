@@ -86,7 +86,7 @@ impl Program<'_> {
         for stage in settings.stages().iter().skip(behind) {
             let phase = settings.phase(stage.index);
             state.module = trainer.begin(stage.index, state.module.with_phase(settings.phase(stage.index - 1)))?;
-            let before = trainer.held_out_loss(&state.module, &state.seen);
+            let before = trainer.held_out_loss(&state.module, &state.seen)?;
             let start = snapshot(&state.module);
             let seen = self.next_data(&state);
             let mut module = match trainer.resumes_in(stage.index) {
@@ -96,7 +96,7 @@ impl Program<'_> {
             };
             module = trainer.train(module.with_phase(phase), stage, &seen)?;
             let next = self.settle(Trained { module, seen });
-            let gain = before - trainer.held_out_loss(&next.module, &next.seen);
+            let gain = before - trainer.held_out_loss(&next.module, &next.seen)?;
             let words = format!("{}: bound of held-out cells {:.1} -> {:.1}", stage.name, -before, gain - before);
             if gain <= 0.0 {
                 trainer.run().reporter().say(&format!("{words}; the round is undone"));

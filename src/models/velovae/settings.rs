@@ -146,6 +146,7 @@ impl Default for Velovae {
                 patience: 10,
                 min_gain: 1e-3,
                 checkpoint_seconds: 20.0,
+                memory: String::new(),
             },
         }
     }

@@ -166,6 +166,7 @@ impl Default for Velovi {
                 patience: 45,
                 min_gain: 0.0,
                 checkpoint_seconds: 20.0,
+                memory: String::new(),
             },
         }
     }
