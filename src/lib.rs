@@ -4,6 +4,7 @@
 pub mod error;
 mod hash;
 pub mod kinetics;
+mod negative_binomial;
 pub mod neighbors;
 pub mod pca;
 #[cfg_attr(not(feature = "neural"), allow(dead_code, reason = "the functions in single precision serve the networks"))]

@@ -3,9 +3,11 @@
 //! A model is its settings, a struct that reads from `[model]` of the config file, and an implementation of
 //! [`VelocityModel`]. How to add one is described in `src/README.md`.
 
+mod dispersion;
 pub mod dynamical;
 #[cfg(feature = "neural")]
 mod quality;
+mod sized_moments;
 pub mod soft_grid;
 #[cfg(feature = "neural")]
 mod spread;
@@ -14,6 +16,8 @@ pub mod steady_state;
 pub mod velovae;
 #[cfg(feature = "neural")]
 pub mod velovi;
+
+use std::sync::Arc;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -83,7 +87,7 @@ pub trait StreamingModel {
     ///
     /// # Errors
     /// As [`VelocityModel::fit`], and whatever reading and preprocessing can meet.
-    fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
+    fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
 }
 
 /// What a [`StreamingModel`] returns: no layers.
@@ -179,7 +183,7 @@ models! {
     #[cfg(feature = "neural")]
     /// VeloVAE, basic or full.
     Velovae(velovae::Velovae) = "velovae" {
-        reads_counts: false, resumes: true, permutes: true, draws: true, times_on_curve: true, writes: velovae::WRITES,
+        reads_counts: true, resumes: true, permutes: true, draws: true, times_on_curve: true, writes: velovae::WRITES,
     }
     #[cfg(feature = "neural")]
     /// veloVI.

@@ -2,8 +2,6 @@
 
 use ndarray::{Array1, Array2};
 
-use crate::data::Dataset;
-
 /// How well each gene is fitted.
 pub(super) struct Quality {
     /// scVelo's score, in which the residual variance is measured in units of the data's own spread.
@@ -13,15 +11,15 @@ pub(super) struct Quality {
 }
 
 impl Quality {
-    /// - `fit_u`, `fit_s`: in units of `Mu` and `Ms`, `[n_obs, n_vars]`
-    pub(super) fn new(data: &Dataset, fit_u: &Array2<f32>, fit_s: &Array2<f32>) -> Self {
-        let per_gene: Vec<(f64, bool)> = (0..data.n_vars())
+    /// - `mu`, `ms`: moments; `fit_u`, `fit_s`: in their units; `[n_obs, n_vars]` each
+    pub(super) fn new([mu, ms]: [&Array2<f32>; 2], fit_u: &Array2<f32>, fit_s: &Array2<f32>) -> Self {
+        let per_gene: Vec<(f64, bool)> = (0..ms.ncols())
             .map(|gene| {
                 let pairs = |observed: &Array2<f32>, fitted: &Array2<f32>| -> Vec<(f64, f64)> {
                     let column = observed.column(gene);
                     column.iter().zip(fitted.column(gene)).map(|(&o, &f)| (f64::from(o), f64::from(f))).collect()
                 };
-                score(&pairs(&data.mu, fit_u), &pairs(&data.ms, fit_s))
+                score(&pairs(mu, fit_u), &pairs(ms, fit_s))
             })
             .collect();
         let mut velocity_genes: Vec<bool> = per_gene.iter().map(|(_, explained)| *explained).collect();

@@ -73,6 +73,18 @@ impl Split {
         if split.train.len() < 2 { Err(too_few(split.train.len())) } else { Ok(split) }
     }
 
+    /// The split of the cells at `rows`, which rise, by their positions among these.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if fewer than two of them are to train on.
+    pub fn within(&self, rows: &[usize]) -> Result<Self> {
+        let of = |part: &[usize]| -> Vec<usize> {
+            (0..rows.len()).filter(|&at| part.binary_search(&rows[at]).is_ok()).collect()
+        };
+        let split = Self { train: of(&self.train), validation: of(&self.validation), test: of(&self.test) };
+        if split.train.len() < 2 { Err(too_few(split.train.len())) } else { Ok(split) }
+    }
+
     /// The part of each cell: 0 train, 1 validation, 2 test.
     #[must_use]
     pub fn parts(&self) -> Vec<u8> {

@@ -28,6 +28,7 @@ pub use stream::CountStream;
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
 use self::adam::{AdamConstants, WeightDecay};
+use crate::data::CellSource;
 use crate::error::{Result, require};
 use crate::nn::draws::Draws;
 
@@ -116,6 +117,18 @@ pub struct TrainConfig {
     pub memory: String,
 }
 
+/// Memory for counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// How much.
+    pub bytes: usize,
+    /// Whether all cells fit.
+    pub for_all: bool,
+}
+
+/// What a run takes, with a network of usual size, whatever the number of cells.
+const LEAST_MEMORY: usize = 1 << 30;
+
 /// The optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +167,20 @@ impl TrainConfig {
     /// [`Error::Setting`](crate::Error::Setting) if `memory` is no size.
     pub fn memory_limit(&self) -> Result<Option<usize>> {
         memory::parse(&self.memory)
+    }
+
+    /// How much of `memory` is for the counts of `n_vars` genes of `source`: half; the other half is for all else.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if it is too little.
+    pub fn room_for_cells(&self, source: &dyn CellSource, n_vars: usize) -> Result<Room> {
+        let limit = self.memory_limit()?.unwrap_or(usize::MAX);
+        let least = (2 * CountStream::smallest(source, n_vars)).max(LEAST_MEMORY);
+        if limit < least {
+            let wanted = format!("is too little for these data: must be at least \"{}\"", memory::words(least));
+            return Err(memory::wrong(&self.memory, wanted));
+        }
+        Ok(Room { bytes: limit / 2, for_all: CountStream::whole(source, n_vars) <= limit / 2 })
     }
 
     /// Checks that every value can be used.

@@ -96,6 +96,10 @@ impl CountData {
         self
     }
 
+    pub(super) fn with_columns(self, columns: Columns) -> Self {
+        Self { columns, ..self }
+    }
+
     /// The same with one number a cell in column `name`.
     #[must_use]
     pub fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {

@@ -19,7 +19,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::batches::{Batch, Columns, even_chunks};
-use super::source::{BatchSource, Dense, Pass};
+use super::source::{BatchSource, CountData, Dense, Pass};
 use crate::data::CellSource;
 use crate::error::Result;
 use crate::nn::arrays;
@@ -85,6 +85,39 @@ impl CountStream {
     #[must_use]
     pub fn whole(source: &dyn CellSource, n_vars: usize) -> usize {
         sizes(source, n_vars).into_iter().sum()
+    }
+
+    /// Blocks into which the file is cut.
+    #[must_use]
+    pub fn n_blocks(&self) -> usize {
+        self.file.blocks.len()
+    }
+
+    /// Blocks of a pool.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        AT_ONCE.min(self.n_blocks())
+    }
+
+    /// All cells in memory.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn into_memory(self) -> Result<CountData> {
+        let n_vars = self.n_vars();
+        let room = Self::whole(self.file.source.as_ref(), n_vars) / ENTRY;
+        let mut counts = [(); 2].map(|()| {
+            let mut layer = Csr::empty(0, n_vars);
+            // Pages of which nothing is used are not taken.
+            layer.indices.reserve_exact(room);
+            layer.data.reserve_exact(room);
+            layer
+        });
+        for block in self.file.blocks.iter() {
+            let cells: Vec<usize> = block.clone().collect();
+            counts.iter_mut().zip(self.file.read_block(block, &cells)?).for_each(|(all, part)| all.append(part));
+        }
+        Ok(CountData::new(counts, self.genes, &self.device)?.with_columns(self.columns))
     }
 
     /// The same with a column `name` that batches will have, `[n_obs, any]`, in memory.

@@ -162,6 +162,14 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// As [`restore`](Self::restore) if the run is resumed in or at the end of stage `index`; `module` as it is otherwise.
+    ///
+    /// # Errors
+    /// As `restore`.
+    pub fn restore_if_in<M: Module>(&self, index: usize, module: M) -> Result<M> {
+        if self.resumes_in(index) { self.restore(module) } else { Ok(module) }
+    }
+
     /// Trains `module` through `stage` and returns it with the parameters of its best validation, or with the last ones
     /// where no cells are held out.
     ///
@@ -197,6 +205,23 @@ impl<'a> Trainer<'a> {
             }
         }
         Ok(module)
+    }
+
+    /// As [`train`](Self::train), on the cells of another split: a sample of them, which `data` holds.
+    ///
+    /// # Errors
+    /// As `train`.
+    pub fn train_on<M: Objective>(
+        &mut self,
+        module: M,
+        stage: &Stage,
+        data: &dyn BatchSource,
+        split: &'a Split,
+    ) -> Result<M> {
+        let whole = std::mem::replace(&mut self.split, split);
+        let trained = self.train(module, stage, data);
+        self.split = whole;
+        trained
     }
 
     fn enter<M: Objective>(&mut self, module: &M, stage: &Stage) -> Result<State> {

@@ -51,6 +51,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("data", 1, &[]),
     ("hash", 0, &[]),
     ("kinetics", 0, &["error"]),
+    ("negative_binomial", 0, &[]),
     ("neighbors", 0, &["error", "sparse", "stats"]),
     ("pca", 0, &["error", "sparse", "stats"]),
     ("sparse", 0, &["error", "stats"]),

@@ -10,12 +10,12 @@ use std::fmt;
 
 use super::em::Fixed;
 use super::groups::CaptureGroups;
-use super::noise;
 use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
 use super::skeleton::Skeleton;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::negative_binomial;
 use crate::stats;
 
 /// The decision.
@@ -102,7 +102,7 @@ fn contributions(fitted: &Fitted, cells: &Cells, fixed: &Fixed) -> Vec<f64> {
             let (of, counts) = cells.counts.genes[species].row(at);
             for (&i, &x) in of.iter().zip(counts) {
                 let size = fitted.posteriors[i as usize].size[species];
-                total += noise::constant(f64::from(x), size, gene.dispersion[species]);
+                total += negative_binomial::constant(f64::from(x), size, gene.dispersion[species]);
             }
         }
         total

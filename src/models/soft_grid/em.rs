@@ -9,11 +9,11 @@
 use rayon::prelude::*;
 
 use super::course::Course;
-use super::dispersion;
 use super::expect::{self, Posterior, Tables, Weights};
 use super::gene::{Gene, Pair, Prior, Sums};
 use super::settings::{SoftGrid, TimePrior};
 use super::tree::Tree;
+use crate::models::dispersion;
 use crate::sparse::Csr;
 
 /// Counts of some cells, by cell and by gene, `[unspliced, spliced]`.

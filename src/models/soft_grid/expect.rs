@@ -11,8 +11,8 @@
 use rayon::prelude::*;
 
 use super::gene::{Gene, Pair};
-use super::noise;
 use super::tree::Tree;
+use crate::negative_binomial;
 use crate::simd::{Vectorized, mul_add, vectorize};
 use crate::sparse::Csr;
 
@@ -55,8 +55,10 @@ impl Tables {
                     for (species, (w, base)) in
                         [(&mut *w_u, &mut *base_u), (&mut *w_s, &mut *base_s)].into_iter().enumerate()
                     {
-                        let terms: Vec<(f64, f64)> =
-                            mu[species].iter().map(|&mu| noise::terms(mu, gene.dispersion[species])).collect();
+                        let terms: Vec<(f64, f64)> = mu[species]
+                            .iter()
+                            .map(|&mu| negative_binomial::terms(mu, gene.dispersion[species]))
+                            .collect();
                         let mean = terms.iter().map(|term| term.0).sum::<f64>() / nodes as f64;
                         base[at] = mean;
                         for (z, (w_z, c_z)) in terms.into_iter().enumerate() {
@@ -198,7 +200,7 @@ fn one_cell(
     let shape = weights.size_shape.unwrap_or(0.0);
     let prior = |n: f64| shape * (n.ln() - n);
     let constants = |size: Pair<f64>| {
-        let mut sum = noise::Constants::default();
+        let mut sum = negative_binomial::Constants::default();
         tables.over_counts(cell, |species, x, d| sum.add(x, size[species], d));
         sum.total() + if weights.one_size { prior(size[0]) } else { prior(size[0]) + prior(size[1]) }
     };
@@ -208,7 +210,7 @@ fn one_cell(
         // Σ ln(n + k d) over counts is replaced by A ln n + B n of the same first two derivatives at the present size.
         let mut by = [[0.0, 0.0]; 2];
         tables.over_counts(cell, |species, x, d| {
-            let (first, second) = noise::constant_by_size(x, size[species], d);
+            let (first, second) = negative_binomial::constant_by_size(x, size[species], d);
             by[species][0] += first;
             by[species][1] += second;
         });

@@ -15,8 +15,8 @@
 //! `w ln(1 + d²/c²)`. Lineages are tied likewise. ln β and ln γ are normal around means that all genes share.
 
 use super::course::{ALPHA, BETA, Course, GAMMA, Params, S0, U0, solve};
-use super::noise;
 use super::tree::Tree;
+use crate::negative_binomial;
 use crate::simd::{Vectorized, mul_add_f64, vectorize};
 
 /// Spliced abundances are at index 1, unspliced at 0, everywhere in this model.
@@ -100,7 +100,7 @@ impl Gene {
             let (floor, d) = (self.floor[species], self.dispersion[species]);
             for ((x, m), n) in curve.iter().zip(sums.m[species]).zip(sums.n[species]) {
                 if *n > 0.0 {
-                    let (w, c) = noise::terms(x + floor, d);
+                    let (w, c) = negative_binomial::terms(x + floor, d);
                     total += m * w - n * c;
                 }
             }

@@ -12,7 +12,7 @@
 //! Neither neighbours nor moments are used but for the start. What is fitted raises one objective (`em.rs`):
 //!
 //! - **E-step** (`expect.rs`): a sparse product of counts and a table `[genes, nodes]`; each cell's size with it;
-//! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `dispersion.rs`;
+//! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `models/dispersion.rs`;
 //! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
 //! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
 //! - **rounds** of both (`rounds.rs`);
@@ -26,14 +26,12 @@
 
 mod course;
 mod direction;
-mod dispersion;
 mod em;
 mod expect;
 mod fit;
 mod gaussian;
 mod gene;
 mod groups;
-mod noise;
 mod outputs;
 mod rounds;
 mod scores;
@@ -47,10 +45,12 @@ pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
+pub(super) use self::fit::sample;
 use self::groups::CaptureGroups;
 pub(super) use self::outputs::WRITES;
 use self::rounds::{Cells, rounds};
 use self::scores::Scores;
+pub(super) use self::stream::read_sample;
 use super::{StreamingModel, VelocityModel};
 use crate::data::quantities::{MS, MU};
 use crate::data::{Dataset, Fit, Run};

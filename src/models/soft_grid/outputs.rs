@@ -19,8 +19,7 @@ use crate::data::quantities::{
 };
 use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits};
 use crate::error::Result;
-use crate::preprocess;
-use crate::sparse::Csr;
+use crate::models::sized_moments::sized_moments;
 
 /// How far ahead the future state lies, in parts of the time axis.
 const AHEAD: f64 = 0.05;
@@ -174,20 +173,13 @@ fn likeliest(lineages: ArrayView2<'_, f32>) -> Labels {
     }
 }
 
-/// First moments in the units of the model: counts over the sizes that it has inferred, smoothed as all moments are.
-///
-/// `Ms = W (S / n)`, with W the neighbours of `data` and n the sizes of the cells. Divided by totals instead, as other models have
-/// them, moments would not show that cells come to hold more molecules, and could not be compared with abundances that do.
+/// First moments over the sizes that the model has inferred; see [`sized_moments`].
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) if the sizes are not those of the cells of `data`.
 pub(super) fn moments(data: &Dataset, posteriors: &[Posterior]) -> Result<[Array2<f32>; 2]> {
-    let sized = |species: usize, counts: &Csr<f32>| {
-        counts.scale_rows(&posteriors.iter().map(|posterior| posterior.size[species].recip()).collect::<Vec<f64>>())
-    };
-    let (mu, ms) =
-        preprocess::moments::moments(&sized(0, &data.unspliced)?, &sized(1, &data.spliced)?, &data.neighbors)?;
-    Ok([mu, ms])
+    let sizes = |species: usize| posteriors.iter().map(|posterior| posterior.size[species]).collect::<Vec<f64>>();
+    sized_moments(data, [&sizes(0), &sizes(1)])
 }
 
 fn move_on(posterior: &Posterior, ahead: &[Vec<(u32, f32)>]) -> Posterior {

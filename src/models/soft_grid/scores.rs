@@ -14,15 +14,15 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use super::course::Course;
-use super::dispersion::{self, AroundMeans};
 use super::em::{Fixed, Gathered};
 use super::expect::Posterior;
 use super::gene::{Gene, Pair, Sums};
-use super::noise;
 use super::rounds::{Cells, Fitted, rounds};
 use super::tree::Tree;
 use crate::data::{Run, stream};
 use crate::error::Result;
+use crate::models::dispersion::{self, AroundMeans};
+use crate::negative_binomial;
 use crate::stats;
 
 /// Rounds of the model on the cells that are not held out.
@@ -135,8 +135,9 @@ impl HeldOut<'_> {
     ) -> impl Iterator<Item = (f64, f64)> + 'a {
         let posterior = &self.test[i];
         let x = [0, 1].map(|species: usize| f64::from(columns[species][i]));
-        let constant: f64 =
-            (0..2).map(|species| noise::constant(x[species], posterior.size[species], gene.dispersion[species])).sum();
+        let constant: f64 = (0..2)
+            .map(|species| negative_binomial::constant(x[species], posterior.size[species], gene.dispersion[species]))
+            .sum();
         posterior.nodes.iter().map(move |&(node, q)| {
             let of = |species: usize| {
                 let (w, c) = terms[species][node as usize];
@@ -148,7 +149,9 @@ impl HeldOut<'_> {
 
     fn terms(&self, gene: &Gene) -> Pair<Vec<(f64, f64)>> {
         let mu = gene.means(self.tree);
-        [0, 1].map(|species: usize| mu[species].iter().map(|&mu| noise::terms(mu, gene.dispersion[species])).collect())
+        [0, 1].map(|species: usize| {
+            mu[species].iter().map(|&mu| negative_binomial::terms(mu, gene.dispersion[species])).collect()
+        })
     }
 
     /// Mean of `ln p(x_g | x_−g)`: the posteriors have seen the gene.
@@ -187,10 +190,10 @@ impl HeldOut<'_> {
                 (&[mu], &[sum], &[size]),
                 gene.dispersion[species],
             );
-            let (w, c) = noise::terms(mu, d);
+            let (w, c) = negative_binomial::terms(mu, d);
             for (&x, posterior) in test[species].iter().zip(self.test) {
                 let (x, size) = (f64::from(x), posterior.size[species]);
-                total += x * w - size * c + noise::constant(x, size, d);
+                total += x * w - size * c + negative_binomial::constant(x, size, d);
             }
         }
         total / self.test.len() as f64

@@ -29,21 +29,25 @@ mod ancestors;
 mod bench;
 mod columns;
 mod initial;
+mod lineage;
 mod network;
 mod outputs;
+mod parts;
 mod program;
 mod reconstruction;
 mod settings;
 mod start;
 mod start_file;
+mod stream;
 
 pub use bench::bench;
-pub use settings::{Init, Initial, Space, Variant, Velovae};
+pub use settings::{Init, Initial, Likelihood, Space, Variant, Velovae};
 
+use burn::tensor::Device;
 use ndarray::Array2;
 
 pub(super) use self::outputs::WRITES;
-use self::program::{Program, Trained};
+use self::program::{Program, Seen, Trained};
 use self::start::Start;
 use super::VelocityModel;
 use crate::data::{Dataset, Fit, Run};
@@ -62,9 +66,10 @@ impl VelocityModel for Velovae {
         };
         start_file::save(run, &start)?;
         let fresh = program::fresh(self, &start, &device, run);
-        let on_device = columns::with_start(TrainingData::new(data, &device), &start);
-        let trained = Program { settings: self, data, split: &split, on_device }.run(fresh, run)?;
-        outputs::predict(self, &trained.module, data, &split, &trained.seen, run)
+        let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
+        let program = Program { settings: self, moments: Some(data), split: &split, cells, sample: None };
+        let trained = program.run(fresh, run)?;
+        outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)
     }
 
     fn trained(&self) -> Option<&dyn super::Trained> {
@@ -73,6 +78,14 @@ impl VelocityModel for Velovae {
 
     fn validate(&self) -> Result<()> {
         self.check()
+    }
+
+    fn in_counts(&self) -> bool {
+        self.of_counts()
+    }
+
+    fn streaming(&self) -> Option<&dyn super::StreamingModel> {
+        (!self.train.memory.is_empty()).then_some(self)
     }
 
     fn capture_time(&self) -> Option<&str> {
@@ -96,9 +109,21 @@ impl super::Trained for Velovae {
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::load(run).map_or_else(|| Start::new(self, data, &split, run), Ok)?;
         let fresh = program::fresh(self, &start, &device, run);
-        let on_device = columns::with_start(TrainingData::new(data, &device), &start);
-        let Trained { module, seen } =
-            Program { settings: self, data, split: &split, on_device }.reload(&checkpoint, fresh, run)?;
+        let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
+        let program = Program { settings: self, moments: Some(data), split: &split, cells, sample: None };
+        let Trained { module, seen } = program.reload(&checkpoint, fresh, run)?;
+        let seen = seen.held();
         Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &seen.with_abundance(moments))).collect())
+    }
+}
+
+impl Velovae {
+    /// What the likelihood is of, on `device`: moments, or counts.
+    fn observed(&self, data: &Dataset, device: &Device) -> TrainingData {
+        if !self.of_counts() {
+            return TrainingData::new(data, device);
+        }
+        let [u, s] = [data.unspliced.to_dense(), data.spliced.to_dense()];
+        TrainingData::from_abundance(u.view(), s.view(), data.var.index.clone(), device)
     }
 }

@@ -1,19 +1,21 @@
 //! The network and its loss.
 
 use burn::module::{Module, Param};
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
 
 use super::columns;
-use super::settings::{Variant, Velovae};
+use super::lineage::Lineage;
+use super::parts::{Decoder, Encoder, GeneRates, NaturalRates, Posterior};
+use super::settings::Velovae;
 use super::start::Start;
 use crate::nn::arrays;
 use crate::nn::distributions::kl_normal;
 use crate::nn::draws::Draws;
-use crate::nn::fused::{Kinetics, Observed, dense, kinetic_nll};
+use crate::nn::fused::counts::{CountNll, count_nll};
+use crate::nn::fused::{Kinetics, Observed, kinetic_nll};
 use crate::nn::kinetics;
-use crate::nn::layers::{Block, affine, copied, xavier};
+use crate::nn::layers::copied;
 use crate::train::{Batch, Loss, Monitored, Objective};
 
 /// What the module is learning at present.
@@ -47,37 +49,9 @@ pub(super) struct VelovaeModule {
     fixed: Fixed,
     #[module(skip)]
     phase: Phase,
-}
-
-/// q(t|x) and q(c|x).
-#[derive(Module, Debug)]
-struct Encoder {
-    first: Block,
-    second: Block,
-    time_mean: Linear,
-    time_std: Linear,
-    state_mean: Option<Linear>,
-    state_std: Option<Linear>,
-}
-
-/// ρ(c), in (0, 1).
-#[derive(Module, Debug)]
-struct Decoder {
-    first: Block,
-    second: Block,
-    rho: Linear,
-}
-
-/// Kinetic parameters, each `[1, n_vars]`.
-#[derive(Module, Debug)]
-struct GeneRates {
-    log_alpha: Param<Tensor<2>>,
-    log_beta: Param<Tensor<2>>,
-    log_gamma: Param<Tensor<2>>,
-    /// `t_on / t_max`; basic model only. Negative where a gene was on before the first cell.
-    on: Option<Param<Tensor<2>>>,
-    /// `ln((t_off − t_on) / t_max)`; basic model only.
-    log_duration: Option<Param<Tensor<2>>>,
+    /// The groups of cells along which abundances are carried, if they are.
+    #[module(skip)]
+    lineage: Option<Lineage>,
 }
 
 /// What is not learned by gradients; per gene `[1, n_vars]`. What is known of each cell comes with the batch.
@@ -85,19 +59,12 @@ struct GeneRates {
 struct Fixed {
     t_max: f64,
     state_prior_std: f64,
+    /// Shape of the gamma prior of the sizes; `None` where moments are explained.
+    size_shape: Option<f64>,
     scaling: Param<Tensor<2>>,
-    sigma_u: Param<Tensor<2>>,
-    sigma_s: Param<Tensor<2>>,
-}
-
-/// Posterior of some cells.
-pub(super) struct Posterior {
-    /// `[batch, 1]`
-    pub time_mean: Tensor<2>,
-    /// `[batch, 1]`
-    pub time_std: Tensor<2>,
-    /// Mean and s.d. of the state, `[batch, n_latent]`; full model only.
-    pub state: Option<(Tensor<2>, Tensor<2>)>,
+    /// Residual s.d. of moments, or dispersion of counts.
+    noise_u: Param<Tensor<2>>,
+    noise_s: Param<Tensor<2>>,
 }
 
 /// Fitted abundances of some cells and what they follow from.
@@ -117,24 +84,16 @@ struct Piece {
     alpha: Tensor<2>,
 }
 
-/// Rates on their natural scale, `[1, n_vars]`.
-pub(super) struct NaturalRates {
-    pub alpha: Tensor<2>,
-    pub beta: Tensor<2>,
-    pub gamma: Tensor<2>,
-    /// Basic model only.
-    pub on_off: Option<(Tensor<2>, Tensor<2>)>,
-}
-
 impl VelovaeModule {
     pub(super) fn new(settings: &Velovae, start: &Start, weights: &ChaCha8Rng, device: &Device) -> Self {
-        let full = settings.variant == Variant::Full;
+        let full = settings.is_full();
         let n_vars = start.alpha.len();
         let mut rng = weights.clone();
         let mut draws = Draws::Sampled(&mut rng);
         let decoder = |draws: &mut Draws<'_>| full.then(|| Decoder::new(settings, n_vars, draws, device));
         let encoder = Encoder::new(settings, n_vars, &mut draws, device);
-        let (first, second) = (decoder(&mut draws), decoder(&mut draws));
+        let first = decoder(&mut draws);
+        let second = if settings.carries() { None } else { decoder(&mut draws) };
         Self {
             encoder,
             decoder: first,
@@ -142,6 +101,7 @@ impl VelovaeModule {
             rates: GeneRates::new(settings, start, device),
             fixed: Fixed::new(settings, start, device),
             phase: Phase::Times,
+            lineage: None,
         }
     }
 
@@ -156,13 +116,23 @@ impl VelovaeModule {
         self
     }
 
-    /// The same module with other residual s.d. of u and s, `[n_vars]`.
-    pub(super) fn with_spreads(mut self, [sigma_u, sigma_s]: &[Vec<f64>; 2]) -> Self {
+    /// The same module with other residual s.d. or dispersions of u and s, `[n_vars]`.
+    pub(super) fn with_noise(mut self, [noise_u, noise_s]: &[Vec<f64>; 2]) -> Self {
         let device = self.fixed.scaling.val().device().inner();
         let row = |values: &[f64]| constant(arrays::row(values, &device).autodiff());
-        self.fixed.sigma_u = row(sigma_u);
-        self.fixed.sigma_s = row(sigma_s);
+        self.fixed.noise_u = row(noise_u);
+        self.fixed.noise_s = row(noise_s);
         self
+    }
+
+    /// The same module with other groups along which abundances are carried.
+    pub(super) fn with_lineage(self, lineage: Option<Lineage>) -> Self {
+        Self { lineage, ..self }
+    }
+
+    /// The groups along which abundances are carried.
+    pub(super) fn lineage(&self) -> Option<Lineage> {
+        self.lineage.clone()
     }
 
     /// The same module, whose second decoder is as the first.
@@ -173,7 +143,10 @@ impl VelovaeModule {
     }
 
     pub(super) fn encode(&self, batch: &Batch, draws: &mut Draws<'_>) -> Posterior {
-        let x = Tensor::cat(vec![batch.u.clone() / self.fixed.scaling.val(), batch.s.clone()], 1);
+        let x = match self.fixed.size_shape {
+            Some(_) => Tensor::cat(vec![batch.u.clone(), batch.s.clone()], 1).log1p(),
+            None => Tensor::cat(vec![batch.u.clone() / self.fixed.scaling.val(), batch.s.clone()], 1),
+        };
         self.encoder.forward(x, draws)
     }
 
@@ -201,11 +174,30 @@ impl VelovaeModule {
                 start: Some((batch.column(columns::U0), batch.column(columns::S0))),
                 alpha: Self::transcription(self.refined.as_ref(), rates, c, draws),
             },
+            (None, _) if self.lineage.is_some() => self.carried(rates, t, c, draws),
             (None, _) => Piece {
                 tau: activation::relu(t),
                 start: None,
                 alpha: Self::transcription(self.decoder.as_ref(), rates, c, draws),
             },
+        }
+    }
+
+    /// From the groups of cells that each cell descends from; the decoder sees cells and groups together.
+    fn carried(&self, rates: &NaturalRates, t: Tensor<2>, c: Option<Tensor<2>>, draws: &mut Draws<'_>) -> Piece {
+        let (lineage, root) = self.lineage.as_ref().zip(rates.root.clone()).expect("a lineage has a root");
+        let c = c.expect("the full model has states");
+        let lineage = if rates.beta.is_tracked() { lineage.clone().autodiff() } else { lineage.clone() };
+        let (descent, t0) = lineage.descend(&t, &c);
+        let of_groups = lineage.states();
+        let [n_cells, n_groups] = [c.dims()[0], of_groups.dims()[0]];
+        let alpha = Self::transcription(self.decoder.as_ref(), rates, Some(Tensor::cat(vec![c, of_groups], 0)), draws);
+        let of_groups = alpha.clone().narrow(0, n_cells, n_groups);
+        let (u, s) = lineage.carry(root, &of_groups, rates);
+        Piece {
+            tau: activation::relu(t - t0),
+            start: Some((descent.clone().matmul(u), descent.matmul(s))),
+            alpha: alpha.narrow(0, 0, n_cells),
         }
     }
 
@@ -222,33 +214,34 @@ impl VelovaeModule {
 
     /// Kinetic parameters on their natural scale.
     pub(super) fn natural_rates(&self) -> NaturalRates {
-        let rates = &self.rates;
-        let t_max = self.fixed.t_max;
-        let on_off = rates.on.as_ref().zip(rates.log_duration.as_ref()).map(|(on, log_duration)| {
-            let on = on.val() * t_max;
-            (on.clone(), on + log_duration.val().exp() * t_max)
-        });
-        NaturalRates {
-            alpha: rates.log_alpha.val().exp(),
-            beta: rates.log_beta.val().exp(),
-            gamma: rates.log_gamma.val().exp(),
-            on_off,
-        }
+        self.rates.natural(self.fixed.t_max)
     }
 
-    /// Scaling of unspliced abundance and residual s.d. of both, `[1, n_vars]`.
-    pub(super) fn scaling_and_sigma(&self) -> [Tensor<2>; 3] {
-        [self.fixed.scaling.val(), self.fixed.sigma_u.val(), self.fixed.sigma_s.val()]
+    /// Scaling of unspliced abundance and noise (residual s.d., or dispersion) of both, `[1, n_vars]`.
+    pub(super) fn scaling_and_noise(&self) -> [Tensor<2>; 3] {
+        [self.fixed.scaling.val(), self.fixed.noise_u.val(), self.fixed.noise_s.val()]
     }
 
     fn observed(&self, batch: &Batch) -> Observed {
-        let [scaling, sigma_u, sigma_s] = self.scaling_and_sigma().map(|row| row.squeeze_dim(0));
+        let [scaling, sigma_u, sigma_s] = self.scaling_and_noise().map(|row| row.squeeze_dim(0));
         Observed { u: batch.u.clone(), s: batch.s.clone(), scaling, sigma_u, sigma_s }
     }
 
     fn time_loss(&self, batch: &Batch, posterior: Posterior) -> Loss {
         let error = (posterior.time_mean - batch.column(columns::START_TIME)).square().mean();
-        Loss { total: error.clone(), terms: vec![("start_time_mse", error)] }
+        let terms = vec![("start_time_mse", error.clone())];
+        match posterior.state {
+            Some((mean, _)) if batch.has(columns::START_STATE) => {
+                let of_state = (mean - batch.column(columns::START_STATE)).square().mean();
+                // A state of s.d. 1 counts as much as all of time.
+                let weight = self.fixed.t_max.powi(2) / 12.0;
+                Loss {
+                    total: error + of_state.clone() * weight,
+                    terms: [terms, vec![("start_state_mse", of_state)]].concat(),
+                }
+            }
+            _ => Loss { total: error, terms },
+        }
     }
 }
 
@@ -266,8 +259,18 @@ impl Objective for VelovaeModule {
         let rates = self.natural_rates();
         let piece = self.piece(batch, &rates, t, c, draws);
         let Piece { tau, start, alpha } = piece;
-        let kinetics = Kinetics { tau, alpha, start, beta: rates.beta, gamma: rates.gamma };
-        let nll = kinetic_nll(kinetics, self.observed(batch));
+        let (nll, mut terms) = if let Some(size_shape) = self.fixed.size_shape {
+            let (u0, s0) = start.unwrap_or_else(|| nothing(&tau));
+            let (u, s) = kinetics::solve(&tau, u0, s0, alpha, &rates.beta, &rates.gamma);
+            let noise = [self.fixed.noise_u.val(), self.fixed.noise_s.val()];
+            let CountNll { total, unspliced, spliced, size } =
+                count_nll([u, s], [batch.u.clone(), batch.s.clone()], noise, size_shape);
+            (total, vec![("nll_unspliced", unspliced), ("nll_spliced", spliced), ("kl_size", size)])
+        } else {
+            let kinetics = Kinetics { tau, alpha, start, beta: rates.beta, gamma: rates.gamma };
+            let nll = kinetic_nll(kinetics, self.observed(batch));
+            (nll.total, vec![("nll_unspliced", nll.unspliced), ("nll_spliced", nll.spliced)])
+        };
         let kl_time = kl_normal(
             posterior.time_mean,
             posterior.time_std,
@@ -275,9 +278,8 @@ impl Objective for VelovaeModule {
             batch.column(columns::PRIOR_STD),
         )
         .mean();
-        let mut terms =
-            vec![("nll_unspliced", nll.unspliced), ("nll_spliced", nll.spliced), ("kl_time", kl_time.clone())];
-        let mut total = nll.total + kl_time;
+        terms.push(("kl_time", kl_time.clone()));
+        let mut total = nll + kl_time;
         if let Some((mean, std)) = posterior.state {
             let prior_std = Tensor::full([1, 1], self.fixed.state_prior_std, &mean.device());
             let kl_state = kl_normal(mean, std, Tensor::zeros_like(&prior_std), prior_std).mean();
@@ -305,12 +307,20 @@ impl Objective for VelovaeModule {
         let posterior = self.encode(batch, &mut Draws::Mean);
         let (t, c) = posterior.draw(&mut Draws::Mean);
         let decoded = self.decode(batch, t, c, &mut Draws::Mean);
-        let [scaling, sigma_u, sigma_s] = self.scaling_and_sigma();
-        let z_u = (decoded.u * scaling - batch.u.clone()) / sigma_u;
-        let z_s = (decoded.s - batch.s.clone()) / sigma_s;
-        (z_u.square() + z_s.square()).mean_dim(0)
+        let [scaling, noise_u, noise_s] = self.scaling_and_noise();
+        let (u, s) = (decoded.u * scaling, decoded.s);
+        let variance = |mean: &Tensor<2>, noise: Tensor<2>| match self.fixed.size_shape {
+            Some(_) => mean.clone() * (noise * mean.clone() + 1.0) + LEAST_VARIANCE,
+            None => noise.square(),
+        };
+        let (of_u, of_s) = (variance(&u, noise_u), variance(&s, noise_s));
+        let squared = (u - batch.u.clone()).square() / of_u + (s - batch.s.clone()).square() / of_s;
+        squared.mean_dim(0)
     }
 }
+
+/// Keeps the variance of a count around nothing from being 0.
+const LEAST_VARIANCE: f64 = 1e-3;
 
 /// The piece of a gene that is on between `on` and `off`, `[1, n_vars]`, at times `t`, `[batch, 1]`.
 fn switched(t: Tensor<2>, rates: &NaturalRates, on: &Tensor<2>, off: &Tensor<2>) -> Piece {
@@ -335,93 +345,16 @@ fn nothing(like: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     (zero.clone(), zero)
 }
 
-impl Posterior {
-    /// A draw of time and state, or their means.
-    pub(super) fn draw(&self, draws: &mut Draws<'_>) -> (Tensor<2>, Option<Tensor<2>>) {
-        let mut draw = |mean: &Tensor<2>, std: &Tensor<2>| match draws {
-            Draws::Mean => mean.clone(),
-            Draws::Sampled(_) => mean.clone() + std.clone() * draws.normal(mean.dims(), &mean.device()),
-        };
-        let t = draw(&self.time_mean, &self.time_std);
-        (t, self.state.as_ref().map(|(mean, std)| draw(mean, std)))
-    }
-
-    fn detach(self) -> Self {
-        Self {
-            time_mean: self.time_mean.detach(),
-            time_std: self.time_std.detach(),
-            state: self.state.map(|(mean, std)| (mean.detach(), std.detach())),
-        }
-    }
-}
-
-impl Encoder {
-    fn new(settings: &Velovae, n_vars: usize, draws: &mut Draws<'_>, device: &Device) -> Self {
-        let [wide, narrow] = settings.hidden;
-        let first = Block::new(2 * n_vars, wide, settings.dropout, draws, device);
-        let second = Block::new(wide, narrow, settings.dropout, draws, device);
-        let (time_mean, time_std) = (xavier(narrow, 1, draws, device), xavier(narrow, 1, draws, device));
-        let mut state = || xavier(narrow, settings.n_latent, draws, device);
-        let full = settings.variant == Variant::Full;
-        Self { first, second, time_mean, time_std, state_mean: full.then(&mut state), state_std: full.then(&mut state) }
-    }
-
-    fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Posterior {
-        let h = self.second.forward(self.first.forward(x, draws), draws);
-        let positive = |head: &Linear| activation::softplus(head.forward(h.clone()), 1.0);
-        let heads = self.state_mean.as_ref().zip(self.state_std.as_ref());
-        Posterior {
-            time_mean: positive(&self.time_mean),
-            time_std: positive(&self.time_std) + MIN_POSTERIOR_STD,
-            state: heads.map(|(mean, std)| (mean.forward(h.clone()), positive(std) + MIN_POSTERIOR_STD)),
-        }
-    }
-}
-
-/// Keeps the logarithm in the divergence finite where softplus underflows.
-const MIN_POSTERIOR_STD: f32 = 1e-6;
-
-impl Decoder {
-    fn new(settings: &Velovae, n_vars: usize, draws: &mut Draws<'_>, device: &Device) -> Self {
-        let [wide, narrow] = settings.hidden;
-        Self {
-            first: Block::new(settings.n_latent, narrow, settings.dropout, draws, device),
-            second: Block::new(narrow, wide, settings.dropout, draws, device),
-            rho: xavier(wide, n_vars, draws, device),
-        }
-    }
-
-    fn forward(&self, c: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
-        let h = self.second.forward(self.first.forward(c, draws), draws);
-        dense::sigmoid(affine(&self.rho, h))
-    }
-}
-
-impl GeneRates {
-    fn new(settings: &Velovae, start: &Start, device: &Device) -> Self {
-        let learned = |values: Vec<f64>| Param::from_tensor(arrays::row(&values, device));
-        let logs = |values: &[f64]| learned(values.iter().map(|value| value.ln()).collect());
-        let basic = settings.variant == Variant::Basic;
-        let pairs = || start.t_on.iter().zip(&start.t_off);
-        Self {
-            log_alpha: logs(&start.alpha),
-            log_beta: logs(&start.beta),
-            log_gamma: logs(&start.gamma),
-            on: basic.then(|| learned(start.t_on.iter().map(|on| on / settings.t_max).collect())),
-            log_duration: basic.then(|| learned(pairs().map(|(on, off)| ((off - on) / settings.t_max).ln()).collect())),
-        }
-    }
-}
-
 impl Fixed {
     fn new(settings: &Velovae, start: &Start, device: &Device) -> Self {
         let row = |values: &[f64]| constant(arrays::row(values, device));
         Self {
             t_max: settings.t_max,
             state_prior_std: settings.state_prior_std,
+            size_shape: settings.of_counts().then(|| settings.size_shape()),
             scaling: row(&start.scaling),
-            sigma_u: row(&start.sigma_u),
-            sigma_s: row(&start.sigma_s),
+            noise_u: row(&start.noise_u),
+            noise_s: row(&start.noise_s),
         }
     }
 }
@@ -446,7 +379,7 @@ mod tests {
         let genes = [[5.0, 1.0, 0.4, 1.0, 3.0], [2.0, 0.5, 0.5, 1.5, 4.0], [1.0, 0.3, 0.9, -1.0, 2.5]];
         let times = [0.0, 1.0, 1.5, 2.5, 3.5, 7.5];
         let row = |at: usize| arrays::row(&genes.map(|gene| gene[at]), &device);
-        let rates = NaturalRates { alpha: row(0), beta: row(1), gamma: row(2), on_off: None };
+        let rates = NaturalRates { alpha: row(0), beta: row(1), gamma: row(2), on_off: None, root: None };
         let piece = switched(arrays::row(&times, &device).reshape([times.len(), 1]), &rates, &row(3), &row(4));
         let (u0, s0) = piece.start.expect("a gene that switches has a start");
         let (u, s) = kinetics::solve(&piece.tau, u0, s0, piece.alpha, &rates.beta, &rates.gamma);

@@ -10,15 +10,18 @@ use super::network::VelovaeModule;
 use super::reconstruction::{Chunks, Reconstruction};
 use super::settings::Velovae;
 use crate::data::quantities::{
-    About, CELL_CV, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_GAMMA, FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING,
-    FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES,
-    VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE, X_VELOVAE_STD,
+    About, CELL_CV, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_CV, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA,
+    FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME,
+    LATENT_TIME_STD, MS, MU, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
+    X_VELOVAE_STD,
 };
-use crate::data::{Dataset, FUTURE_TIME, Fit, Run, Uncertainty, split_labels};
+use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits, Run, Uncertainty, split_labels};
 use crate::error::Result;
 use crate::models::quality::Quality;
+use crate::models::sized_moments::sized_moments;
 use crate::models::spread::Moments;
 use crate::nn::draws::Draws;
+use crate::nn::fused::counts::Counts;
 use crate::nn::{arrays, kinetics};
 use crate::train::{Split, TrainingData};
 use crate::uncertainty::uncertainty;
@@ -26,7 +29,7 @@ use crate::uncertainty::uncertainty;
 /// Posterior means of `û` and `ŝ` of the cells of `seen`, in units of `Mu` and `Ms`.
 pub(super) fn reconstruct(module: &VelovaeModule, seen: &TrainingData) -> [Array2<f32>; 2] {
     let fitted = Reconstruction::of(module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
-    let [scaling, ..] = module.scaling_and_sigma().map(|row| arrays::to_array1(row.inner()));
+    let [scaling, ..] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()));
     [fitted.u * &scaling.mapv(|value| value as f32), fitted.s]
 }
 
@@ -42,9 +45,8 @@ pub(super) fn predict(
     let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
     let rates = module.natural_rates();
     let host = |row: Tensor<2>| arrays::to_array1(row.inner());
-    let (alpha, beta, gamma) = (host(rates.alpha), host(rates.beta), host(rates.gamma));
-    let [scaling, sigma_u, sigma_s] = module.scaling_and_sigma().map(host);
-    let on_off = rates.on_off.map(|(on, off)| (host(on), host(off)));
+    let (beta, gamma) = (host(rates.beta), host(rates.gamma));
+    let [scaling, noise_u, noise_s] = module.scaling_and_noise().map(host);
 
     let narrow = |row: &Array1<f64>| row.mapv(|value| value as f32);
     let (beta32, gamma32, scaling32) = (narrow(&beta), narrow(&gamma), narrow(&scaling));
@@ -53,7 +55,15 @@ pub(super) fn predict(
     let future = extrapolate(&fitted, settings.future_time, [&beta32, &gamma32], on_device);
     let fit_u = &fitted.u * &scaling32;
     let (cell_cv, gene_cv) = variation(settings, module, data, on_device, run);
-    let quality = Quality::new(data, &fit_u, &fitted.s);
+    let sized = if settings.of_counts() {
+        let sizes = sizes(settings, data, [&fit_u, &fitted.s], [&noise_u, &noise_s]);
+        let [mu, ms] = sized_moments(data, [&sizes, &sizes])?;
+        Some((sizes, mu, ms))
+    } else {
+        None
+    };
+    let (mu, ms) = sized.as_ref().map_or((&data.mu, &data.ms), |(_, mu, ms)| (mu, ms));
+    let quality = Quality::new([mu, ms], &fit_u, &fitted.s);
     let (uncertainty, velocity_std) = spread(settings, module, data, on_device, [&beta32, &gamma32], run)?;
     let mut fit = Fit::of("velovae");
     fit.set(VELOCITY, velocity);
@@ -72,21 +82,67 @@ pub(super) fn predict(
     if let Some(uncertainty) = uncertainty {
         uncertainty.add_to(&mut fit);
     }
-    fit.set(FIT_ALPHA, alpha);
-    // scVelo stores β so that it acts on unscaled counts.
-    fit.set(FIT_BETA, &beta / &scaling);
-    fit.set(FIT_GAMMA, gamma);
-    if let Some((on, off)) = on_off {
-        fit.set(FIT_T_ON, on);
-        fit.set(FIT_T_OFF, off);
+    set_rates(&mut fit, settings, module);
+    if let Some((sizes, mu, ms)) = sized {
+        fit.moments = MomentUnits::CellSize;
+        fit.set(MU, mu);
+        fit.set(MS, ms);
+        fit.set(CELL_SIZE, sizes.into());
     }
-    fit.set(FIT_SCALING, scaling);
-    fit.set(FIT_STD_U, sigma_u);
-    fit.set(FIT_STD_S, sigma_s);
     fit.set(FIT_LIKELIHOOD, quality.likelihood);
     fit.set_some(FIT_CV, gene_cv);
     fit.set(VELOCITY_GENES, quality.velocity_genes);
     Ok(fit)
+}
+
+/// Rates and noise of each gene, as `module` has them.
+pub(super) fn set_rates(fit: &mut Fit, settings: &Velovae, module: &VelovaeModule) {
+    let host = |row: Tensor<2>| arrays::to_array1(row.inner());
+    let rates = module.natural_rates();
+    let [scaling, noise_u, noise_s] = module.scaling_and_noise().map(host);
+    fit.set(FIT_ALPHA, host(rates.alpha));
+    // scVelo stores β so that it acts on unscaled counts.
+    fit.set(FIT_BETA, &host(rates.beta) / &scaling);
+    fit.set(FIT_GAMMA, host(rates.gamma));
+    if let Some((on, off)) = rates.on_off {
+        fit.set(FIT_T_ON, host(on));
+        fit.set(FIT_T_OFF, host(off));
+    }
+    fit.set(FIT_SCALING, scaling);
+    let [of_u, of_s] = match settings.of_counts() {
+        true => [FIT_DISPERSION_U, FIT_DISPERSION_S],
+        false => [FIT_STD_U, FIT_STD_S],
+    };
+    fit.set(of_u, noise_u);
+    fit.set(of_s, noise_s);
+}
+
+/// The size of each cell, given its fitted abundances.
+fn sizes(settings: &Velovae, data: &Dataset, fitted: [&Array2<f32>; 2], noise: [&Array1<f64>; 2]) -> Vec<f64> {
+    let noise = noise.map(|row| row.iter().map(|&value| value as f32).collect::<Vec<f32>>());
+    let of_chunk = |rows: Vec<usize>| {
+        let counts = [&data.unspliced, &data.spliced].map(|counts| counts.select_rows(&rows).to_dense());
+        let fitted = fitted.map(|fitted| fitted.select(Axis(0), &rows));
+        sizes_given(settings, &counts, [&fitted[0], &fitted[1]], &noise)
+    };
+    Chunks::all(data.n_obs()).rows().flat_map(of_chunk).collect()
+}
+
+/// The sizes of some cells: `counts` and `fitted` abundances, `[n, n_vars]`, and the dispersions `noise`, of u and s.
+pub(super) fn sizes_given(
+    settings: &Velovae,
+    counts: &[Array2<f32>; 2],
+    fitted: [&Array2<f32>; 2],
+    noise: &[Vec<f32>; 2],
+) -> Vec<f64> {
+    let values = |matrix: &Array2<f32>| matrix.iter().copied().collect::<Vec<f32>>();
+    let (counts, mu) = ([values(&counts[0]), values(&counts[1])], fitted.map(values));
+    let problem = Counts {
+        counts: [&counts[0], &counts[1]],
+        dispersion: [&noise[0], &noise[1]],
+        size_shape: settings.size_shape(),
+    };
+    problem.around([&mu[0], &mu[1]], false).size
 }
 
 /// What the model writes.
@@ -111,6 +167,11 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_SCALING.about(),
     FIT_STD_U.about(),
     FIT_STD_S.about(),
+    MU.about(),
+    MS.about(),
+    CELL_SIZE.about(),
+    FIT_DISPERSION_U.about(),
+    FIT_DISPERSION_S.about(),
     FIT_LIKELIHOOD.about(),
     FIT_CV.about(),
     VELOCITY_GENES.about(),

@@ -11,9 +11,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use ndarray::Array1;
 
+use super::lineage::Lineage;
 use super::network::{Phase, VelovaeModule};
-use super::reconstruction::{Chunks, Reconstruction, residual_spreads};
-use super::settings::{Variant, Velovae};
+use super::reconstruction::{Chunks, Reconstruction, residual_spreads, times_and_states};
+use super::settings::Velovae;
 use super::start::Start;
 use super::{ancestors, columns};
 use crate::data::{Dataset, Run};
@@ -21,7 +22,9 @@ use crate::error::Result;
 use crate::nn::arrays;
 use crate::nn::draws::Draws;
 use crate::train::adam::{AdamConstants, WeightDecay};
-use crate::train::{Checkpoint, Group, Split, Stage, Trainer, TrainingData, snapshot, stage_start};
+use crate::train::{
+    BatchSource, Checkpoint, CountData, Group, Split, Stage, Trainer, TrainingData, snapshot, stage_start,
+};
 
 /// Step sizes of the networks and the rates while they learn where to start: nothing is lost there by haste.
 const START_RATE: f64 = 1e-3;
@@ -33,16 +36,47 @@ const JOINT: usize = 2;
 /// What the stages work with.
 pub(super) struct Program<'a> {
     pub(super) settings: &'a Velovae,
-    pub(super) data: &'a Dataset,
+    /// Moments of all cells; `None` where counts are explained that nobody holds.
+    pub(super) moments: Option<&'a Dataset>,
     pub(super) split: &'a Split,
-    /// The cells on the device, with the columns of the start.
-    pub(super) on_device: TrainingData,
+    /// The cells, with the columns of the start.
+    pub(super) cells: Seen<'a>,
+    /// The only cells that have start times, where not all of `cells` do.
+    pub(super) sample: Option<(&'a CountData, &'a Split)>,
+}
+
+/// The cells that are trained on.
+#[derive(Clone)]
+pub(super) enum Seen<'a> {
+    /// On the device, to which initial conditions can be added.
+    Held(TrainingData),
+    /// Anywhere.
+    Read(&'a dyn BatchSource),
+}
+
+impl Seen<'_> {
+    pub(super) fn cells(&self) -> &dyn BatchSource {
+        match self {
+            Self::Held(data) => data,
+            Self::Read(source) => *source,
+        }
+    }
+
+    /// The cells on the device.
+    pub(super) fn held(&self) -> &TrainingData {
+        match self {
+            Self::Held(data) => data,
+            Self::Read(_) => {
+                unreachable!("only counts are read as they are needed, and their model adds nothing to them")
+            }
+        }
+    }
 }
 
 /// A module and the data, with initial conditions, that it was trained on.
-pub(super) struct Trained {
+pub(super) struct Trained<'a> {
     pub(super) module: VelovaeModule,
-    pub(super) seen: TrainingData,
+    pub(super) seen: Seen<'a>,
 }
 
 /// The module before training.
@@ -50,63 +84,68 @@ pub(super) fn fresh(settings: &Velovae, start: &Start, device: &Device, run: &Ru
     VelovaeModule::new(settings, start, &run.rng("weights", 0), &device.clone().autodiff())
 }
 
-impl Program<'_> {
+impl<'a> Program<'a> {
     /// All stages, from the beginning or from where a resumed run stands.
     ///
     /// # Errors
     /// Those of [`Trainer::train`], and those of reading and writing the run's folder.
-    pub(super) fn run(self, fresh: VelovaeModule, run: &mut Run) -> Result<Trained> {
+    pub(super) fn run(self, fresh: VelovaeModule, run: &mut Run) -> Result<Trained<'a>> {
         let settings = self.settings;
         let mut trainer = Trainer::new(&settings.train, self.split, run)?;
         if let Some(finished) = trainer.finished() {
             return self.reload(&finished, fresh, trainer.run());
         }
-        let mut module = trainer.restore(fresh)?;
+        let mut state = Trained { module: trainer.restore(fresh)?, seen: self.cells.clone() };
         let skipped = if settings.start_epochs == 0 { JOINT } else { 0 };
         for stage in settings.stages().iter().take(JOINT + 1).skip(skipped.max(trainer.first_stage())) {
-            module = trainer.train(module.with_phase(settings.phase(stage.index)), stage, &self.on_device)?;
+            if settings.carries() && stage.index > 0 {
+                state = self.renewed(trainer.begin(stage.index, state.module)?, &state.seen)?;
+                state.module = trainer.restore_if_in(stage.index, state.module)?;
+            }
+            let module = state.module.with_phase(settings.phase(stage.index));
+            state.module = match self.sample.filter(|_| stage.index == 0) {
+                Some((cells, split)) => trainer.train_on(module, stage, cells, split)?,
+                None => trainer.train(module, stage, state.seen.cells())?,
+            };
         }
-        let (trained, stage) = self.rounds(module, &mut trainer)?;
+        let (trained, stage) = self.rounds(state, &mut trainer)?;
         trainer.finish(&trained.module, stage)?;
         Ok(trained)
     }
 
     /// The rounds after the joint stage; returns the best state, and the stage that it comes from.
-    fn rounds(&self, module: VelovaeModule, trainer: &mut Trainer<'_>) -> Result<(Trained, usize)> {
+    fn rounds(&self, joint: Trained<'a>, trainer: &mut Trainer<'_>) -> Result<(Trained<'a>, usize)> {
         let settings = self.settings;
-        let mut state = Trained { module, seen: self.on_device.clone() };
-        let mut kept = JOINT;
         let behind = trainer.first_stage().max(JOINT + 1);
-        if trainer.first_stage() > JOINT {
-            state = self.replay(state, JOINT + 1..behind, trainer.run())?;
-            kept = behind - 1;
-        } else {
-            state = self.settle(state);
-        }
+        let (mut state, mut kept) = match trainer.first_stage() {
+            0..=JOINT => (self.settle(joint), JOINT),
+            resumed => (self.replay(joint, resumed - 1, trainer.run())?, resumed - 1),
+        };
         for stage in settings.stages().iter().skip(behind) {
-            let phase = settings.phase(stage.index);
-            state.module = trainer.begin(stage.index, state.module.with_phase(settings.phase(stage.index - 1)))?;
-            let before = trainer.held_out_loss(&state.module, &state.seen)?;
-            let start = snapshot(&state.module);
-            let seen = self.next_data(&state);
-            let mut module = match trainer.resumes_in(stage.index) {
-                true => trainer.restore(state.module)?,
-                false if stage.index == JOINT + 1 => state.module.with_decoder_copied(),
-                false => state.module,
-            };
-            module = trainer.train(module.with_phase(phase), stage, &seen)?;
-            let next = self.settle(Trained { module, seen });
-            let gain = before - trainer.held_out_loss(&next.module, &next.seen)?;
+            let before_it = settings.phase(stage.index - 1);
+            state.module = trainer.begin(stage.index, state.module.with_phase(before_it))?;
+            let before = trainer.held_out_loss(&state.module, state.seen.cells())?;
+            let (start, lineage) = (snapshot(&state.module), state.module.lineage());
+            let seen = state.seen.clone();
+            let mut next = self.renewed(state.module, &state.seen)?;
+            if trainer.resumes_in(stage.index) {
+                next.module = trainer.restore_if_in(stage.index, next.module)?;
+            } else if stage.index == JOINT + 1 {
+                next.module = next.module.with_decoder_copied();
+            }
+            let module = next.module.with_phase(settings.phase(stage.index));
+            let module = trainer.train(module, stage, next.seen.cells())?;
+            let next = self.settle(Trained { module, seen: next.seen });
+            let gain = before - trainer.held_out_loss(&next.module, next.seen.cells())?;
             let words = format!("{}: bound of held-out cells {:.1} -> {:.1}", stage.name, -before, gain - before);
             if gain <= 0.0 {
                 trainer.run().reporter().say(&format!("{words}; the round is undone"));
-                let before_it = settings.phase(stage.index - 1);
-                state.module = next.module.load_record(start).with_phase(before_it);
-                break;
+                let module = next.module.load_record(start).with_lineage(lineage).with_phase(before_it);
+                return Ok((Trained { module, seen }, kept));
             }
             trainer.run().reporter().say(&words);
             (state, kept) = (next, stage.index);
-            if gain < settings.train.min_gain * state.seen.n_vars() as f64 {
+            if gain < settings.train.min_gain * state.seen.cells().n_vars() as f64 {
                 break;
             }
         }
@@ -117,63 +156,70 @@ impl Program<'_> {
     ///
     /// # Errors
     /// If the checkpoint is of another network, or what the rounds began with is no longer in the run's folder.
-    pub(super) fn reload(&self, checkpoint: &Checkpoint, fresh: VelovaeModule, run: &Run) -> Result<Trained> {
+    pub(super) fn reload(&self, checkpoint: &Checkpoint, fresh: VelovaeModule, run: &Run) -> Result<Trained<'a>> {
         let last = checkpoint.position.stage;
-        let state = Trained { module: fresh, seen: self.on_device.clone() };
-        let Trained { module, seen } = self.replay(state, JOINT + 1..last + 1, run)?;
+        let state = Trained { module: fresh, seen: self.cells.clone() };
+        let Trained { module, seen } = self.replay(state, last, run)?;
         let module = checkpoint.restore(run.dir(), module)?;
         Ok(Trained { module: module.with_phase(self.settings.phase(last)), seen })
     }
 
-    /// `state` with the data that the rounds of `stages`, all of them over, came to. The module is only lent.
-    fn replay(&self, mut state: Trained, stages: std::ops::Range<usize>, run: &Run) -> Result<Trained> {
-        for stage in stages {
+    /// `state` with the data, and what belongs to them in the module, that stage `last` came to. Its parameters are of no account.
+    fn replay(&self, mut state: Trained<'a>, last: usize, run: &Run) -> Result<Trained<'a>> {
+        let first = if self.settings.carries() { last.max(1) } else { JOINT + 1 };
+        for stage in first..=last {
             let module = stage_start(run, stage, state.module)?.with_phase(self.settings.phase(stage - 1));
-            let seen = self.next_data(&Trained { module: module.clone(), seen: state.seen });
-            state = Trained { module, seen };
+            state = self.renewed(module, &state.seen)?;
         }
         Ok(state)
     }
 
-    /// The data of the round that follows `state`.
-    fn next_data(&self, state: &Trained) -> TrainingData {
-        if self.settings.variant == Variant::Basic {
-            return state.seen.clone();
+    /// `module`, trained on `seen`, with the data of the stage that follows.
+    fn renewed(&self, module: VelovaeModule, seen: &Seen<'a>) -> Result<Trained<'a>> {
+        if !self.settings.is_full() {
+            return Ok(Trained { module, seen: seen.clone() });
         }
-        let fitted = Reconstruction::of(&state.module, &state.seen, &Chunks::all(state.seen.n_obs()), &mut Draws::Mean);
-        let scaling = scaling_of(&state.module);
-        let initial = ancestors::estimate(self.settings, &fitted, &scaling, self.data, self.split);
-        columns::with_initial(&state.seen, &initial)
+        if self.settings.carries() {
+            let (times, states) = times_and_states(&module, seen.cells())?;
+            let lineage = Lineage::new(&times, &states, &self.split.train, seen.cells().device());
+            return Ok(Trained { module: module.with_lineage(Some(lineage)), seen: seen.clone() });
+        }
+        let held = seen.held();
+        let fitted = Reconstruction::of(&module, held, &Chunks::all(held.n_obs()), &mut Draws::Mean);
+        let data = self.moments.expect("moments are explained");
+        let initial = ancestors::estimate(self.settings, &fitted, &scaling_of(&module), data, self.split);
+        Ok(Trained { module, seen: Seen::Held(columns::with_initial(held, &initial)) })
     }
 
-    /// `state` with the residual s.d. of its own fit.
-    fn settle(&self, state: Trained) -> Trained {
+    /// `state` with the residual s.d., or the dispersions, of its own fit.
+    fn settle(&self, state: Trained<'a>) -> Trained<'a> {
         let Trained { module, seen } = state;
-        let fitted = Reconstruction::of(&module, &seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
-        let observed = [&self.data.mu, &self.data.ms];
+        if self.settings.of_counts() {
+            return Trained { module, seen };
+        }
+        let held = seen.held();
+        let fitted = Reconstruction::of(&module, held, &Chunks::all(held.n_obs()), &mut Draws::Mean);
+        let data = self.moments.expect("moments are explained");
+        let observed = [&data.mu, &data.ms];
         let scaling = scaling_of(&module);
         let spreads = residual_spreads(&fitted, observed, &scaling, &self.split.train, self.settings.min_std);
-        Trained { module: module.with_spreads(&spreads), seen }
+        Trained { module: module.with_noise(&spreads), seen }
     }
 }
 
 fn scaling_of(module: &VelovaeModule) -> Array1<f32> {
-    let [scaling, ..] = module.scaling_and_sigma();
+    let [scaling, ..] = module.scaling_and_noise();
     arrays::to_array1(scaling.inner()).mapv(|value| value as f32)
 }
 
 impl Velovae {
-    pub(super) fn is_full(&self) -> bool {
-        self.variant == Variant::Full
-    }
-
     /// What is learned in stage number `stage`.
     pub(super) fn phase(&self, stage: usize) -> Phase {
         match stage {
             0 => Phase::Times,
             1 => Phase::Rates,
             JOINT => Phase::Joint,
-            _ if self.is_full() => Phase::Refine,
+            _ if self.is_full() && !self.carries() => Phase::Refine,
             _ => Phase::Joint,
         }
     }
@@ -203,9 +249,10 @@ impl Velovae {
         ];
         stages.extend((0..self.refine_rounds).map(|round| {
             let name = format!("round {}", round + 1);
-            let groups = match self.is_full() {
-                true => vec![network("refined"), rates],
-                false => vec![network("encoder"), rates],
+            let groups = match (self.is_full(), self.carries()) {
+                (true, true) => vec![network("encoder"), network("decoder"), rates],
+                (true, false) => vec![network("refined"), rates],
+                (false, _) => vec![network("encoder"), rates],
             };
             stage(JOINT + 1 + round, &name, self.refine_epochs, groups)
         }));

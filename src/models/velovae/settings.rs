@@ -13,6 +13,11 @@ pub struct Velovae {
     /// `full`: the transcription rate depends on the cell's state; `basic`: one transcription rate per gene, switched
     /// on and off once.
     pub variant: Variant,
+    /// Distribution of the data: `gaussian`: of moments (`Mu`, `Ms`); `negative_binomial` or `poisson`: of counts, with
+    /// a size factor of each cell that is inferred.
+    pub likelihood: Likelihood,
+    /// Counts: prior s.d. of the cells' size factors, around a prior mean of 1.
+    pub size_sd: f64,
     /// Time of the latest cell (by convention 20); only products of times and rates are identified.
     pub t_max: f64,
     /// Column of obs with capture times, the times at which cells were collected (numbers, or text such as E8.5):
@@ -75,6 +80,18 @@ pub enum Variant {
     Full,
 }
 
+/// Distribution of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Likelihood {
+    /// Moments with normal errors; their s.d. is estimated for each gene and species.
+    Gaussian,
+    /// Negative binomial counts; the dispersion is estimated for each gene and species.
+    NegativeBinomial,
+    /// Poisson counts.
+    Poisson,
+}
+
 /// Source of a cell's initial time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,6 +126,8 @@ impl Default for Velovae {
     fn default() -> Self {
         Self {
             variant: Variant::Full,
+            likelihood: Likelihood::Gaussian,
+            size_sd: 0.3,
             t_max: 20.0,
             capture_time: String::new(),
             init: Init::SteadyState,
@@ -153,11 +172,32 @@ impl Default for Velovae {
 }
 
 impl Velovae {
+    /// Whether the transcription rate depends on the cell's state.
+    pub(super) fn is_full(&self) -> bool {
+        self.variant == Variant::Full
+    }
+
+    /// Whether counts are explained, and not moments.
+    pub(super) fn of_counts(&self) -> bool {
+        self.likelihood != Likelihood::Gaussian
+    }
+
+    /// Whether the model carries the abundances from the root to every cell itself.
+    pub(super) fn carries(&self) -> bool {
+        self.is_full() && self.of_counts()
+    }
+
+    /// Shape of the gamma prior of the sizes.
+    pub(super) fn size_shape(&self) -> f64 {
+        self.size_sd.powi(-2)
+    }
+
     /// Checks that every value can be used.
     pub(super) fn check(&self) -> Result<()> {
         let positive = |name: &str, value: f64| {
             require(value.is_finite() && value > 0.0, &format!("model.{name}"), value, "must be above 0")
         };
+        positive("size_sd", self.size_sd)?;
         positive("t_max", self.t_max)?;
         positive("time_prior_std", self.time_prior_std)?;
         positive("state_prior_std", self.state_prior_std)?;
@@ -173,6 +213,13 @@ impl Velovae {
         let window = format!("{:?}", self.window);
         require(0.0 <= to && to < from && from <= 1.0, "model.window", window, "must fall, within [0, 1]")?;
         self.uncertainty.validate()?;
+        require(
+            self.of_counts() || self.train.memory.is_empty(),
+            "model.train.memory",
+            format!("{:?}", self.train.memory),
+            "needs counts, which are read as they are needed: must be \"\" while model.likelihood = \"gaussian\", whose \
+             moments are over the neighbours among all cells",
+        )?;
         self.train.validate()
     }
 }

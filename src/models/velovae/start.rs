@@ -4,17 +4,20 @@
 //! the ODE. Each gene's times are turned into ranks over `[0, t_max]`, so that genes agree on the scale; a cell's
 //! start time is the median over genes. Rates then follow from the cells' times.
 
+use ndarray::{Array1, ArrayView1};
 use rand::Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Init, Velovae};
-use crate::data::quantities::LATENT_TIME;
-use crate::data::{Dataset, Run};
+use super::settings::{Init, Likelihood, Velovae};
+use crate::data::quantities::{
+    FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_U0, LATENT_TIME, Quantity,
+};
+use crate::data::{Dataset, Fit, Frame, Run};
 use crate::error::{Error, Result};
 use crate::kinetics::{self, Rates, State};
-use crate::models::VelocityModel;
-use crate::models::soft_grid::SoftGrid;
+use crate::models::soft_grid::{self, SoftGrid};
+use crate::models::{VelocityModel, dispersion};
 use crate::stats;
 use crate::train::Split;
 
@@ -23,15 +26,20 @@ use crate::train::Split;
 pub(super) struct Start {
     /// Factor by which unspliced abundance is divided inside the model.
     pub scaling: Vec<f64>,
-    /// Residual s.d. of unspliced abundance.
-    pub sigma_u: Vec<f64>,
-    /// Residual s.d. of spliced abundance.
-    pub sigma_s: Vec<f64>,
+    /// Residual s.d. of unspliced abundance; dispersion of unspliced counts where counts are explained.
+    pub noise_u: Vec<f64>,
+    /// The same of spliced ones.
+    pub noise_s: Vec<f64>,
     pub alpha: Vec<f64>,
     pub beta: Vec<f64>,
     pub gamma: Vec<f64>,
     pub t_on: Vec<f64>,
     pub t_off: Vec<f64>,
+    /// Unspliced and spliced abundance of the root, where the model carries it.
+    pub u0: Vec<f64>,
+    pub s0: Vec<f64>,
+    /// State of each cell, `[n_obs, n_latent]` row by row; empty: none.
+    pub cell_state: Vec<f32>,
     /// Time of each cell, in `[0, t_max]`.
     pub cell_time: Vec<f64>,
     /// Prior mean of each cell's time.
@@ -54,34 +62,66 @@ impl Start {
         let columns = |gene: usize| Columns::new(data, gene);
         let genes: Vec<GeneStart> =
             (0..data.n_vars()).into_par_iter().map(|gene| fit_gene(&columns(gene), &split.train, settings)).collect();
+        let by_soft_grid = match settings.init {
+            Init::SoftGrid if settings.capture_time.is_empty() || settings.of_counts() => {
+                Some(fit_soft_grid(settings, data, run)?)
+            }
+            _ => None,
+        };
         let (cell_time, prior_mean, prior_std) = match settings.capture_time.as_str() {
             "" => {
-                let time = match settings.init {
-                    Init::SteadyState => median_over_genes(&genes, data.n_obs(), settings.t_max),
-                    Init::SoftGrid => from_soft_grid(data, settings.t_max, run)?,
+                let time = match &by_soft_grid {
+                    None => median_over_genes(&genes, data.n_obs(), settings.t_max),
+                    Some(fit) if settings.of_counts() => fit[LATENT_TIME].to_vec(),
+                    Some(fit) => spread(&fit[LATENT_TIME].to_vec(), settings.t_max),
                 };
-                let prior = (settings.t_max / 2.0, settings.time_prior_std * settings.t_max);
-                (time, vec![prior.0; data.n_obs()], vec![prior.1; data.n_obs()])
+                let (mean, std) = one_prior(settings, data.n_obs());
+                (time, mean, std)
             }
-            column => from_capture_time(column, data, settings.t_max, run)?,
+            column => from_capture_time(column, &data.obs, settings.t_max, run)?,
         };
+        let scaling: Vec<f64> =
+            genes.iter().map(|gene| if settings.of_counts() { 1.0 } else { gene.scaling }).collect();
         let rates: Vec<GeneRates> = (0..data.n_vars())
             .into_par_iter()
-            .map(|gene| rates_given_times(&columns(gene), genes[gene].scaling, &split.train, &cell_time))
+            .map(|gene| rates_given_times(&columns(gene), scaling[gene], &split.train, &cell_time))
             .collect();
-        Ok(Self {
-            scaling: genes.iter().map(|gene| gene.scaling).collect(),
-            sigma_u: genes.iter().map(|gene| gene.sigma_u).collect(),
-            sigma_s: genes.iter().map(|gene| gene.sigma_s).collect(),
+        let all = |value: f64| vec![value; data.n_vars()];
+        let mut start = Self {
+            scaling,
+            noise_u: genes.iter().map(|gene| gene.sigma_u).collect(),
+            noise_s: genes.iter().map(|gene| gene.sigma_s).collect(),
             alpha: rates.iter().map(|rates| rates.alpha).collect(),
-            beta: vec![1.0; data.n_vars()],
+            beta: all(1.0),
             gamma: rates.iter().map(|rates| rates.gamma).collect(),
             t_on: rates.iter().map(|rates| rates.t_on).collect(),
             t_off: rates.iter().map(|rates| rates.t_off).collect(),
+            u0: all(LEAST_ROOT),
+            s0: all(LEAST_ROOT),
+            cell_state: if settings.carries() { leading_components(data, settings.n_latent) } else { Vec::new() },
             cell_time,
             prior_mean,
             prior_std,
-        })
+        };
+        if settings.of_counts() {
+            start.take_counts(settings, by_soft_grid.as_ref());
+        }
+        Ok(start)
+    }
+
+    /// What counts need: dispersions, and where the soft grid has fitted them, the rates and the root.
+    fn take_counts(&mut self, settings: &Velovae, by_soft_grid: Option<&Fit>) {
+        let dispersion = if settings.likelihood == Likelihood::Poisson { 0.0 } else { dispersion::START };
+        self.noise_u.fill(dispersion);
+        self.noise_s.fill(dispersion);
+        let Some(fit) = by_soft_grid else { return };
+        let of = |quantity: Quantity<Array1<f64>>| -> Vec<f64> { fit[quantity].to_vec() };
+        (self.noise_u, self.noise_s) = (of(FIT_DISPERSION_U), of(FIT_DISPERSION_S));
+        if settings.is_full() {
+            (self.alpha, self.beta, self.gamma) = (of(FIT_ALPHA), of(FIT_BETA), of(FIT_GAMMA));
+            let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(LEAST_ROOT)).collect();
+            (self.u0, self.s0) = (root(of(FIT_U0)), root(of(FIT_S0)));
+        }
     }
 
     /// The same values for all genes and cells.
@@ -89,8 +129,11 @@ impl Start {
         let (per_gene, middle) = (vec![1.0; n_vars], settings.t_max / 2.0);
         Self {
             scaling: per_gene.clone(),
-            sigma_u: per_gene.clone(),
-            sigma_s: per_gene.clone(),
+            noise_u: per_gene.clone(),
+            noise_s: per_gene.clone(),
+            u0: per_gene.clone(),
+            s0: per_gene.clone(),
+            cell_state: Vec::new(),
             alpha: per_gene.clone(),
             beta: per_gene.clone(),
             gamma: per_gene,
@@ -194,11 +237,32 @@ fn median_over_genes(genes: &[GeneStart], n_obs: usize, t_max: f64) -> Vec<f64> 
     spread(&medians, t_max)
 }
 
-/// Times of the soft-grid EM, as ranks over `[0, t_max]`.
-fn from_soft_grid(data: &Dataset, t_max: f64, run: &mut Run) -> Result<Vec<f64>> {
-    let mut fit = SoftGrid { uncertainty: false, ..SoftGrid::default() }.fit(data, run)?;
-    let times = fit.take(LATENT_TIME).expect("a fit to counts has one time per cell");
-    Ok(spread(&times.to_vec(), t_max))
+/// Least abundance of the root: its logarithm is learned.
+const LEAST_ROOT: f64 = 1e-2;
+
+/// The soft-grid EM on the same counts.
+fn fit_soft_grid(settings: &Velovae, data: &Dataset, run: &mut Run) -> Result<Fit> {
+    let likelihood = match settings.likelihood {
+        Likelihood::Poisson => soft_grid::Likelihood::Poisson,
+        Likelihood::Gaussian | Likelihood::NegativeBinomial => soft_grid::Likelihood::NegativeBinomial,
+    };
+    let t_max = settings.t_max;
+    let capture_time = settings.capture_time.clone();
+    SoftGrid { uncertainty: false, likelihood, t_max, capture_time, ..SoftGrid::default() }.fit(data, run)
+}
+
+/// The first `count` principal components of all cells, on one scale: the first has an s.d. of 1. Empty if there are none.
+fn leading_components(data: &Dataset, count: usize) -> Vec<f32> {
+    let given = data.pca.ncols().min(count);
+    if given == 0 {
+        return Vec::new();
+    }
+    let first: Vec<f64> = data.pca.column(0).iter().map(|&value| f64::from(value)).collect();
+    let scale = stats::std_dev(&first, 0).max(f64::MIN_POSITIVE) as f32;
+    let of_cell = |cell: ArrayView1<'_, f32>| -> Vec<f32> {
+        (0..count).map(|at| if at < given { cell[at] / scale } else { 0.0 }).collect()
+    };
+    data.pca.rows().into_iter().flat_map(of_cell).collect()
 }
 
 /// `values` replaced by their ranks, over `[0, t_max]`.
@@ -207,17 +271,31 @@ fn spread(values: &[f64], t_max: f64) -> Vec<f64> {
     stats::ranks(values).into_iter().map(|rank| (rank - 0.5) / count * t_max).collect()
 }
 
+/// Mean and s.d. of the prior of the time of each cell of `obs`.
+pub(super) fn priors(settings: &Velovae, obs: &Frame, run: &Run) -> Result<(Vec<f64>, Vec<f64>)> {
+    if settings.capture_time.is_empty() {
+        return Ok(one_prior(settings, obs.index.len()));
+    }
+    let (_, mean, std) = from_capture_time(&settings.capture_time, obs, settings.t_max, run)?;
+    Ok((mean, std))
+}
+
+/// The prior of cells without capture times.
+fn one_prior(settings: &Velovae, n_obs: usize) -> (Vec<f64>, Vec<f64>) {
+    (vec![settings.t_max / 2.0; n_obs], vec![settings.time_prior_std * settings.t_max; n_obs])
+}
+
 /// Start times and priors from the capture times in column `name` of `obs`.
 ///
 /// The prior mean is the capture time, moved and scaled to `[0, t_max]`; the prior s.d. is 0.525 of the mean gap to
 /// the neighbouring capture times (VeloVAE's program).
-fn from_capture_time(name: &str, data: &Dataset, t_max: f64, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
+fn from_capture_time(name: &str, obs: &Frame, t_max: f64, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
     let unusable = |problem: String| Error::Data {
         problem: format!("obs[{name:?}], named by model.capture_time, {problem}"),
         hint: "name a column of numbers, or of words like E8.5 or day3; or set model.capture_time to \"\"".to_owned(),
     };
-    let column = data.obs.get(name).ok_or_else(|| {
-        let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+    let column = obs.get(name).ok_or_else(|| {
+        let names: Vec<&str> = obs.columns.iter().map(|(name, _)| name.as_str()).collect();
         unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
     })?;
     let days = column.to_numbers().ok_or_else(|| unusable("holds values without a number".to_owned()))?;

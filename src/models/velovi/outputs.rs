@@ -45,7 +45,7 @@ pub(super) fn predict(
     let predictor = Predictor { settings, module: &module, data: on_device };
     let means = predictor.means(run);
     let clock = Clock::new(settings, &means.time);
-    let quality = Quality::new(data, &means.fit_u, &means.fit_s);
+    let quality = Quality::new([&data.mu, &data.ms], &means.fit_u, &means.fit_s);
     let spread = predictor.spread(&clock, &quality.velocity_genes, data, run)?;
     let held_out = predictor.held_out(split, run);
     let fit_t = clock.stretch(means.time);

@@ -18,6 +18,7 @@ use crate::nn::kinetics;
 
 mod advance;
 mod blocks;
+pub mod counts;
 pub mod dense;
 mod dense_flex;
 mod flex;

@@ -8,10 +8,10 @@
 //!
 //! and only counts of two and more enter its first term.
 
-use super::noise;
+use crate::negative_binomial;
 
 /// Dispersion of a gene of which nothing is known yet.
-pub(super) const START: f64 = 0.1;
+pub(in crate::models) const START: f64 = 0.1;
 
 /// ln d is normal before the counts.
 const MEAN: f64 = -2.3;
@@ -21,26 +21,26 @@ const SD: f64 = 1.5;
 const RANGE: (f64, f64) = (1e-4, 10.0);
 
 /// `−ln p(d)` up to a constant; without dispersion there is nothing to say.
-pub(super) fn penalty(d: f64) -> f64 {
+pub(in crate::models) fn penalty(d: f64) -> f64 {
     if d > 0.0 { 0.5 * ((d.ln() - MEAN) / SD).powi(2) } else { 0.0 }
 }
 
 /// Counts around their means.
-pub(super) struct AroundMeans<'a> {
+pub(in crate::models) struct AroundMeans<'a> {
     /// Counts, and the sizes of their cells.
-    pub(super) counts: Vec<(f64, f64)>,
+    pub(in crate::models) counts: Vec<(f64, f64)>,
     /// `μ_z`.
-    pub(super) mu: &'a [f64],
+    pub(in crate::models) mu: &'a [f64],
     /// `M_z`.
-    pub(super) m: &'a [f64],
+    pub(in crate::models) m: &'a [f64],
     /// `N_z`.
-    pub(super) n: &'a [f64],
+    pub(in crate::models) n: &'a [f64],
 }
 
 impl AroundMeans<'_> {
     /// The objective.
-    pub(super) fn objective(&self, d: f64) -> f64 {
-        let mut counts = noise::Constants::default();
+    pub(in crate::models) fn objective(&self, d: f64) -> f64 {
+        let mut counts = negative_binomial::Constants::default();
         self.counts.iter().for_each(|&(x, size)| counts.add(x, size, d));
         let means = |((mu, m), n): ((&f64, &f64), &f64)| {
             let log = (d * mu).ln_1p();
@@ -51,7 +51,8 @@ impl AroundMeans<'_> {
 
     /// Its derivative by ln d.
     fn slope(&self, d: f64) -> f64 {
-        let counts: f64 = self.counts.iter().map(|&(x, size)| noise::constant_by_dispersion(x, size, d)).sum();
+        let counts: f64 =
+            self.counts.iter().map(|&(x, size)| negative_binomial::constant_by_dispersion(x, size, d)).sum();
         let means = |((mu, m), n): ((&f64, &f64), &f64)| {
             let (log, rest) = ((d * mu).ln_1p(), mu / (1.0 + d * mu));
             m * rest + n * (rest - log / d) / d
@@ -64,7 +65,7 @@ impl AroundMeans<'_> {
     }
 
     /// Two steps from `now` towards the best dispersion, by Newton's rule on ln d; none is taken that does not help.
-    pub(super) fn fit(mut self, now: f64) -> f64 {
+    pub(in crate::models) fn fit(mut self, now: f64) -> f64 {
         self.counts.retain(|&(x, _)| x > 1.0);
         let (mut best, mut at) = (f64::NEG_INFINITY, now);
         for _ in 0..2 {

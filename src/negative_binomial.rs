@@ -19,7 +19,7 @@ fn log_and_c(mu: f64, dispersion: f64) -> (f64, f64) {
 }
 
 /// `(W(μ), C(μ))`.
-pub(super) fn terms(mu: f64, dispersion: f64) -> (f64, f64) {
+pub(crate) fn terms(mu: f64, dispersion: f64) -> (f64, f64) {
     let (log, c) = log_and_c(mu, dispersion);
     (mu.ln() - log, c)
 }
@@ -28,7 +28,7 @@ pub(super) fn terms(mu: f64, dispersion: f64) -> (f64, f64) {
 const FEW: f64 = 40.0;
 
 /// `Σ_{k<x} ln(n + k d) − ln x!`: the part of the log-likelihood that does not know μ, for whole and other counts.
-pub(super) fn constant(x: f64, n: f64, dispersion: f64) -> f64 {
+pub(crate) fn constant(x: f64, n: f64, dispersion: f64) -> f64 {
     if dispersion > 0.0 && (x > FEW || x.fract() != 0.0) {
         let size = n / dispersion;
         return libm::lgamma(x + size) - libm::lgamma(size) + x * dispersion.ln() - libm::lgamma(x + 1.0);
@@ -46,7 +46,7 @@ pub(super) fn constant(x: f64, n: f64, dispersion: f64) -> f64 {
 
 /// A sum of [`constant`]s. Logarithms are taken of products of many terms at a time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Constants {
+pub(crate) struct Constants {
     sum: f64,
     product: f64,
 }
@@ -59,7 +59,7 @@ impl Default for Constants {
 
 impl Constants {
     #[allow(clippy::float_cmp, reason = "counts are whole or take the other way")]
-    pub(super) fn add(&mut self, x: f64, n: f64, dispersion: f64) {
+    pub(crate) fn add(&mut self, x: f64, n: f64, dispersion: f64) {
         if x == 1.0 {
             self.product *= n;
         } else if dispersion > 0.0 && x <= FEW && x.fract() == 0.0 {
@@ -79,7 +79,7 @@ impl Constants {
         }
     }
 
-    pub(super) fn total(self) -> f64 {
+    pub(crate) fn total(self) -> f64 {
         self.sum + self.product.ln()
     }
 }
@@ -87,7 +87,7 @@ impl Constants {
 /// First and second derivative by n of [`constant`].
 ///
 /// `Σ_{k<x} 1/(n + k d)` and the like, for a count that is not whole those of the next whole one; where the terms change slowly, by Euler and Maclaurin's formula.
-pub(super) fn constant_by_size(x: f64, n: f64, dispersion: f64) -> (f64, f64) {
+pub(crate) fn constant_by_size(x: f64, n: f64, dispersion: f64) -> (f64, f64) {
     if dispersion == 0.0 {
         return (x / n, -x / (n * n));
     }
@@ -110,7 +110,7 @@ pub(super) fn constant_by_size(x: f64, n: f64, dispersion: f64) -> (f64, f64) {
 }
 
 /// Derivative by d of [`constant`]; of a count that is not whole, that of the next whole one.
-pub(super) fn constant_by_dispersion(x: f64, n: f64, dispersion: f64) -> f64 {
+pub(crate) fn constant_by_dispersion(x: f64, n: f64, dispersion: f64) -> f64 {
     if x > 6.0 && dispersion < 0.5 * n || x > FEW {
         // k / (n + k d) = 1/d − (n/d) / (n + k d)
         return (x - n * constant_by_size(x, n, dispersion).0) / dispersion;
