@@ -88,6 +88,10 @@ struct Train {
     /// Where to compute: auto, flex, ndarray, wgpu, cuda:0 [see: nascent devices]
     #[arg(long, value_name = "D")]
     device: Option<String>,
+    /// Memory for the whole run, as 4GB: cells that do not fit are read from the file while others are trained on [default: all
+    /// cells are kept]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -229,6 +233,7 @@ impl Train {
         use_threads(self.threads)?;
         let mut overrides = self.set;
         overrides.extend(self.device.map(|device| format!("model.train.device={device:?}")));
+        overrides.extend(self.memory.map(|memory| format!("model.train.memory={memory:?}")));
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
         let config = Config::load(self.config.as_deref(), &overrides)?;
         let job = Job {

@@ -10,7 +10,7 @@ use crate::sparse::Csr;
 /// Counts of many cells, read some at a time.
 ///
 /// Threads may share a source and read from it at once; what they get does not depend on each other.
-pub trait CellSource: Sync {
+pub trait CellSource: Send + Sync {
     /// Annotation of all cells.
     fn obs(&self) -> &Frame;
 
@@ -26,6 +26,12 @@ pub trait CellSource: Sync {
     /// [`Error::Shape`] if there are no such cells. From a file, [`Error::Input`] if it is damaged or holds there what
     /// cannot be counts, [`Error::File`] if the system refuses to read.
     fn cells(&self, rows: Range<usize>) -> Result<[Csr<f32>; 2]>;
+
+    /// The most entries that [`CellSource::cells`] finds in cell `row`, both layers together.
+    fn entries(&self, row: usize) -> usize {
+        let _ = row;
+        2 * self.n_vars()
+    }
 
     /// Number of cells.
     fn n_obs(&self) -> usize {
@@ -70,5 +76,9 @@ impl CellSource for Counts {
         self.require_cells(&rows)?;
         let positions: Vec<usize> = rows.collect();
         Ok([&self.unspliced, &self.spliced].map(|layer| layer.select_rows(&positions)))
+    }
+
+    fn entries(&self, row: usize) -> usize {
+        self.unspliced.row_nnz(row) + self.spliced.row_nnz(row)
     }
 }

@@ -115,6 +115,14 @@ impl CellSource for CellStream {
         let [unspliced, spliced] = &self.layers;
         Ok([read(unspliced)?, read(spliced)?])
     }
+
+    fn entries(&self, row: usize) -> usize {
+        let of = |layer: &Layer| match layer.offsets.get(row..=row + 1) {
+            Some(&[start, end]) => end - start,
+            _ => self.var.index.len(),
+        };
+        self.layers.iter().map(of).sum()
+    }
 }
 
 impl Layer {

@@ -17,6 +17,8 @@ pub mod velovae;
 #[cfg(feature = "neural")]
 pub mod velovi;
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +87,7 @@ pub trait StreamingModel {
     ///
     /// # Errors
     /// As [`VelocityModel::fit`], and whatever reading and preprocessing can meet.
-    fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
+    fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
 }
 
 /// What a [`StreamingModel`] returns: no layers.

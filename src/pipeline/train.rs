@@ -92,7 +92,7 @@ fn train_streaming(
     reporter: Box<dyn Reporter>,
     stop: Arc<AtomicBool>,
 ) -> Result<Summary> {
-    let source = io::CellStream::open(&job.input, &config.input)?;
+    let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
     let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
     let Streamed { genes, fit } = model.fit(&source, &config.preprocess, &mut run)?;
     run.prepare()?;

@@ -73,6 +73,18 @@ impl Split {
         if split.train.len() < 2 { Err(too_few(split.train.len())) } else { Ok(split) }
     }
 
+    /// The split of the cells at `rows`, which rise, by their positions among these.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if fewer than two of them are to train on.
+    pub fn within(&self, rows: &[usize]) -> Result<Self> {
+        let of = |part: &[usize]| -> Vec<usize> {
+            (0..rows.len()).filter(|&at| part.binary_search(&rows[at]).is_ok()).collect()
+        };
+        let split = Self { train: of(&self.train), validation: of(&self.validation), test: of(&self.test) };
+        if split.train.len() < 2 { Err(too_few(split.train.len())) } else { Ok(split) }
+    }
+
     /// The part of each cell: 0 train, 1 validation, 2 test.
     #[must_use]
     pub fn parts(&self) -> Vec<u8> {
@@ -94,7 +106,7 @@ pub struct TrainingData {
     pub s: Tensor<2>,
     /// Names of the genes, for messages.
     pub genes: Vec<String>,
-    columns: BTreeMap<&'static str, Tensor<2>>,
+    columns: Columns,
 }
 
 /// Some cells, as a module sees them.
@@ -104,7 +116,28 @@ pub struct Batch {
     pub u: Tensor<2>,
     /// Spliced abundance: `Ms` or counts, `[batch, n_vars]`.
     pub s: Tensor<2>,
-    columns: BTreeMap<&'static str, Tensor<2>>,
+    columns: Columns,
+}
+
+/// What a model knows of each cell that is not learned by gradients, `[n_obs, any]` or `[batch, any]` under each name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Columns(BTreeMap<&'static str, Tensor<2>>);
+
+impl Columns {
+    pub(super) fn set(&mut self, name: &'static str, values: Tensor<2>) {
+        self.0.insert(name, values);
+    }
+
+    /// Sets a column of one number a cell.
+    pub(super) fn set_numbers(&mut self, name: &'static str, values: &[f64], device: &Device) {
+        self.set(name, arrays::row(values, device).reshape([values.len(), 1]));
+    }
+
+    /// The cells at `rows`.
+    pub(super) fn of(&self, rows: &[usize], device: &Device) -> Self {
+        let cells = arrays::positions(rows, device);
+        Self(self.0.iter().map(|(name, values)| (*name, values.clone().select(0, cells.clone()))).collect())
+    }
 }
 
 impl TrainingData {
@@ -119,7 +152,7 @@ impl TrainingData {
     pub fn from_abundance(u: ArrayView2<'_, f32>, s: ArrayView2<'_, f32>, genes: Vec<String>, device: &Device) -> Self {
         let device = device.clone().inner();
         let (u, s) = (arrays::matrix(u, &device), arrays::matrix(s, &device));
-        Self { u, s, genes, device, columns: BTreeMap::new() }
+        Self { u, s, genes, device, columns: Columns::default() }
     }
 
     /// The same cells, genes and columns with other abundances `[u, s]`, on the same device.
@@ -133,14 +166,14 @@ impl TrainingData {
     /// learned by gradients. It replaces a column of the same name.
     #[must_use]
     pub fn with_column(mut self, name: &'static str, values: ArrayView2<'_, f32>) -> Self {
-        self.columns.insert(name, arrays::matrix(values, &self.device));
+        self.columns.set(name, arrays::matrix(values, &self.device));
         self
     }
 
     /// The same with one number a cell in column `name`.
     #[must_use]
     pub fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {
-        self.columns.insert(name, arrays::row(values, &self.device).reshape([values.len(), 1]));
+        self.columns.set_numbers(name, values, &self.device);
         self
     }
 
@@ -161,17 +194,20 @@ impl TrainingData {
     pub fn batch(&self, rows: &[usize]) -> Batch {
         let cells = arrays::positions(rows, &self.device);
         let of_cells = |values: &Tensor<2>| values.clone().select(0, cells.clone());
-        let columns = self.columns.iter().map(|(name, values)| (*name, of_cells(values))).collect();
-        Batch { u: of_cells(&self.u), s: of_cells(&self.s), columns }
+        Batch { u: of_cells(&self.u), s: of_cells(&self.s), columns: self.columns.of(rows, &self.device) }
     }
 }
 
 impl Batch {
+    pub(super) fn new([u, s]: [Tensor<2>; 2], columns: Columns) -> Self {
+        Self { u, s, columns }
+    }
+
     /// The same cells for a module that is being trained.
     #[must_use]
     pub fn autodiff(self) -> Self {
-        let columns = self.columns.into_iter().map(|(name, values)| (name, values.autodiff())).collect();
-        Self { u: self.u.autodiff(), s: self.s.autodiff(), columns }
+        let columns = self.columns.0.into_iter().map(|(name, values)| (name, values.autodiff())).collect();
+        Self { u: self.u.autodiff(), s: self.s.autodiff(), columns: Columns(columns) }
     }
 
     /// The column `name` of [`TrainingData::with_column`], `[batch, any]`.
@@ -180,13 +216,13 @@ impl Batch {
     /// If the data have none of that name.
     #[must_use]
     pub fn column(&self, name: &str) -> Tensor<2> {
-        self.columns.get(name).unwrap_or_else(|| panic!("the data have a column {name:?}")).clone()
+        self.columns.0.get(name).unwrap_or_else(|| panic!("the data have a column {name:?}")).clone()
     }
 
     /// Whether there is a column `name`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.columns.contains_key(name)
+        self.columns.0.contains_key(name)
     }
 }
 

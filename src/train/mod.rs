@@ -11,7 +11,10 @@ mod checkpoint;
 mod clip;
 mod finite;
 mod log;
+mod memory;
+mod source;
 mod stopping;
+mod stream;
 mod trainer;
 
 use burn::module::Module;
@@ -20,9 +23,12 @@ use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Split, TrainingData};
 pub use checkpoint::{Checkpoint, snapshot, stage_start};
+pub use source::{BatchSource, CountData, Pass};
+pub use stream::CountStream;
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
 use self::adam::{AdamConstants, WeightDecay};
+use crate::data::CellSource;
 use crate::error::{Result, require};
 use crate::nn::draws::Draws;
 
@@ -106,7 +112,22 @@ pub struct TrainConfig {
     pub min_gain: f64,
     /// Seconds between checkpoints; the last epoch of a stage always writes one.
     pub checkpoint_seconds: f64,
+    /// Memory for the whole run, as "4GB": cells that do not fit are read from the file while others are trained on;
+    /// empty: all cells are kept in memory. The flag `--memory` sets it.
+    pub memory: String,
 }
+
+/// Memory for counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// How much.
+    pub bytes: usize,
+    /// Whether all cells fit.
+    pub for_all: bool,
+}
+
+/// What a run takes, with a network of usual size, whatever the number of cells.
+const LEAST_MEMORY: usize = 1 << 30;
 
 /// The optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +159,28 @@ impl TrainConfig {
         };
         let adam = AdamConstants { epsilon: self.epsilon, weight_decay, ..AdamConstants::default() };
         Group { prefix, learning_rate: self.learning_rate, adam }
+    }
+
+    /// Bytes that the run may take; `None`: any.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if `memory` is no size.
+    pub fn memory_limit(&self) -> Result<Option<usize>> {
+        memory::parse(&self.memory)
+    }
+
+    /// How much of `memory` is for the counts of `n_vars` genes of `source`: half; the other half is for all else.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if it is too little.
+    pub fn room_for_cells(&self, source: &dyn CellSource, n_vars: usize) -> Result<Room> {
+        let limit = self.memory_limit()?.unwrap_or(usize::MAX);
+        let least = (2 * CountStream::smallest(source, n_vars)).max(LEAST_MEMORY);
+        if limit < least {
+            let wanted = format!("is too little for these data: must be at least \"{}\"", memory::words(least));
+            return Err(memory::wrong(&self.memory, wanted));
+        }
+        Ok(Room { bytes: limit / 2, for_all: CountStream::whole(source, n_vars) <= limit / 2 })
     }
 
     /// Checks that every value can be used.
@@ -179,6 +222,7 @@ impl TrainConfig {
             &key("checkpoint_seconds"),
             self.checkpoint_seconds,
             "must be 0 or more",
-        )
+        )?;
+        self.memory_limit().map(drop)
     }
 }

@@ -9,13 +9,13 @@ use burn::tensor::Tensor;
 use cpu_time::ProcessTime;
 
 use super::adam::{Adam, AdamConstants};
-use super::batches::{deal, even_chunks};
+use super::batches::even_chunks;
 use super::checkpoint::{self, Checkpoint, Position, snapshot};
 use super::clip::clip;
 use super::finite;
 use super::log::Log;
 use super::stopping::Stopper;
-use super::{Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
+use super::{BatchSource, Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
 use crate::data::{Run, stream};
 use crate::error::{Error, Result};
 use crate::nn::draws::Draws;
@@ -137,15 +137,18 @@ impl<'a> Trainer<'a> {
 
     /// The loss that early stopping compares, of `module` as it is: mean over the held-out cells of `data`, or over the training
     /// cells if none are held out; in nats per cell.
-    #[must_use]
-    pub fn held_out_loss<M: Objective>(&self, module: &M, data: &TrainingData) -> f64 {
+    ///
+    /// # Errors
+    /// If cells cannot be read.
+    pub fn held_out_loss<M: Objective>(&self, module: &M, data: &dyn BatchSource) -> Result<f64> {
         let rows = if self.held_out().is_empty() { &self.split.train } else { self.held_out() };
         let fixed = module.valid();
         let mut meter = Meter::default();
-        for rows in even_chunks(rows, LOOK) {
-            meter.add(&fixed.held_out_loss(&data.batch(&rows)), rows.len());
+        let batches = even_chunks(rows, LOOK);
+        for (rows, batch) in batches.iter().zip(data.pass(&batches)) {
+            meter.add(&fixed.held_out_loss(&batch?), rows.len());
         }
-        meter.loss()
+        Ok(meter.loss())
     }
 
     /// `module` with the parameters of the checkpoint; as it is if there is none.
@@ -172,8 +175,8 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`Error::NonFinite`] if a loss, of training or held-out cells, or a parameter is no longer finite, [`Error::Interrupted`] on
-    /// Ctrl-C; in both cases the last good checkpoint is kept.
-    pub fn train<M: Objective>(&mut self, module: M, stage: &Stage, data: &TrainingData) -> Result<M> {
+    /// Ctrl-C; in both cases the last good checkpoint is kept. Those of reading cells.
+    pub fn train<M: Objective>(&mut self, module: M, stage: &Stage, data: &dyn BatchSource) -> Result<M> {
         let mut state = self.enter(&module, stage)?;
         let mut module = module;
         if state.position.finished {
@@ -204,6 +207,23 @@ impl<'a> Trainer<'a> {
         Ok(module)
     }
 
+    /// As [`train`](Self::train), on the cells of another split: a sample of them, which `data` holds.
+    ///
+    /// # Errors
+    /// As `train`.
+    pub fn train_on<M: Objective>(
+        &mut self,
+        module: M,
+        stage: &Stage,
+        data: &dyn BatchSource,
+        split: &'a Split,
+    ) -> Result<M> {
+        let whole = std::mem::replace(&mut self.split, split);
+        let trained = self.train(module, stage, data);
+        self.split = whole;
+        trained
+    }
+
     fn enter<M: Objective>(&mut self, module: &M, stage: &Stage) -> Result<State> {
         let mut state = State::new(module, stage, self.step);
         if let Some(checkpoint) = self.resumed.take_if(|checkpoint| checkpoint.position.stage == stage.index) {
@@ -221,7 +241,7 @@ impl<'a> Trainer<'a> {
         mut module: M,
         state: &mut State,
         stage: &Stage,
-        data: &TrainingData,
+        data: &dyn BatchSource,
     ) -> Result<(M, String, String)> {
         let started = Instant::now();
         let epoch = state.position.epoch;
@@ -229,11 +249,11 @@ impl<'a> Trainer<'a> {
         let mut noise = self.run.rng(&stream("noise"), epoch as u64);
         let mut order = self.run.rng(&stream("shuffle"), epoch as u64);
         let mut meter = Meter::default();
-        for rows in deal(&self.split.train, self.config.batch_size, &mut order) {
-            let batch = data.batch(&rows).autodiff();
-            let loss = module.loss(&batch, epoch, &mut Draws::Sampled(&mut noise));
+        let batches = data.deal(&self.split.train, self.config.batch_size, &mut order);
+        for (rows, batch) in batches.iter().zip(data.pass(&batches)) {
+            let loss = module.loss(&batch?.autodiff(), epoch, &mut Draws::Sampled(&mut noise));
             if !meter.add(&loss, rows.len()) {
-                return Err(self.diverged(&module, stage, epoch, Some(("loss", &loss)), (data, &rows)));
+                return Err(self.diverged(&module, stage, epoch, Some(("loss", &loss)), (data, rows)));
             }
             module = state.descend(module, loss, stage);
             self.step += 1;
@@ -253,7 +273,7 @@ impl<'a> Trainer<'a> {
             let (held_out, verdict) = self.look(&module, state, stage, data)?;
             scalars.extend(held_out);
             stop = verdict;
-            let monitored = module.valid().monitored(&data.batch(self.watched()));
+            let monitored = module.valid().monitored(&data.batch(self.watched())?);
             self.log.histograms(self.step, &monitored)?;
         }
         state.position.finished = last || stop;
@@ -284,7 +304,7 @@ impl<'a> Trainer<'a> {
         module: &M,
         state: &mut State,
         stage: &Stage,
-        data: &TrainingData,
+        data: &dyn BatchSource,
     ) -> Result<(Vec<(String, f64)>, bool)> {
         let rows = self.held_out();
         if rows.is_empty() {
@@ -293,10 +313,11 @@ impl<'a> Trainer<'a> {
         let epoch = state.position.epoch - 1;
         let fixed = module.valid();
         let mut meter = Meter::default();
-        for rows in even_chunks(rows, LOOK) {
-            let loss = fixed.held_out_loss(&data.batch(&rows));
+        let batches = even_chunks(rows, LOOK);
+        for (rows, batch) in batches.iter().zip(data.pass(&batches)) {
+            let loss = fixed.held_out_loss(&batch?);
             if !meter.add(&loss, rows.len()) {
-                return Err(self.diverged(module, stage, epoch, Some(("held-out loss", &loss)), (data, &rows)));
+                return Err(self.diverged(module, stage, epoch, Some(("held-out loss", &loss)), (data, rows)));
             }
         }
         if !finite::all_finite(&fixed) {
@@ -312,7 +333,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Writes a checkpoint, of finite parameters only.
-    fn save<M: Objective>(&mut self, module: &M, state: &State, stage: &Stage, data: &TrainingData) -> Result<()> {
+    fn save<M: Objective>(&mut self, module: &M, state: &State, stage: &Stage, data: &dyn BatchSource) -> Result<()> {
         if !finite::all_finite(&module.valid()) {
             return Err(self.diverged(module, stage, state.position.epoch - 1, None, (data, self.watched())));
         }
@@ -332,7 +353,7 @@ impl<'a> Trainer<'a> {
         stage: &Stage,
         epoch: usize,
         loss: Option<(&str, &Loss)>,
-        (data, rows): (&TrainingData, &[usize]),
+        (data, rows): (&dyn BatchSource, &[usize]),
     ) -> Error {
         let dir = self.run.dir();
         let saved = if checkpoint::exists(dir) {
@@ -340,10 +361,14 @@ impl<'a> Trainer<'a> {
         } else {
             "there was no good checkpoint yet".to_owned()
         };
+        let batch = match data.batch(rows) {
+            Ok(batch) => batch,
+            Err(error) => return error,
+        };
         Error::NonFinite {
             stage: stage.name.clone(),
             epoch: epoch + 1,
-            culprit: finite::culprit(&module.valid(), &data.batch(rows), &data.genes, loss),
+            culprit: finite::culprit(&module.valid(), &batch, data.genes(), loss),
             hint: format!("lower model.train.learning_rate, or leave these genes out; {saved}"),
         }
     }

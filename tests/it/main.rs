@@ -89,6 +89,8 @@ mod time;
 mod time_golden;
 #[cfg(feature = "flex")]
 mod train;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod train_stream;
 mod uncertainty;
 #[cfg(feature = "h5ad")]
 mod units;

@@ -1,7 +1,9 @@
 //! A fit of cells read block after block does not depend on how the file is sorted.
 
+use std::sync::Arc;
+
 use nascent::data::quantities::{FIT_BETA, FIT_GAMMA, LATENT_TIME, SOFT_GRID};
-use nascent::data::{Column, Counts, Run, Silent, stream};
+use nascent::data::{CellSource, Column, Counts, Run, Silent, stream};
 use nascent::models::soft_grid::SoftGrid;
 use nascent::models::{Streamed, VelocityModel};
 use nascent::preprocess::PreprocessConfig;
@@ -14,7 +16,8 @@ fn streamed(settings: &SoftGrid, counts: &Counts) -> Streamed {
     let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
     let model = VelocityModel::streaming(settings).expect("it streams");
     let all = PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() };
-    model.fit(counts, &all, &mut run).expect("fitted")
+    let source: Arc<dyn CellSource> = Arc::new(counts.clone());
+    model.fit(&source, &all, &mut run).expect("fitted")
 }
 
 fn quick() -> SoftGrid {

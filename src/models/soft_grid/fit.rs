@@ -69,7 +69,7 @@ pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups
 }
 
 /// At most `most` of `n` cells, drawn at random, rising.
-pub(super) fn sample(n: usize, most: usize, run: &Run) -> Vec<usize> {
+pub(in crate::models) fn sample(n: usize, most: usize, run: &Run) -> Vec<usize> {
     if n <= most {
         return (0..n).collect();
     }

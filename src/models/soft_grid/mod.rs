@@ -45,10 +45,12 @@ pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
+pub(super) use self::fit::sample;
 use self::groups::CaptureGroups;
 pub(super) use self::outputs::WRITES;
 use self::rounds::{Cells, rounds};
 use self::scores::Scores;
+pub(super) use self::stream::read_sample;
 use super::{StreamingModel, VelocityModel};
 use crate::data::quantities::{MS, MU};
 use crate::data::{Dataset, Fit, Run};

@@ -12,6 +12,7 @@
 //! Memory holds two blocks, the sums (two numbers per gene and node) and the posteriors of all cells.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -32,7 +33,8 @@ use crate::preprocess::{self, PreprocessConfig};
 use crate::sparse::Csr;
 
 impl StreamingModel for SoftGrid {
-    fn fit(&self, source: &dyn CellSource, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
+    fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
+        let source = source.as_ref();
         config.validate_streaming()?;
         // Numbered once: the sample may lack a group.
         let all_groups = CaptureGroups::read(source.obs(), &self.capture_time)?;
@@ -79,7 +81,12 @@ impl StreamingModel for SoftGrid {
 }
 
 /// The counts of the cells `drawn`, rising, read block after block.
-fn read_sample(source: &dyn CellSource, drawn: &[usize], block: usize, run: &mut Run) -> Result<Counts> {
+pub(in crate::models) fn read_sample(
+    source: &dyn CellSource,
+    drawn: &[usize],
+    block: usize,
+    run: &mut Run,
+) -> Result<Counts> {
     let mut parts: Vec<[Csr<f32>; 2]> = Vec::new();
     run.reporter().begin("drawing cells", 0, source.n_obs() as u64);
     for rows in blocks(source.n_obs(), block) {

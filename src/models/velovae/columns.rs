@@ -1,10 +1,10 @@
 //! What is known of each cell that is not learned by gradients: columns of the data that batches are drawn from.
 
-use ndarray::ArrayView2;
+use ndarray::Array2;
 
 use super::initial::InitialConditions;
 use super::start::Start;
-use crate::train::TrainingData;
+use crate::train::{CountData, TrainingData};
 
 /// Time that the encoder learns first, `[n_obs, 1]`.
 pub(super) const START_TIME: &str = "start time";
@@ -22,18 +22,33 @@ pub(super) const T0: &str = "t0";
 
 /// `data` with the columns that `start` gives.
 pub(super) fn with_start(data: TrainingData, start: &Start) -> TrainingData {
-    let n_obs = start.cell_time.len();
     let data = data
         .with_numbers(START_TIME, &start.cell_time)
         .with_numbers(PRIOR_MEAN, &start.prior_mean)
         .with_numbers(PRIOR_STD, &start.prior_std);
-    let matrix = |values: &'_ [f32]| {
-        ArrayView2::from_shape((n_obs, values.len() / n_obs), values).expect("as many rows as cells").to_owned()
+    added(start).into_iter().fold(data, |data, (name, values)| data.with_column(name, values.view()))
+}
+
+/// The cells of a sample with the columns that `start`, made from them, gives.
+pub(super) fn with_sample_start(data: CountData, start: &Start) -> CountData {
+    let data = data
+        .with_numbers(START_TIME, &start.cell_time)
+        .with_numbers(PRIOR_MEAN, &start.prior_mean)
+        .with_numbers(PRIOR_STD, &start.prior_std);
+    added(start).into_iter().fold(data, |data, (name, values)| data.with_column(name, values.view()))
+}
+
+/// The columns of several numbers a cell that the start has.
+fn added(start: &Start) -> Vec<(&'static str, Array2<f32>)> {
+    let n_obs = start.cell_time.len();
+    let matrix = |values: &[f32]| {
+        Array2::from_shape_vec((n_obs, values.len() / n_obs), values.to_vec()).expect("as many rows as cells")
     };
     [(START_STATE, &start.cell_state), (LINEAGES, &start.lineages)]
         .into_iter()
         .filter(|(_, of)| !of.is_empty())
-        .fold(data, |data, (name, values)| data.with_column(name, matrix(values).view()))
+        .map(|(name, values)| (name, matrix(values)))
+        .collect()
 }
 
 /// `data` with initial conditions.

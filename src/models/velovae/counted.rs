@@ -10,23 +10,32 @@ use crate::models::dispersion::AroundMeans;
 use crate::nn::fused::counts::Counts;
 use crate::sparse::Csr;
 
-/// The size of each cell, given its fitted abundances.
+/// The size of each cell, given its fitted abundances and the dispersions of the genes.
 pub(super) fn sizes(settings: &Velovae, data: &Dataset, fitted: [&Array2<f32>; 2], noise: [&[f64]; 2]) -> Vec<f64> {
     let noise = noise.map(|row| row.iter().map(|&value| value as f32).collect::<Vec<f32>>());
-    let mut sizes = Vec::with_capacity(data.n_obs());
-    for rows in Chunks::all(data.n_obs()).rows() {
-        let dense = [&data.unspliced, &data.spliced].map(|counts| counts.select_rows(&rows).to_dense());
-        let mu = fitted.map(|fitted| fitted.select(Axis(0), &rows));
-        let slice = |values: &Array2<f32>| values.iter().copied().collect::<Vec<f32>>();
-        let (counts, mu) = ([slice(&dense[0]), slice(&dense[1])], [slice(&mu[0]), slice(&mu[1])]);
-        let problem = Counts {
-            counts: [&counts[0], &counts[1]],
-            dispersion: [&noise[0], &noise[1]],
-            size_shape: settings.size_shape(),
-        };
-        sizes.extend(problem.around([&mu[0], &mu[1]], false).size);
-    }
-    sizes
+    let of_chunk = |rows: Vec<usize>| {
+        let counts = [&data.unspliced, &data.spliced].map(|counts| counts.select_rows(&rows).to_dense());
+        let fitted = fitted.map(|fitted| fitted.select(Axis(0), &rows));
+        sizes_given(settings, &counts, [&fitted[0], &fitted[1]], &noise)
+    };
+    Chunks::all(data.n_obs()).rows().flat_map(of_chunk).collect()
+}
+
+/// The sizes of some cells: `counts` and `fitted` abundances, `[n, n_vars]`, and the dispersions `noise`, of u and s.
+pub(super) fn sizes_given(
+    settings: &Velovae,
+    counts: &[Array2<f32>; 2],
+    fitted: [&Array2<f32>; 2],
+    noise: &[Vec<f32>; 2],
+) -> Vec<f64> {
+    let values = |matrix: &Array2<f32>| matrix.iter().copied().collect::<Vec<f32>>();
+    let (counts, mu) = ([values(&counts[0]), values(&counts[1])], fitted.map(values));
+    let problem = Counts {
+        counts: [&counts[0], &counts[1]],
+        dispersion: [&noise[0], &noise[1]],
+        size_shape: settings.size_shape(),
+    };
+    problem.around([&mu[0], &mu[1]], false).size
 }
 
 /// Dispersions of unspliced and of spliced counts, `[n_vars]` each, that are the likeliest for the training cells around their

@@ -39,6 +39,7 @@ mod reconstruction;
 mod settings;
 mod start;
 mod start_file;
+mod stream;
 
 pub use bench::bench;
 pub use settings::{Init, Initial, Likelihood, Space, Variant, Velovae};
@@ -47,7 +48,7 @@ use burn::tensor::Device;
 use ndarray::Array2;
 
 pub(super) use self::outputs::WRITES;
-use self::program::{Program, Trained};
+use self::program::{Program, Seen, Trained};
 use self::start::Start;
 use super::VelocityModel;
 use crate::data::{Dataset, Fit, Run};
@@ -59,17 +60,13 @@ impl VelocityModel for Velovae {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         let device = nn::device::open(&self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
-        let kept = if run.resumes() { start_file::load(run) } else { None };
-        let start = match kept {
-            Some(start) => start,
-            None => Start::new(self, data, &split, run)?,
-        };
-        start_file::save(run, &start)?;
+        let start = start_file::of_run(run, |run| Start::new(self, data, &split, run))?;
         let fresh = program::fresh(self, &start, &split, &device, run);
-        let on_device = columns::with_start(self.observed(data, &device), &start);
-        let trained =
-            Program { settings: self, data, split: &split, on_device, lineages: start.lineages() }.run(fresh, run)?;
-        outputs::predict(self, &trained.module, data, &split, &trained.seen, run)
+        let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
+        let lineages = start.lineages();
+        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages };
+        let trained = program.run(fresh, run)?;
+        outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)
     }
 
     fn trained(&self) -> Option<&dyn super::Trained> {
@@ -82,6 +79,10 @@ impl VelocityModel for Velovae {
 
     fn in_counts(&self) -> bool {
         self.of_counts()
+    }
+
+    fn streaming(&self) -> Option<&dyn super::StreamingModel> {
+        (!self.train.memory.is_empty()).then_some(self)
     }
 
     fn capture_time(&self) -> Option<&str> {
@@ -105,13 +106,11 @@ impl super::Trained for Velovae {
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::load(run).map_or_else(|| Start::new(self, data, &split, run), Ok)?;
         let fresh = program::fresh(self, &start, &split, &device, run);
-        let on_device = columns::with_start(self.observed(data, &device), &start);
-        let Trained { module, seen } =
-            Program { settings: self, data, split: &split, on_device, lineages: start.lineages() }.reload(
-                &checkpoint,
-                fresh,
-                run,
-            )?;
+        let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
+        let lineages = start.lineages();
+        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages };
+        let Trained { module, seen } = program.reload(&checkpoint, fresh, run)?;
+        let seen = seen.held();
         Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &seen.with_abundance(moments))).collect())
     }
 }

@@ -44,13 +44,8 @@ pub(super) fn predict(
     run: &Run,
 ) -> Result<Fit> {
     let fitted = Reconstruction::of(module, on_device, &Chunks::all(data.n_obs()), &mut Draws::Mean);
-    let rates = module.natural_rates();
     let host = |row: Tensor<2>| arrays::to_array1(row.inner());
-    // Of rates of several lineages, the geometric mean.
-    let typical = |rate: &Tensor<2>| host(rate.clone().log().mean_dim(0).exp());
-    let (alpha, beta, gamma) = (host(rates.alpha.clone()), typical(&rates.beta), typical(&rates.gamma));
     let [scaling, noise_u, noise_s] = module.scaling_and_noise().map(host);
-    let on_off = rates.on_off.map(|(on, off)| (host(on), host(off)));
 
     let scaling32 = scaling.mapv(|value| value as f32);
     let Further { velocity_u, future } = Further::of(module, on_device, settings.future_time);
@@ -84,26 +79,7 @@ pub(super) fn predict(
     if let Some(uncertainty) = uncertainty {
         uncertainty.add_to(&mut fit);
     }
-    fit.set(FIT_ALPHA, alpha);
-    // scVelo stores β so that it acts on unscaled counts.
-    fit.set(FIT_BETA, &beta / &scaling);
-    fit.set(FIT_GAMMA, gamma);
-    if let Some((on, off)) = on_off {
-        fit.set(FIT_T_ON, on);
-        fit.set(FIT_T_OFF, off);
-    }
-    fit.set(FIT_SCALING, scaling);
-    if let Some(stds) = module.rate_stds() {
-        fit.set(FIT_ALPHA_STD, host(stds.alpha));
-        fit.set(FIT_BETA_STD, host(stds.beta.mean_dim(0)));
-        fit.set(FIT_GAMMA_STD, host(stds.gamma.mean_dim(0)));
-        fit.set(FIT_GAMMA_BETA_STD, host(stds.ratio.mean_dim(0)));
-    }
-    if settings.variant == Variant::Branching {
-        let by_gene = |rate: Tensor<2>| arrays::to_array(rate.inner().transpose());
-        fit.set(FIT_BETA_LINEAGES, by_gene(rates.beta));
-        fit.set(FIT_GAMMA_LINEAGES, by_gene(rates.gamma));
-    }
+    set_rates(&mut fit, settings, module);
     for (name, cells) in [("elbo_train", &split.train), ("elbo_test", &split.test)] {
         if let Some(elbo) = bound(module, on_device, cells) {
             fit.facts.insert(name.to_owned(), elbo.into());
@@ -114,11 +90,6 @@ pub(super) fn predict(
         fit.set(MU, mu);
         fit.set(MS, ms);
         fit.set(CELL_SIZE, sizes.into());
-        fit.set(FIT_DISPERSION_U, noise_u);
-        fit.set(FIT_DISPERSION_S, noise_s);
-    } else {
-        fit.set(FIT_STD_U, noise_u);
-        fit.set(FIT_STD_S, noise_s);
     }
     fit.set(FIT_LIKELIHOOD, quality.likelihood);
     fit.set_some(FIT_CV, gene_cv);
@@ -134,6 +105,40 @@ fn bound(module: &VelovaeModule, data: &TrainingData, cells: &[usize]) -> Option
         f64::from(loss.total.into_scalar::<f32>()) * rows.len() as f64
     };
     (!cells.is_empty()).then(|| -cells.chunks(Chunks::SIZE).map(loss).sum::<f64>() / cells.len() as f64)
+}
+
+/// Rates and noise of each gene, as `module` has them. Of rates of several lineages, the geometric mean stands for the gene.
+pub(super) fn set_rates(fit: &mut Fit, settings: &Velovae, module: &VelovaeModule) {
+    let host = |row: Tensor<2>| arrays::to_array1(row.inner());
+    let typical = |rate: &Tensor<2>| host(rate.clone().log().mean_dim(0).exp());
+    let rates = module.natural_rates();
+    let [scaling, noise_u, noise_s] = module.scaling_and_noise().map(host);
+    fit.set(FIT_ALPHA, host(rates.alpha));
+    // scVelo stores β so that it acts on unscaled counts.
+    fit.set(FIT_BETA, &typical(&rates.beta) / &scaling);
+    fit.set(FIT_GAMMA, typical(&rates.gamma));
+    if let Some((on, off)) = rates.on_off {
+        fit.set(FIT_T_ON, host(on));
+        fit.set(FIT_T_OFF, host(off));
+    }
+    fit.set(FIT_SCALING, scaling);
+    let [of_u, of_s] = match settings.of_counts() {
+        true => [FIT_DISPERSION_U, FIT_DISPERSION_S],
+        false => [FIT_STD_U, FIT_STD_S],
+    };
+    fit.set(of_u, noise_u);
+    fit.set(of_s, noise_s);
+    if let Some(stds) = module.rate_stds() {
+        fit.set(FIT_ALPHA_STD, host(stds.alpha));
+        fit.set(FIT_BETA_STD, host(stds.beta.mean_dim(0)));
+        fit.set(FIT_GAMMA_STD, host(stds.gamma.mean_dim(0)));
+        fit.set(FIT_GAMMA_BETA_STD, host(stds.ratio.mean_dim(0)));
+    }
+    if settings.variant == Variant::Branching {
+        let by_gene = |rate: Tensor<2>| arrays::to_array(rate.inner().transpose());
+        fit.set(FIT_BETA_LINEAGES, by_gene(rates.beta));
+        fit.set(FIT_GAMMA_LINEAGES, by_gene(rates.gamma));
+    }
 }
 
 /// What the model writes.

@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2};
 
 use super::lineage::Lineage;
 use super::network::{Phase, VelovaeModule};
-use super::reconstruction::{Chunks, Reconstruction, residual_spreads};
+use super::reconstruction::{Chunks, Reconstruction, residual_spreads, times_and_states};
 use super::settings::{Init, Velovae};
 use super::start::Start;
 use super::{ancestors, columns, counted};
@@ -22,7 +22,9 @@ use crate::error::Result;
 use crate::nn::arrays;
 use crate::nn::draws::Draws;
 use crate::train::adam::{AdamConstants, WeightDecay};
-use crate::train::{Checkpoint, Group, Split, Stage, Trainer, TrainingData, snapshot, stage_start};
+use crate::train::{
+    BatchSource, Checkpoint, CountData, Group, Split, Stage, Trainer, TrainingData, snapshot, stage_start,
+};
 
 /// Step sizes of the networks and the rates while they learn where to start: nothing is lost there by haste.
 const START_RATE: f64 = 1e-3;
@@ -34,18 +36,49 @@ const JOINT: usize = 2;
 /// What the stages work with.
 pub(super) struct Program<'a> {
     pub(super) settings: &'a Velovae,
-    pub(super) data: &'a Dataset,
+    /// Moments and counts of all cells; `None` where the cells are read as they are needed.
+    pub(super) held: Option<&'a Dataset>,
     pub(super) split: &'a Split,
-    /// The cells on the device, with the columns of the start.
-    pub(super) on_device: TrainingData,
+    /// The cells, with the columns of the start.
+    pub(super) cells: Seen<'a>,
+    /// The only cells that have start times, where not all of `cells` do.
+    pub(super) sample: Option<(&'a CountData, &'a Split)>,
     /// Share of each lineage with rates of its own in each cell, `[n_obs, n_lineages]`, if there are any.
     pub(super) lineages: Option<Array2<f32>>,
 }
 
+/// The cells that are trained on.
+#[derive(Clone)]
+pub(super) enum Seen<'a> {
+    /// On the device, to which initial conditions can be added.
+    Held(TrainingData),
+    /// Anywhere.
+    Read(&'a dyn BatchSource),
+}
+
+impl Seen<'_> {
+    pub(super) fn cells(&self) -> &dyn BatchSource {
+        match self {
+            Self::Held(data) => data,
+            Self::Read(source) => *source,
+        }
+    }
+
+    /// The cells on the device.
+    pub(super) fn held(&self) -> &TrainingData {
+        match self {
+            Self::Held(data) => data,
+            Self::Read(_) => {
+                unreachable!("only counts are read as they are needed, and their model adds nothing to them")
+            }
+        }
+    }
+}
+
 /// A module and the data, with initial conditions, that it was trained on.
-pub(super) struct Trained {
+pub(super) struct Trained<'a> {
     pub(super) module: VelovaeModule,
-    pub(super) seen: TrainingData,
+    pub(super) seen: Seen<'a>,
 }
 
 /// The module before training.
@@ -53,30 +86,35 @@ pub(super) fn fresh(settings: &Velovae, start: &Start, split: &Split, device: &D
     VelovaeModule::new(settings, start, split.train.len(), &run.rng("weights", 0), &device.clone().autodiff())
 }
 
-impl Program<'_> {
+impl<'a> Program<'a> {
     /// All stages, from the beginning or from where a resumed run stands.
     ///
     /// # Errors
     /// Those of [`Trainer::train`], and those of reading and writing the run's folder.
-    pub(super) fn run(self, fresh: VelovaeModule, run: &mut Run) -> Result<Trained> {
+    pub(super) fn run(self, fresh: VelovaeModule, run: &mut Run) -> Result<Trained<'a>> {
         let settings = self.settings;
         let mut trainer = Trainer::new(&settings.train, self.split, run)?;
         if let Some(finished) = trainer.finished() {
             return self.reload(&finished, fresh, trainer.run());
         }
-        let mut state = Trained { module: trainer.restore(fresh)?, seen: self.on_device.clone() };
+        let mut state = Trained { module: trainer.restore(fresh)?, seen: self.cells.clone() };
         let skipped = if settings.start_epochs == 0 { JOINT } else { 0 };
         for stage in settings.stages().iter().take(JOINT + 1).skip(skipped.max(trainer.first_stage())) {
             if settings.carries() && stage.index > 0 {
-                state = self.renewed(trainer.begin(stage.index, state.module)?, &state.seen);
+                state = self.renewed(trainer.begin(stage.index, state.module)?, &state.seen)?;
                 state.module = trainer.restore_if_in(stage.index, state.module)?;
             }
             let module = state.module.with_phase(settings.phase(stage.index));
-            let before = (settings.carries() && stage.index == JOINT && settings.start_epochs > 0)
-                .then(|| (trainer.held_out_loss(&module, &state.seen), snapshot(&module)));
-            state.module = trainer.train(module, stage, &state.seen)?;
+            let before = match settings.carries() && stage.index == JOINT && settings.start_epochs > 0 {
+                true => Some((trainer.held_out_loss(&module, state.seen.cells())?, snapshot(&module))),
+                false => None,
+            };
+            state.module = match self.sample.filter(|_| stage.index == 0) {
+                Some((cells, split)) => trainer.train_on(module, stage, cells, split)?,
+                None => trainer.train(module, stage, state.seen.cells())?,
+            };
             if let Some((before, start)) = before {
-                let after = trainer.held_out_loss(&state.module, &state.seen);
+                let after = trainer.held_out_loss(&state.module, state.seen.cells())?;
                 if after >= before {
                     let words =
                         format!("{}: bound of held-out cells {:.1} -> {:.1}; undone", stage.name, -before, -after);
@@ -91,7 +129,7 @@ impl Program<'_> {
     }
 
     /// The rounds after the joint stage; returns the best state, and the stage that it comes from.
-    fn rounds(&self, joint: Trained, trainer: &mut Trainer<'_>) -> Result<(Trained, usize)> {
+    fn rounds(&self, joint: Trained<'a>, trainer: &mut Trainer<'_>) -> Result<(Trained<'a>, usize)> {
         let settings = self.settings;
         let behind = trainer.first_stage().max(JOINT + 1);
         let (mut state, mut kept) = match trainer.first_stage() {
@@ -101,19 +139,19 @@ impl Program<'_> {
         for stage in settings.stages().iter().skip(behind) {
             let before_it = settings.phase(stage.index - 1);
             state.module = trainer.begin(stage.index, state.module.with_phase(before_it))?;
-            let before = trainer.held_out_loss(&state.module, &state.seen);
+            let before = trainer.held_out_loss(&state.module, state.seen.cells())?;
             let (start, lineage) = (snapshot(&state.module), state.module.lineage());
             let seen = state.seen.clone();
-            let mut next = self.renewed(state.module, &state.seen);
+            let mut next = self.renewed(state.module, &state.seen)?;
             if trainer.resumes_in(stage.index) {
                 next.module = trainer.restore_if_in(stage.index, next.module)?;
             } else if stage.index == JOINT + 1 {
                 next.module = next.module.with_decoder_copied();
             }
             let module = next.module.with_phase(settings.phase(stage.index));
-            let module = trainer.train(module, stage, &next.seen)?;
+            let module = trainer.train(module, stage, next.seen.cells())?;
             let next = self.settle(Trained { module, seen: next.seen });
-            let gain = before - trainer.held_out_loss(&next.module, &next.seen);
+            let gain = before - trainer.held_out_loss(&next.module, next.seen.cells())?;
             let words = format!("{}: bound of held-out cells {:.1} -> {:.1}", stage.name, -before, gain - before);
             if gain <= 0.0 {
                 trainer.run().reporter().say(&format!("{words}; the round is undone"));
@@ -122,7 +160,7 @@ impl Program<'_> {
             }
             trainer.run().reporter().say(&words);
             (state, kept) = (next, stage.index);
-            if gain < settings.train.min_gain * state.seen.n_vars() as f64 {
+            if gain < settings.train.min_gain * state.seen.cells().n_vars() as f64 {
                 break;
             }
         }
@@ -133,50 +171,55 @@ impl Program<'_> {
     ///
     /// # Errors
     /// If the checkpoint is of another network, or what the rounds began with is no longer in the run's folder.
-    pub(super) fn reload(&self, checkpoint: &Checkpoint, fresh: VelovaeModule, run: &Run) -> Result<Trained> {
+    pub(super) fn reload(&self, checkpoint: &Checkpoint, fresh: VelovaeModule, run: &Run) -> Result<Trained<'a>> {
         let last = checkpoint.position.stage;
-        let state = Trained { module: fresh, seen: self.on_device.clone() };
+        let state = Trained { module: fresh, seen: self.cells.clone() };
         let Trained { module, seen } = self.replay(state, last, run)?;
         let module = checkpoint.restore(run.dir(), module)?;
         Ok(Trained { module: module.with_phase(self.settings.phase(last)), seen })
     }
 
     /// `state` with the data, and what belongs to them in the module, that stage `last` came to. Its parameters are of no account.
-    fn replay(&self, mut state: Trained, last: usize, run: &Run) -> Result<Trained> {
+    fn replay(&self, mut state: Trained<'a>, last: usize, run: &Run) -> Result<Trained<'a>> {
         let first = if self.settings.carries() { last.max(1) } else { JOINT + 1 };
         for stage in first..=last {
             let module = stage_start(run, stage, state.module)?.with_phase(self.settings.phase(stage - 1));
-            state = self.renewed(module, &state.seen);
+            state = self.renewed(module, &state.seen)?;
         }
         Ok(state)
     }
 
     /// `module`, trained on `seen`, with the data of the stage that follows.
-    fn renewed(&self, module: VelovaeModule, seen: &TrainingData) -> Trained {
+    fn renewed(&self, module: VelovaeModule, seen: &Seen<'a>) -> Result<Trained<'a>> {
         if !self.settings.is_full() {
-            return Trained { module, seen: seen.clone() };
+            return Ok(Trained { module, seen: seen.clone() });
         }
-        let fitted = Reconstruction::of(&module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
         if self.settings.carries() {
-            let states = fitted.state.as_ref().expect("the full model has states");
-            let lineage = Lineage::new(&fitted.time, states, self.lineages.as_ref(), &self.split.train, &seen.device);
-            return Trained { module: module.with_lineage(Some(lineage)), seen: seen.clone() };
+            let (times, states) = times_and_states(&module, seen.cells())?;
+            let device = seen.cells().device();
+            let lineage = Lineage::new(&times, &states, self.lineages.as_ref(), &self.split.train, device);
+            return Ok(Trained { module: module.with_lineage(Some(lineage)), seen: seen.clone() });
         }
-        let initial = ancestors::estimate(self.settings, &fitted, &scaling_of(&module), self.data, self.split);
-        Trained { module, seen: columns::with_initial(seen, &initial) }
+        let held = seen.held();
+        let fitted = Reconstruction::of(&module, held, &Chunks::all(held.n_obs()), &mut Draws::Mean);
+        let data = self.held.expect("moments are explained");
+        let initial = ancestors::estimate(self.settings, &fitted, &scaling_of(&module), data, self.split);
+        Ok(Trained { module, seen: Seen::Held(columns::with_initial(held, &initial)) })
     }
 
     /// `state` with the residual s.d., or the dispersions, of its own fit.
-    fn settle(&self, state: Trained) -> Trained {
+    fn settle(&self, state: Trained<'a>) -> Trained<'a> {
         let Trained { module, seen } = state;
-        let fitted = Reconstruction::of(&module, &seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
+        // Where nobody holds the counts, the dispersions stay those of the start.
+        let (Some(data), Seen::Held(held)) = (self.held, &seen) else { return Trained { module, seen } };
+        let fitted = Reconstruction::of(&module, held, &Chunks::all(held.n_obs()), &mut Draws::Mean);
         if self.settings.of_counts() {
             let [_, now_u, now_s] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()).to_vec());
             let fitted = [&fitted.u, &fitted.s];
-            let found = counted::dispersions(self.settings, self.data, fitted, [&now_u, &now_s], &self.split.train);
+            let found = counted::dispersions(self.settings, data, fitted, [&now_u, &now_s], &self.split.train);
             return Trained { module: module.with_noise(&found), seen };
         }
-        let observed = [&self.data.mu, &self.data.ms];
+        let observed = [&data.mu, &data.ms];
         let scaling = scaling_of(&module);
         let spreads = residual_spreads(&fitted, observed, &scaling, &self.split.train, self.settings.min_std);
         Trained { module: module.with_noise(&spreads), seen }

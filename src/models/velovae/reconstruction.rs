@@ -6,9 +6,10 @@ use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
 use super::network::{Decoded, VelovaeModule};
+use crate::error::Result;
 use crate::nn::draws::Draws;
 use crate::nn::{arrays, kinetics};
-use crate::train::TrainingData;
+use crate::train::{Batch, BatchSource, TrainingData};
 
 /// Cells in pieces that fit the device.
 pub(super) struct Chunks {
@@ -72,11 +73,15 @@ impl Reconstruction {
 
     /// The same of some cells; `module` is out of training.
     pub(super) fn of_rows(module: &VelovaeModule, data: &TrainingData, rows: &[usize], draws: &mut Draws<'_>) -> Self {
-        let batch = data.batch(rows);
+        Self::of_batch(module, &data.batch(rows), draws)
+    }
+
+    /// The same of the cells of `batch`.
+    pub(super) fn of_batch(module: &VelovaeModule, batch: &Batch, draws: &mut Draws<'_>) -> Self {
         // Dropout stays off: only time and state are uncertain, not the network.
-        let posterior = module.encode(&batch, &mut Draws::Mean);
+        let posterior = module.encode(batch, &mut Draws::Mean);
         let (t, c) = posterior.draw(draws);
-        let Decoded { u, s, beta, gamma, .. } = module.decode(&batch, t.clone(), c.clone(), &mut Draws::Mean);
+        let Decoded { u, s, beta, gamma, .. } = module.decode(batch, t.clone(), c.clone(), &mut Draws::Mean);
         Self {
             time: arrays::to_array1(t),
             time_std: arrays::to_array1(posterior.time_std),
@@ -109,6 +114,23 @@ impl Further {
         };
         Self { velocity_u: stacked(&velocity_u), future: stacked(&future) }
     }
+}
+
+/// Posterior means of the times, `[n_obs]`, and states, `[n_obs, n_latent]`, of all cells. Of the full model only.
+///
+/// # Errors
+/// If cells cannot be read.
+pub(super) fn times_and_states(module: &VelovaeModule, cells: &dyn BatchSource) -> Result<(Array1<f64>, Array2<f32>)> {
+    let module = module.valid();
+    let chunks: Vec<Vec<usize>> = Chunks::all(cells.n_obs()).rows().collect();
+    let (mut times, mut states) = (Vec::with_capacity(cells.n_obs()), Vec::new());
+    for batch in cells.pass(&chunks) {
+        let posterior = module.encode(&batch?, &mut Draws::Mean);
+        times.extend(arrays::to_array1(posterior.time_mean));
+        states.push(arrays::to_array(posterior.state.expect("the full model has states").0));
+    }
+    let views: Vec<_> = states.iter().map(Array2::view).collect();
+    Ok((times.into(), ndarray::concatenate(Axis(0), &views).expect("states have one width")))
 }
 
 /// Residual s.d. of u and s of each gene over the training cells, in units of `data`, but at least `least`: the rule by which the

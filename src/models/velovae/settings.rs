@@ -188,6 +188,7 @@ impl Default for Velovae {
                 patience: 10,
                 min_gain: 1e-3,
                 checkpoint_seconds: 20.0,
+                memory: String::new(),
             },
         }
     }
@@ -232,6 +233,12 @@ impl Velovae {
             "needs model.likelihood = \"negative_binomial\" or \"poisson\"",
         )?;
         require(
+            self.variant != Variant::Branching || self.train.memory.is_empty(),
+            "model.train.memory",
+            &self.train.memory,
+            "must be empty with model.variant = \"branching\": the lineages of all cells are needed",
+        )?;
+        require(
             self.lineages.is_empty() || self.variant == Variant::Branching,
             "model.lineages",
             &self.lineages,
@@ -252,6 +259,13 @@ impl Velovae {
         let window = format!("{:?}", self.window);
         require(0.0 <= to && to < from && from <= 1.0, "model.window", window, "must fall, within [0, 1]")?;
         self.uncertainty.validate()?;
+        require(
+            self.of_counts() || self.train.memory.is_empty(),
+            "model.train.memory",
+            format!("{:?}", self.train.memory),
+            "needs counts, which are read as they are needed: must be \"\" while model.likelihood = \"gaussian\", whose \
+             moments are over the neighbours among all cells",
+        )?;
         self.train.validate()
     }
 }

@@ -14,7 +14,7 @@ use crate::data::quantities::{
     FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_U0, LATENT_TIME,
     LINEAGE_PROBABILITIES, Quantity,
 };
-use crate::data::{Dataset, Fit, Run};
+use crate::data::{Dataset, Fit, Frame, Run};
 use crate::error::{Error, Result};
 use crate::kinetics::{self, Rates, State};
 use crate::models::soft_grid::{self, SoftGrid};
@@ -84,10 +84,10 @@ impl Start {
                     Some(fit) if settings.of_counts() => fit[LATENT_TIME].to_vec(),
                     Some(fit) => spread(&fit[LATENT_TIME].to_vec(), settings.t_max),
                 };
-                let prior = (settings.t_max / 2.0, settings.time_prior_std * settings.t_max);
-                (time, vec![prior.0; data.n_obs()], vec![prior.1; data.n_obs()])
+                let (mean, std) = one_prior(settings, data.n_obs());
+                (time, mean, std)
             }
-            column => from_capture_time(column, data, settings.t_max, run)?,
+            column => from_capture_time(column, &data.obs, settings.t_max, run)?,
         };
         let scaling: Vec<f64> =
             genes.iter().map(|gene| if settings.of_counts() { 1.0 } else { gene.scaling }).collect();
@@ -323,17 +323,31 @@ fn spread(values: &[f64], t_max: f64) -> Vec<f64> {
     stats::ranks(values).into_iter().map(|rank| (rank - 0.5) / count * t_max).collect()
 }
 
+/// Mean and s.d. of the prior of the time of each cell of `obs`.
+pub(super) fn priors(settings: &Velovae, obs: &Frame, run: &Run) -> Result<(Vec<f64>, Vec<f64>)> {
+    if settings.capture_time.is_empty() {
+        return Ok(one_prior(settings, obs.index.len()));
+    }
+    let (_, mean, std) = from_capture_time(&settings.capture_time, obs, settings.t_max, run)?;
+    Ok((mean, std))
+}
+
+/// The prior of cells without capture times.
+fn one_prior(settings: &Velovae, n_obs: usize) -> (Vec<f64>, Vec<f64>) {
+    (vec![settings.t_max / 2.0; n_obs], vec![settings.time_prior_std * settings.t_max; n_obs])
+}
+
 /// Start times and priors from the capture times in column `name` of `obs`.
 ///
 /// The prior mean is the capture time, moved and scaled to `[0, t_max]`; the prior s.d. is 0.525 of the mean gap to
 /// the neighbouring capture times (VeloVAE's program).
-fn from_capture_time(name: &str, data: &Dataset, t_max: f64, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
+fn from_capture_time(name: &str, obs: &Frame, t_max: f64, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
     let unusable = |problem: String| Error::Data {
         problem: format!("obs[{name:?}], named by model.capture_time, {problem}"),
         hint: "name a column of numbers, or of words like E8.5 or day3; or set model.capture_time to \"\"".to_owned(),
     };
-    let column = data.obs.get(name).ok_or_else(|| {
-        let names: Vec<&str> = data.obs.columns.iter().map(|(name, _)| name.as_str()).collect();
+    let column = obs.get(name).ok_or_else(|| {
+        let names: Vec<&str> = obs.columns.iter().map(|(name, _)| name.as_str()).collect();
         unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
     })?;
     let days = column.to_numbers().ok_or_else(|| unusable("holds values without a number".to_owned()))?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::start::Start;
 use crate::data::Run;
 use crate::error::{Error, Result};
+use crate::train::Checkpoint;
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -17,6 +18,23 @@ struct Kept {
 
 fn path_in(dir: &Path) -> PathBuf {
     dir.join("start.json")
+}
+
+/// The start of `run`: the one that it has kept if it is resumed, or else that which `make` finds, which is then kept.
+///
+/// # Errors
+/// Those of `make`, of a checkpoint that cannot be resumed from, and of writing the run's folder.
+pub(super) fn of_run(run: &mut Run, make: impl FnOnce(&mut Run) -> Result<Start>) -> Result<Start> {
+    if run.resumes() {
+        // A run that cannot be resumed is to fail before anything is written over.
+        Checkpoint::load(run)?;
+        if let Some(start) = load(run) {
+            return Ok(start);
+        }
+    }
+    let start = make(run)?;
+    save(run, &start)?;
+    Ok(start)
 }
 
 /// The start that `run` has kept; `None` if it has kept none, or one of other settings or another input.
@@ -30,7 +48,7 @@ pub(super) fn load(run: &Run) -> Option<Start> {
 ///
 /// # Errors
 /// [`Error::File`] if the folder cannot be written.
-pub(super) fn save(run: &mut Run, start: &Start) -> Result<()> {
+fn save(run: &mut Run, start: &Start) -> Result<()> {
     run.prepare()?;
     let path = path_in(run.dir());
     let failed = |reason: &dyn std::fmt::Display| Error::file(&path, "write", reason);

@@ -166,6 +166,7 @@ impl Default for Velovi {
                 patience: 45,
                 min_gain: 0.0,
                 checkpoint_seconds: 20.0,
+                memory: String::new(),
             },
         }
     }
@@ -189,6 +190,12 @@ impl Velovi {
         let penalty = self.penalty;
         require(penalty.is_finite() && penalty >= 0.0, "model.penalty", penalty, "must be 0 or more")?;
         self.uncertainty.validate()?;
+        require(
+            self.train.memory.is_empty(),
+            "model.train.memory",
+            format!("{:?}", self.train.memory),
+            "must be \"\": the moments that this model explains are over the neighbours among all cells",
+        )?;
         self.train.validate()
     }
 }
