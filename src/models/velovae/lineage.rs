@@ -283,3 +283,65 @@ impl Groups {
 fn squared(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinetics::{Rates, State};
+
+    /// Under one transcription rate the slices add up to one solution of the ODE from the root, wherever they are cut.
+    #[test]
+    fn slices_of_one_history_add_up_to_it() {
+        let device = Device::flex();
+        let (n_cells, rates) = (240, Rates { alpha: 3.0, beta: 0.8, gamma: 0.3 });
+        let time: Array1<f64> = (0..n_cells).map(|cell| f64::from(cell) * 0.05).collect();
+        let states = Array2::zeros((time.len(), 2));
+        let train: Vec<usize> = (0..time.len()).collect();
+        let lineage = Lineage::new(&time, &states, None, &train, &device);
+        let one = |value: f64| Tensor::<2>::full([1, 1], value, &device);
+        let natural = NaturalRates {
+            alpha: one(rates.alpha),
+            beta: one(rates.beta),
+            gamma: one(rates.gamma),
+            on_off: None,
+            root: None,
+        };
+        let n_groups = lineage.states().dims()[0];
+        let alpha = Tensor::full([n_groups, 1], rates.alpha, &device);
+        let (u, s) = lineage.carry((one(1.0), one(2.0)), &alpha, &natural);
+        let (u, s) = (arrays::to_array1(u), arrays::to_array1(s));
+        let times = arrays::to_array1(lineage.times.clone());
+        assert_eq!(times.len(), SLICES + 1);
+        for group in 0..times.len() {
+            let wanted = crate::kinetics::solve(times[group], State { u: 1.0, s: 2.0 }, rates);
+            assert!((u[group] - wanted.u).abs() < 1e-5 * wanted.u, "{} {}", u[group], wanted.u);
+            assert!((s[group] - wanted.s).abs() < 1e-5 * wanted.s, "{} {}", s[group], wanted.s);
+        }
+    }
+
+    #[test]
+    fn a_cell_descends_from_groups_before_it_in_its_own_branch() {
+        let device = Device::flex();
+        // Two branches that are apart from the beginning.
+        let time: Array1<f64> = (0..400).map(|cell| f64::from(cell / 2) * 0.1).collect();
+        let side = |cell: usize| if cell.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let states = Array2::from_shape_fn((400, 2), |(cell, axis)| if axis == 0 { side(cell) } else { 0.0 });
+        let train: Vec<usize> = (0..400).collect();
+        let lineage = Lineage::new(&time, &states, None, &train, &device);
+        let cells = [300, 301];
+        let t = arrays::row(&cells.map(|cell| time[cell]), &device).reshape([2, 1]);
+        let c = arrays::matrix(states.select(Axis(0), &cells).view(), &device);
+        let (weights, before) = lineage.descend(&t, &c);
+        let (weights, before) = (arrays::to_array(weights), arrays::to_array1(before));
+        let of_groups = arrays::to_array(lineage.states.clone());
+        for (at, &cell) in cells.iter().enumerate() {
+            assert!((weights.row(at).sum() - 1.0).abs() < 1e-5);
+            assert!(before[at] < time[cell] && before[at] > time[cell] - 3.0, "{} {}", before[at], time[cell]);
+            let across: f32 = (0..weights.ncols())
+                .filter(|&group| of_groups[[group, 0]] * states[[cell, 0]] < 0.0)
+                .map(|group| weights[[at, group]])
+                .sum();
+            assert!(across < 1e-6, "{across}");
+        }
+    }
+}

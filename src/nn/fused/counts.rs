@@ -201,3 +201,72 @@ pub fn count_nll(mu: [Tensor<2>; 2], counts: [Tensor<2>; 2], dispersion: [Tensor
     }
     CountNll { total, unspliced: scalar(unspliced), spliced: scalar(spliced), size: scalar(size) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNSPLICED: [f32; 6] = [0.0, 3.0, 1.0, 0.0, 2.0, 7.0];
+    const SPLICED: [f32; 6] = [5.0, 0.0, 2.0, 1.0, 0.0, 12.0];
+    const MU: [f32; 6] = [0.5, 2.0, 1.5, 0.2, 1.0, 4.0];
+    const MS: [f32; 6] = [4.0, 1.0, 2.5, 0.7, 0.3, 9.0];
+
+    fn problem(dispersion: &[f32; 3], size_shape: f64) -> Counts<'_> {
+        Counts { counts: [&UNSPLICED, &SPLICED], dispersion: [dispersion, dispersion], size_shape }
+    }
+
+    #[test]
+    fn without_dispersion_the_best_size_is_that_of_the_gamma_posterior() {
+        let found = problem(&[0.0; 3], 11.0).around([&MU, &MS], false);
+        for cell in 0..2 {
+            let sum = |values: &[f32]| values[3 * cell..3 * cell + 3].iter().map(|&x| f64::from(x)).sum::<f64>();
+            let wanted = (11.0 + sum(&UNSPLICED) + sum(&SPLICED)) / (11.0 + sum(&MU) + sum(&MS));
+            assert!((found.size[cell] - wanted).abs() < 1e-6 * wanted, "{} {wanted}", found.size[cell]);
+        }
+    }
+
+    /// `−ln p(x)` with the size integrated out, by the sum over a fine grid of sizes.
+    #[test]
+    fn the_size_is_integrated_out() {
+        let (dispersion, shape) = ([0.1, 0.4, 0.05], 11.0_f64);
+        let found = problem(&dispersion, shape).around([&MU, &MS], false);
+        for cell in 0..2 {
+            let row = 3 * cell..3 * cell + 3;
+            let ln_joint = |n: f64| {
+                let mut sum = shape * (shape.ln() + n.ln() - n) - libm::lgamma(shape);
+                for (counts, mu) in [(&UNSPLICED, &MU), (&SPLICED, &MS)] {
+                    for gene in row.clone() {
+                        let (x, mu, d) = (counts[gene].into(), mu[gene].into(), f64::from(dispersion[gene % 3]));
+                        let (w, c) = crate::negative_binomial::terms(mu, d);
+                        sum += x * w - n * c + crate::negative_binomial::constant(x, n, d);
+                    }
+                }
+                sum
+            };
+            let step = 1e-3;
+            let total: f64 = (-3000..3000).map(|at| ln_joint((f64::from(at) * step).exp()).exp() * step).sum();
+            let laplace = found.nll[0][cell] + found.nll[1][cell] + found.size_cost[cell];
+            assert!((laplace + total.ln()).abs() < 0.02, "{laplace} {}", -total.ln());
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_likelihood() {
+        // A prior so narrow that the size stays 1.
+        let dispersion = [0.1, 0.4, 0.0];
+        let problem = problem(&dispersion, 1e12);
+        let found = problem.around([&MU, &MS], true);
+        for at in 0..6 {
+            let value = |h: f32| {
+                let mut mu = MU;
+                mu[at] += h;
+                let found = problem.around([&mu, &MS], false);
+                found.nll[0].iter().sum::<f64>()
+            };
+            let h = 1e-2 * MU[at];
+            let slope = (value(h) - value(-h)) / f64::from(2.0 * h);
+            let gradient = f64::from(found.gradient[0][at]);
+            assert!((gradient - slope).abs() < 2e-3 * (1.0 + slope.abs()), "{at}: {gradient} {slope}");
+        }
+    }
+}

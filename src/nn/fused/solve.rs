@@ -273,3 +273,47 @@ impl Vectorized for Derivatives<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+    use crate::nn::arrays::values;
+
+    type Solve = fn(&Tensor<2>, Tensor<2>, Tensor<2>, Tensor<2>, &Tensor<2>, &Tensor<2>) -> (Tensor<2>, Tensor<2>);
+
+    /// Values of u and s and the gradients of a sum over both, by `solve`.
+    fn results(solve: Solve, inputs: &[Tensor<2>; 6]) -> Vec<Vec<f32>> {
+        let inputs = inputs.each_ref().map(|input| input.clone().autodiff().require_grad());
+        let [tau, u0, s0, alpha, beta, gamma] = inputs.clone();
+        let (u, s) = solve(&tau, u0, s0, alpha, &beta, &gamma);
+        let gradients = (u.clone().square().sum() + s.clone().sum() * 0.7).backward();
+        let of = |input: &Tensor<2>| values(input.grad(&gradients).expect("every input has a gradient"));
+        [vec![values(u.inner()), values(s.inner())], inputs.iter().map(of).collect()].concat()
+    }
+
+    #[test]
+    fn one_operation_gives_what_tensor_operations_give() {
+        let device = Device::flex();
+        for (n, rows) in [(1, 1), (6, 1), (6, 6), (40, 1), (40, 40)] {
+            let draw = |shape: [usize; 2], low: f64, high: f64| -> Tensor<2> {
+                Tensor::random(shape, Distribution::Uniform(low, high), &device)
+            };
+            let inputs = [
+                draw([n, 1], 0.0, 3.0),
+                draw([n, 21], 0.0, 2.0),
+                draw([n, 21], 0.0, 2.0),
+                draw([n, 21], 0.0, 4.0),
+                draw([rows, 21], 0.1, 2.0),
+                draw([rows, 21], 0.1, 2.0),
+            ];
+            for (fused, composed) in results(solve, &inputs).iter().zip(&results(kinetics::solve, &inputs)) {
+                assert_eq!(fused.len(), composed.len());
+                let scale = composed.iter().fold(1.0_f32, |most, value| most.max(value.abs()));
+                let largest = fused.iter().zip(composed).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+                assert!(largest < 2e-5 * scale, "{n} rows, {rows} of rates: {largest} of {scale}");
+            }
+        }
+    }
+}
