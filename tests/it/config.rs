@@ -7,7 +7,7 @@ use std::path::Path;
 use nascent::Error;
 use nascent::config::{Analysis, Config};
 use nascent::models::ModelConfig;
-use nascent::models::velovae::{Variant, Velovae};
+use nascent::models::velovae::{Likelihood, Variant, Velovae};
 use nascent::models::velovi::Warmup;
 use nascent::train::StopOn;
 
@@ -88,6 +88,11 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
             && path.ends_with("velovae_basic.toml")
         {
             model.variant = Variant::Basic;
+        }
+        if let ModelConfig::Velovae(model) = &mut wanted.model
+            && path.ends_with("velovae_counts.toml")
+        {
+            (model.likelihood, model.dropout) = (Likelihood::NegativeBinomial, 0.0);
         }
         if let ModelConfig::Velovi(model) = &mut wanted.model
             && path.ends_with("velovi_joint.toml")

@@ -1,11 +1,13 @@
 //! Laws of the EM on a grid of times, in its form for counts.
 
+use std::sync::Arc;
+
 use nascent::Error;
 use nascent::data::quantities::{
     CELL_SIZE, FIT_DYNAMICS, FIT_GAMMA, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S_FUTURE, LATENT_TIME,
     LINEAGE_PROBABILITIES, SOFT_GRID, VELOCITY, VELOCITY_STD,
 };
-use nascent::data::{Counts, Dataset, Fit, Run, Silent};
+use nascent::data::{CellSource, Counts, Dataset, Fit, Run, Silent};
 use nascent::metrics::{VelocityScores, velocity_scores};
 use nascent::models::VelocityModel;
 use nascent::models::soft_grid::{Likelihood, Sizes, SoftGrid};
@@ -192,7 +194,8 @@ fn cells_read_in_blocks_are_fitted_as_well_as_all_at_once() {
     let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
     let settings = SoftGrid { stream: true, choice_cells: 400, block_cells: 170, passes: 3, ..quick() };
     let model = VelocityModel::streaming(&settings).expect("it streams");
-    let streamed = model.fit(&simulation.counts, &all(), &mut run).expect("fitted");
+    let source: Arc<dyn CellSource> = Arc::new(simulation.counts.clone());
+    let streamed = model.fit(&source, &all(), &mut run).expect("fitted");
     assert_eq!(streamed.genes.len(), 60);
     assert!(streamed.fit.get(VELOCITY).is_none());
     let truth = numbers(&simulation.counts, "true_t");

@@ -169,8 +169,6 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_GAMMA_LINEAGES.about(),
     FIT_STD_U.about(),
     FIT_STD_S.about(),
-    MU.about(),
-    MS.about(),
     CELL_SIZE.about(),
     FIT_DISPERSION_U.about(),
     FIT_DISPERSION_S.about(),

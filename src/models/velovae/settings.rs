@@ -29,8 +29,8 @@ pub struct Velovae {
     /// Column of obs with capture times, the times at which cells were collected (numbers, or text such as E8.5):
     /// mean of the prior of a cell's time; empty: none.
     pub capture_time: String,
-    /// Initial times where there are no capture times: from each gene's `steady_state` fit (median over genes), or
-    /// the latent times of the `soft_grid` model.
+    /// Initial times where there are no capture times: the latent times of the `soft_grid` model, or from each gene's
+    /// `steady_state` fit (median over genes), as also where the layers hold no raw counts.
     pub init: Init,
     /// Prior s.d. of a cell's time as a fraction of `t_max`, where there are no capture times. The prior mean is half
     /// of `t_max`: times are positive, so the paper's standard normal cannot be meant.
@@ -149,7 +149,7 @@ impl Default for Velovae {
             size_sd: 0.3,
             t_max: 20.0,
             capture_time: String::new(),
-            init: Init::SteadyState,
+            init: Init::SoftGrid,
             time_prior_std: 0.25,
             n_latent: 5,
             state_prior_std: 1.0,

@@ -62,25 +62,33 @@ struct GeneStart {
 impl Start {
     /// Start values from all cells of `data`; rates and spreads from the training cells alone.
     pub(super) fn new(settings: &Velovae, data: &Dataset, split: &Split, run: &mut Run) -> Result<Self> {
+        if settings.of_counts() && !data.raw_counts {
+            return Err(Error::Data {
+                problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
+                hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
+            });
+        }
         let columns = |gene: usize| Columns::new(data, gene);
         let genes: Vec<GeneStart> =
             (0..data.n_vars()).into_par_iter().map(|gene| fit_gene(&columns(gene), &split.train, settings)).collect();
-        let by_soft_grid = match settings.init {
-            Init::SoftGrid if settings.capture_time.is_empty() || settings.of_counts() => {
-                Some(fit_soft_grid(settings, data, run)?)
-            }
-            _ if settings.variant == Variant::Branching && settings.lineages.is_empty() => {
-                Some(fit_soft_grid(settings, data, run)?)
-            }
-            _ => None,
+        let with_soft_grid = settings.init == Init::SoftGrid && data.raw_counts;
+        if settings.init == Init::SoftGrid && !data.raw_counts && settings.capture_time.is_empty() {
+            run.reporter().warn(
+                "the layers hold no raw counts, which model.init = \"soft_grid\" needs: times start from each gene's \
+                 steady-state fit instead",
+            );
+        }
+        let times_wanted = with_soft_grid && (settings.capture_time.is_empty() || settings.of_counts());
+        let lineages_wanted = settings.variant == Variant::Branching && settings.lineages.is_empty();
+        let by_soft_grid = match times_wanted || lineages_wanted {
+            true => Some(fit_soft_grid(settings, data, run)?),
+            false => None,
         };
         let (cell_time, prior_mean, prior_std) = match settings.capture_time.as_str() {
             "" => {
                 let time = match &by_soft_grid {
                     None => median_over_genes(&genes, data.n_obs(), settings.t_max),
-                    Some(_) if settings.init == Init::SteadyState => {
-                        median_over_genes(&genes, data.n_obs(), settings.t_max)
-                    }
+                    Some(_) if !with_soft_grid => median_over_genes(&genes, data.n_obs(), settings.t_max),
                     Some(fit) if settings.of_counts() => fit[LATENT_TIME].to_vec(),
                     Some(fit) => spread(&fit[LATENT_TIME].to_vec(), settings.t_max),
                 };
@@ -114,7 +122,7 @@ impl Start {
             prior_std,
         };
         if settings.of_counts() {
-            start.take_counts(settings, by_soft_grid.as_ref().filter(|_| settings.init == Init::SoftGrid));
+            start.take_counts(settings, by_soft_grid.as_ref().filter(|_| with_soft_grid));
         }
         Ok(start)
     }
