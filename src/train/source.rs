@@ -123,7 +123,9 @@ impl BatchSource for CountData {
 
     fn batch(&self, rows: &[usize]) -> Result<Batch> {
         let mut dense = Dense::new(rows.len(), self.n_vars());
-        rows.iter().for_each(|&row| dense.push(&self.counts, row));
+        for &row in rows {
+            dense.push(&self.counts, row);
+        }
         Ok(dense.batch(rows, &self.columns, &self.device))
     }
 }

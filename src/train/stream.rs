@@ -177,7 +177,9 @@ impl BatchSource for CountStream {
         let mut order = Vec::with_capacity(rows.len());
         for pool in blocks.chunks(AT_ONCE) {
             let start = order.len();
-            pool.iter().for_each(|cells| order.extend_from_slice(cells));
+            for cells in pool {
+                order.extend_from_slice(cells);
+            }
             order[start..].shuffle(rng);
         }
         even_chunks(&order, size)

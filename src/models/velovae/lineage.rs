@@ -113,10 +113,10 @@ impl Lineage {
                 .map(|(slice, group)| value(slice, group))
                 .collect()
         };
-        let slice_of = per_group(&|slice, _| slice as f64);
-        let membership = Array2::from_shape_fn((slice_of.len(), groups.len()), |(group, slice)| {
-            f32::from(slice_of[group] == slice as f64)
-        });
+        let slice_of: Vec<usize> =
+            groups.iter().enumerate().flat_map(|(slice, of)| vec![slice; of.time.len()]).collect();
+        let membership =
+            Array2::from_shape_fn((slice_of.len(), groups.len()), |(group, slice)| f32::from(slice_of[group] == slice));
         let views: Vec<_> = groups.iter().map(|group| group.states.view()).collect();
         let all_states = ndarray::concatenate(Axis(0), &views).expect("states have one width");
         let centres: Vec<f64> = groups.iter().map(|group| group.mean_time).collect();
@@ -248,7 +248,9 @@ impl Groups {
         let mut members: Vec<Vec<usize>> = Vec::new();
         for _ in 0..ROUNDS {
             members = vec![Vec::new(); centres.len()];
-            cells.iter().for_each(|&cell| members[nearest(&centres, cell).0].push(cell));
+            for &cell in cells {
+                members[nearest(&centres, cell).0].push(cell);
+            }
             members.retain(|of| !of.is_empty());
             centres = members.iter().map(|of| mean_of(of)).collect();
         }

@@ -50,6 +50,7 @@ pub(super) struct GeneRates {
 /// The counts tell the ratios to β, the steady-state abundances, far better than β itself: drawn together with β, the three rates
 /// are as good as independent, which posteriors drawn one by one suppose.
 #[derive(Module, Debug)]
+#[allow(clippy::struct_field_names, reason = "the names of the parameters in a checkpoint")]
 pub(super) struct RatePosterior {
     log_std_alpha: Param<Tensor<2>>,
     log_std_beta: Param<Tensor<2>>,

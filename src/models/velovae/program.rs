@@ -49,6 +49,7 @@ pub(super) struct Program<'a> {
 
 /// The cells that are trained on.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a run has few")]
 pub(super) enum Seen<'a> {
     /// On the device, to which initial conditions can be added.
     Held(TrainingData),
