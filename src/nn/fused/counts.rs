@@ -1,7 +1,7 @@
 //! The negative log-likelihood of counts around modelled abundances, with the size of each cell.
 //!
 //! Counts of cell i are negative binomial (Poisson without dispersion) around `n_i μ`, with variance `n_i μ (1 + d μ)`
-//! ([`crate::negative_binomial`]); `μ = (û, ŝ)` is the abundance in a cell of size 1, and the cell's size n has a gamma prior of
+//! (`crate::negative_binomial`); `μ = (û, ŝ)` is the abundance in a cell of size 1, and the cell's size n has a gamma prior of
 //! mean 1 and shape k. The size is not drawn but integrated out by Laplace's method in `ln n`:
 //!
 //! ```text
