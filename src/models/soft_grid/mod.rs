@@ -45,11 +45,13 @@ pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
+#[allow(unused_imports, reason = "VeloVAE reads cells so too, and the core is without it")]
 pub(super) use self::fit::sample;
 use self::groups::CaptureGroups;
 pub(super) use self::outputs::WRITES;
 use self::rounds::{Cells, rounds};
 use self::scores::Scores;
+#[allow(unused_imports, reason = "as above")]
 pub(super) use self::stream::read_sample;
 use super::{StreamingModel, VelocityModel};
 use crate::data::quantities::{MS, MU};
