@@ -101,15 +101,19 @@ impl<'a> Program<'a> {
         let mut state = Trained { module: trainer.restore(fresh)?, seen: self.cells.clone() };
         let skipped = if settings.start_epochs == 0 { JOINT } else { 0 };
         for stage in settings.stages().iter().take(JOINT + 1).skip(skipped.max(trainer.first_stage())) {
+            let phase = settings.phase(stage.index);
+            let mut before = None;
             if settings.carries() && stage.index > 0 {
                 state = self.renewed(trainer.begin(stage.index, state.module)?, &state.seen)?;
+                // Of the module with which the stage began, also where the run is resumed within it.
+                if stage.index == JOINT && settings.start_epochs > 0 {
+                    state.module = state.module.with_phase(phase);
+                    let loss = trainer.held_out_loss(&state.module, state.seen.cells())?;
+                    before = Some((loss, snapshot(&state.module)));
+                }
                 state.module = trainer.restore_if_in(stage.index, state.module)?;
             }
-            let module = state.module.with_phase(settings.phase(stage.index));
-            let before = match settings.carries() && stage.index == JOINT && settings.start_epochs > 0 {
-                true => Some((trainer.held_out_loss(&module, state.seen.cells())?, snapshot(&module))),
-                false => None,
-            };
+            let module = state.module.with_phase(phase);
             state.module = match self.sample.filter(|_| stage.index == 0) {
                 Some((cells, split)) => trainer.train_on(module, stage, cells, split)?,
                 None => trainer.train(module, stage, state.seen.cells())?,
@@ -120,7 +124,7 @@ impl<'a> Program<'a> {
                     let words =
                         format!("{}: bound of held-out cells {:.1} -> {:.1}; undone", stage.name, -before, -after);
                     trainer.run().reporter().say(&words);
-                    state.module = state.module.load_record(start).with_phase(settings.phase(JOINT));
+                    state.module = state.module.load_record(start).with_phase(phase);
                 }
             }
         }
@@ -145,7 +149,7 @@ impl<'a> Program<'a> {
             let seen = state.seen.clone();
             let mut next = self.renewed(state.module, &state.seen)?;
             if trainer.resumes_in(stage.index) {
-                next.module = trainer.restore_if_in(stage.index, next.module)?;
+                next.module = trainer.restore(next.module)?;
             } else if stage.index == JOINT + 1 {
                 next.module = next.module.with_decoder_copied();
             }
