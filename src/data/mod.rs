@@ -5,6 +5,7 @@ mod dataset;
 mod fit;
 mod frame;
 mod groups;
+mod layers;
 pub mod quantities;
 mod record;
 mod run;
@@ -19,6 +20,7 @@ pub use dataset::Dataset;
 pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};
 pub use frame::{Column, Frame};
 pub use groups::Groups;
+pub use layers::Layers;
 pub use record::{
     FORMAT, FitRecord, GraphRecord, LatentTimeRecord, MomentUnits, NeighborsRecord, PROGRAM, PermutationRecord,
     ReconstructionRecord, RootRecord, Source, is_written,

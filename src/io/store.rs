@@ -11,7 +11,7 @@ use crate::data::quantities::{
     NASCENT_PERMUTATION, NEIGHBORS, NEIGHBORS_VELOCITY, Slot, VELOCITY_PARAMS, Values, X_PCA, X_PCA_VELOCITY, X_UMAP,
     path,
 };
-use crate::data::{Dataset, FORMAT, Fit, FitRecord, GraphRecord, PROGRAM, PermutationRecord, is_written};
+use crate::data::{Dataset, FORMAT, Fit, FitRecord, GraphRecord, Layers, PROGRAM, PermutationRecord, is_written};
 use crate::error::Result;
 
 /// `uns["neighbors"]`: where in obsp the weights are.
@@ -43,23 +43,23 @@ pub fn write_fit(
     record: FitRecord,
 ) -> Result<Written> {
     let (genes, values, record) = of_fit::values(data, fit, record, config)?;
-    write_values(output, input, config, &genes, (values, record))
+    write_values(output, input, config, &genes, (values, None, record))
 }
 
-/// The same of a fit that has no layers, to the genes at the positions `genes`, rising.
+/// The same of a fit whose layers, if it has any, are made as they are written, to the genes at the positions `genes`, rising.
 ///
 /// # Errors
-/// As [`write_fit`].
+/// As [`write_fit`], and whatever making the layers can meet.
 pub fn write_streamed_fit(
     output: &Path,
     input: &Path,
     config: &OutputConfig,
     genes: &[usize],
-    fit: Fit,
+    (fit, layers): (Fit, Option<Layers>),
     mut record: FitRecord,
 ) -> Result<Written> {
     record.moments = fit.moments;
-    write_values(output, input, config, genes, (fit.into_values(), record))
+    write_values(output, input, config, genes, (fit.into_values(), layers, record))
 }
 
 fn write_values(
@@ -67,7 +67,7 @@ fn write_values(
     input: &Path,
     config: &OutputConfig,
     genes: &[usize],
-    (mut values, mut record): (Values, FitRecord),
+    (mut values, mut layers, mut record): (Values, Option<Layers>, FitRecord),
 ) -> Result<Written> {
     config.validate()?;
     let (stale, cut) = {
@@ -84,15 +84,19 @@ fn write_values(
     };
     let left_out = values.retain(|about, _| config.wants(about));
     record.left_out.extend(left_out.iter().map(|(slot, key)| path(*slot, key)));
+    let not_made = layers.as_mut().map(|layers| layers.retain(|about| config.wants(about))).unwrap_or_default();
+    record.left_out.extend(not_made.into_iter().map(|about| path(about.slot, about.key)));
     record.left_out.sort_unstable();
     record.only_fitted_genes = cut;
     record.format = FORMAT;
     PROGRAM.clone_into(&mut record.program);
     values.set(VELOCITY_PARAMS, serde_json::json!({MODE: record.mode, PROGRAM_KEY: record.program}));
     record.written = paths(&values);
+    record.written.extend(layers.iter().flat_map(Layers::which).map(|about| path(about.slot, about.key)));
     record.written.push(NASCENT_FIT.about().path(NASCENT_FIT.key()));
     values.set(NASCENT_FIT, as_json(&record));
-    let written = write(output, input, config, cut, &Change { stale: &stale, values: &values, genes })?;
+    let change = Change { stale: &stale, values: &values, layers: layers.as_ref(), genes };
+    let written = write(output, input, config, cut, &change)?;
     Ok(Written { left_out: record.left_out, ..written })
 }
 
@@ -133,7 +137,7 @@ pub fn write_graph(
     record.written.dedup();
     values.set(NASCENT_GRAPH, as_json(&record));
     let config = OutputConfig { genes: GenesWritten::All, ..OutputConfig::default() };
-    write(output, input, &config, false, &Change { stale: &stale, values: &values, genes })
+    write(output, input, &config, false, &Change { stale: &stale, values: &values, layers: None, genes })
 }
 
 /// The same for permutation scores.
@@ -152,7 +156,7 @@ pub fn write_permutation(
     record.written = paths(&values);
     record.written.push(NASCENT_PERMUTATION.about().path(NASCENT_PERMUTATION.key()));
     values.set(NASCENT_PERMUTATION, as_json(&record));
-    write(output, output, config, false, &Change { stale: &[], values: &values, genes })
+    write(output, output, config, false, &Change { stale: &[], values: &values, layers: None, genes })
 }
 
 /// Neighbours and components of ours get names of their own where the file keeps others under the usual ones: nobody could tell

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hdf5::{File, Group};
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 
 use super::atomic::AtomicFile;
 use super::element::Sink;
@@ -12,8 +12,8 @@ use super::pieces::{Content, Piece, pieces};
 use super::place::Place;
 use super::subset::Cut;
 use super::{GenesWritten, OutputConfig, frame, record};
-use crate::data::Column;
-use crate::data::quantities::{Slot, Values};
+use crate::data::quantities::{About, Slot, Values};
+use crate::data::{Column, Layers};
 use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
@@ -43,6 +43,8 @@ pub(super) struct Change<'a> {
     pub(super) stale: &'a [(Slot, String)],
     /// Results over all cells and the genes at the positions `genes`, rising.
     pub(super) values: &'a Values,
+    /// Layers over the same cells and genes that are made as they are written.
+    pub(super) layers: Option<&'a Layers>,
     /// See `values`.
     pub(super) genes: &'a [usize],
 }
@@ -87,8 +89,10 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     let mut uncut = Vec::new();
     // A file does not shrink when elements are removed from it: they are not copied in the first place.
     let heavy = |(slot, _): &(Slot, String)| matches!(slot, Slot::Layers | Slot::Obsp | Slot::Uns);
-    let replaced = pieces.iter().map(|piece| (piece.slot, piece.key.clone()));
-    let skip: Vec<(Slot, String)> = change.stale.iter().cloned().chain(replaced).collect();
+    let mut replaced: Vec<(Slot, String)> = pieces.iter().map(|piece| (piece.slot, piece.key.clone())).collect();
+    replaced
+        .extend(change.layers.iter().flat_map(|layers| layers.which()).map(|about| (about.slot, about.key.to_owned())));
+    let skip: Vec<(Slot, String)> = change.stale.iter().chain(&replaced).cloned().collect();
     let target = if cut || change.stale.iter().any(heavy) {
         let target = create(&draft, &sink)?;
         draft.reserve_like(input)?;
@@ -105,9 +109,11 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     let additions = Additions { sink, genes: lie };
     additions.remove(&target, &place, change.stale)?;
     additions.add(&target, &place, &pieces)?;
+    if let Some(layers) = change.layers {
+        additions.make(&target, layers, n_obs, genes.len())?;
+    }
     sink.close(target)?;
-    let gone =
-        change.stale.iter().filter(|(slot, key)| !pieces.iter().any(|piece| piece.slot == *slot && piece.key == *key));
+    let gone = change.stale.iter().filter(|element| !replaced.contains(element));
     Ok(Written {
         only_fitted_genes: cut,
         n_vars: if cut { genes.len() } else { n_vars },
@@ -217,6 +223,31 @@ impl Additions<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Adds layers, a block of cells at a time.
+    fn make(&self, file: &File, layers: &Layers, n_obs: usize, n_vars: usize) -> Result<()> {
+        let group = self.sink.dict(file, Slot::Layers.name())?;
+        let width = if let Genes::At { n_vars, .. } = self.genes { n_vars } else { n_vars };
+        let begin = |about: &'static About| {
+            self.sink.remove(&group, about.key)?;
+            Ok((about.key, self.sink.rows_in_order(&group, about.key, [n_obs, width])?))
+        };
+        let mut begun = layers.which().map(begin).collect::<Result<Vec<_>>>()?;
+        for first in (0..n_obs).step_by(Layers::BLOCK) {
+            let block = layers.rows(first..(first + Layers::BLOCK).min(n_obs), n_vars)?;
+            for ((key, rows), layer) in begun.iter_mut().zip(block) {
+                let wide: Vec<f32> = match self.genes {
+                    Genes::Same => layer.into_iter().collect(),
+                    Genes::At { genes, n_vars } => {
+                        let row = |row: ArrayView1<f32>| spread(&row.to_vec(), genes, n_vars, f32::NAN);
+                        layer.rows().into_iter().flat_map(row).collect()
+                    }
+                };
+                self.sink.sure(rows.extend(&wide), key)?;
+            }
+        }
+        begun.into_iter().try_for_each(|(key, rows)| self.sink.sure(rows.finish(), key))
     }
 
     /// The group `obsm`, made from a table of records if it is one.

@@ -23,7 +23,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::data::quantities;
-use crate::data::{CellSource, Dataset, Fit, Run};
+use crate::data::{CellSource, Dataset, Fit, Layers, Run};
 use crate::error::Result;
 use crate::preprocess::{PreprocessConfig, Recipe};
 
@@ -90,13 +90,15 @@ pub trait StreamingModel {
     fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
 }
 
-/// What a [`StreamingModel`] returns: no layers.
-#[derive(Clone, Debug)]
+/// What a [`StreamingModel`] returns.
+#[derive(Debug)]
 pub struct Streamed {
     /// Positions of the fitted genes in the file, rising.
     pub genes: Vec<usize>,
-    /// The fit; `velocity` is empty.
+    /// The fit without its layers.
     pub fit: Fit,
+    /// Its layers, if the model has any: they are made as they are written.
+    pub layers: Option<Layers>,
 }
 
 /// What the rest of the program knows of a model, and how it is made. One entry for each model in `models!` below.

@@ -84,7 +84,7 @@ pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter
     Ok(Prepared { data, counts: fingerprint })
 }
 
-/// The same with cells read block after block. Nothing is written that runs over cells *and* genes.
+/// The same with cells read block after block. What runs over cells *and* genes is made as it is written.
 fn train_streaming(
     config: &Config,
     model: &dyn StreamingModel,
@@ -94,16 +94,20 @@ fn train_streaming(
 ) -> Result<Summary> {
     let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
     let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
-    let Streamed { genes, fit } = model.fit(&source, &config.preprocess, &mut run)?;
+    let Streamed { genes, fit, layers } = model.fit(&source, &config.preprocess, &mut run)?;
     run.prepare()?;
     let summary = Summary::new(config, job, [source.n_obs(), genes.len()], &fit);
     let input = format!("{} cells x {} genes, streamed", source.n_obs(), source.n_vars());
     drop(source);
     // Without layers there is no reason to cut the file.
-    let kept = if config.output.genes == GenesWritten::Auto { GenesWritten::All } else { config.output.genes };
+    let cut = layers.is_some() || config.output.genes != GenesWritten::Auto;
+    let kept = if cut { config.output.genes } else { GenesWritten::All };
+    if layers.is_some() {
+        run.reporter().say("layers are computed and written, cells block after block");
+    }
     let output = OutputConfig { genes: kept, ..config.output.clone() };
     let record = record(config, &fit, input);
-    let written = io::write_streamed_fit(&job.output, &job.input, &output, &genes, fit, record)?;
+    let written = io::write_streamed_fit(&job.output, &job.input, &output, &genes, (fit, layers), record)?;
     account(&written, run.reporter());
     Ok(summary)
 }

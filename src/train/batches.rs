@@ -121,16 +121,11 @@ pub struct Batch {
 
 /// What a model knows of each cell that is not learned by gradients, `[n_obs, any]` or `[batch, any]` under each name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Columns(BTreeMap<&'static str, Tensor<2>>);
+pub struct Columns(BTreeMap<&'static str, Tensor<2>>);
 
 impl Columns {
     pub(super) fn set(&mut self, name: &'static str, values: Tensor<2>) {
         self.0.insert(name, values);
-    }
-
-    /// Sets a column of one number a cell.
-    pub(super) fn set_numbers(&mut self, name: &'static str, values: &[f64], device: &Device) {
-        self.set(name, arrays::row(values, device).reshape([values.len(), 1]));
     }
 
     /// The cells at `rows`.
@@ -162,19 +157,8 @@ impl TrainingData {
         Self { u, s, ..self.clone() }
     }
 
-    /// The same with a column `name` that batches will have, `[n_obs, any]`: what a model knows of each cell that is not
-    /// learned by gradients. It replaces a column of the same name.
-    #[must_use]
-    pub fn with_column(mut self, name: &'static str, values: ArrayView2<'_, f32>) -> Self {
-        self.columns.set(name, arrays::matrix(values, &self.device));
-        self
-    }
-
-    /// The same with one number a cell in column `name`.
-    #[must_use]
-    pub fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {
-        self.columns.set_numbers(name, values, &self.device);
-        self
+    pub(super) fn columns_mut(&mut self) -> (&mut Columns, &Device) {
+        (&mut self.columns, &self.device)
     }
 
     /// Number of cells.
@@ -210,7 +194,7 @@ impl Batch {
         Self { u: self.u.autodiff(), s: self.s.autodiff(), columns: Columns(columns) }
     }
 
-    /// The column `name` of [`TrainingData::with_column`], `[batch, any]`.
+    /// The column `name` of [`with_column`](super::WithColumns::with_column), `[batch, any]`.
     ///
     /// # Panics
     /// If the data have none of that name.

@@ -21,9 +21,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-pub use batches::{Batch, Split, TrainingData};
+pub use batches::{Batch, Columns, Split, TrainingData};
 pub use checkpoint::{Checkpoint, snapshot, stage_start};
-pub use source::{BatchSource, CountData, Pass};
+pub use source::{BatchSource, CountData, Pass, WithColumns};
 pub use stream::CountStream;
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 

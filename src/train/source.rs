@@ -9,6 +9,30 @@ use crate::error::{Error, Result};
 use crate::nn::arrays;
 use crate::sparse::Csr;
 
+/// Cells to which a model adds what it knows of each of them.
+pub trait WithColumns: Sized {
+    /// The columns, and the device on which they are.
+    #[doc(hidden)]
+    fn columns(&mut self) -> (&mut Columns, &Device);
+
+    /// The same with a column `name` that batches will have, `[n_obs, any]`: what a model knows of each cell that is not
+    /// learned by gradients. It replaces a column of the same name.
+    #[must_use]
+    fn with_column(mut self, name: &'static str, values: ArrayView2<'_, f32>) -> Self {
+        let (columns, device) = self.columns();
+        columns.set(name, arrays::matrix(values, device));
+        self
+    }
+
+    /// The same with one number a cell in column `name`.
+    #[must_use]
+    fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {
+        let (columns, device) = self.columns();
+        columns.set(name, arrays::row(values, device).reshape([values.len(), 1]));
+        self
+    }
+}
+
 /// Batches as a source yields them, one after the other.
 pub type Pass<'a> = Box<dyn Iterator<Item = Result<Batch>> + 'a>;
 
@@ -42,6 +66,12 @@ pub trait BatchSource {
     /// `rows`, which rise, in the random order of an epoch, in batches of at most `size` cells whose lengths differ by at most one.
     fn deal(&self, rows: &[usize], size: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
         deal(rows, size, rng)
+    }
+}
+
+impl WithColumns for TrainingData {
+    fn columns(&mut self) -> (&mut Columns, &Device) {
+        self.columns_mut()
     }
 }
 
@@ -89,22 +119,14 @@ impl CountData {
         Ok(Self { device: device.clone().inner(), genes, counts, columns: Columns::default() })
     }
 
-    /// The same with a column `name` that batches will have, `[n_obs, any]`: see [`TrainingData::with_column`].
-    #[must_use]
-    pub fn with_column(mut self, name: &'static str, values: ArrayView2<'_, f32>) -> Self {
-        self.columns.set(name, arrays::matrix(values, &self.device));
-        self
-    }
-
     pub(super) fn with_columns(self, columns: Columns) -> Self {
         Self { columns, ..self }
     }
+}
 
-    /// The same with one number a cell in column `name`.
-    #[must_use]
-    pub fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {
-        self.columns.set_numbers(name, values, &self.device);
-        self
+impl WithColumns for CountData {
+    fn columns(&mut self) -> (&mut Columns, &Device) {
+        (&mut self.columns, &self.device)
     }
 }
 

@@ -14,15 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use burn::tensor::Device;
-use ndarray::ArrayView2;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::batches::{Batch, Columns, even_chunks};
-use super::source::{BatchSource, CountData, Dense, Pass};
+use super::source::{BatchSource, CountData, Dense, Pass, WithColumns};
 use crate::data::CellSource;
 use crate::error::Result;
-use crate::nn::arrays;
 use crate::sparse::Csr;
 
 /// Blocks of a pool. The more, the better cells of different parts of the file are mixed, and the shorter the stretches that are read.
@@ -119,19 +117,11 @@ impl CountStream {
         }
         Ok(CountData::new(counts, self.genes, &self.device)?.with_columns(self.columns))
     }
+}
 
-    /// The same with a column `name` that batches will have, `[n_obs, any]`, in memory.
-    #[must_use]
-    pub fn with_column(mut self, name: &'static str, values: ArrayView2<'_, f32>) -> Self {
-        self.columns.set(name, arrays::matrix(values, &self.device));
-        self
-    }
-
-    /// The same with one number a cell in column `name`.
-    #[must_use]
-    pub fn with_numbers(mut self, name: &'static str, values: &[f64]) -> Self {
-        self.columns.set_numbers(name, values, &self.device);
-        self
+impl WithColumns for CountStream {
+    fn columns(&mut self) -> (&mut Columns, &Device) {
+        (&mut self.columns, &self.device)
     }
 }
 

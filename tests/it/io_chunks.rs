@@ -58,7 +58,7 @@ fn write_both(folder: &Path, compression: u8, threads: usize) {
     pool.install(|| {
         write_new(&whole, &config(compression), &file()).unwrap();
         let (fit, record) = (Fit::default(), FitRecord::default());
-        write_streamed_fit(&cut, &whole, &config(compression), &kept(), fit, record).unwrap();
+        write_streamed_fit(&cut, &whole, &config(compression), &kept(), (fit, None), record).unwrap();
     });
 }
 

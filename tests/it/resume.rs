@@ -51,12 +51,7 @@ fn a_run_killed_inside_each_of_the_first_two_rounds_gives_the_bytes_of_one_that_
     program.succeed(&format!("{words} --output whole.h5ad"));
     let whole = fs::read(program.path("whole.h5ad")).expect("the output is there");
     let lines = logged(&program, "whole.run");
-    let in_round = |round: &str| {
-        let of_round = |line: &serde_json::Value| line["stage"] == round;
-        let first = lines.iter().position(of_round).unwrap_or_else(|| panic!("{round} is not in {lines:?}"));
-        first + lines.iter().filter(|line| of_round(line)).count() / 2
-    };
-    for epochs in [in_round("round 1"), in_round("round 2")] {
+    for epochs in [within(&lines, "round 1"), within(&lines, "round 2")] {
         let mut child = program.start(&format!("{words} --output parts.h5ad --resume"));
         wait_for_lines(&program, epochs);
         child.kill().expect("the run can be killed");
@@ -67,6 +62,38 @@ fn a_run_killed_inside_each_of_the_first_two_rounds_gives_the_bytes_of_one_that_
     assert!(said.contains("resuming after epoch"), "{said}");
     assert!(whole == fs::read(program.path("parts.h5ad")).expect("the output is there"), "{said}");
     assert_eq!(logged(&program, "parts.run"), lines, "each epoch is logged once, with the same numbers");
+}
+
+/// On counts, kept dense and as sparse rows: the joint stage, whose end is judged against its beginning, and a round after it.
+#[test]
+fn a_run_on_counts_killed_in_the_joint_stage_and_in_a_round_gives_the_bytes_of_one_that_was_not() {
+    for memory in ["", "--memory 1GB"] {
+        let program = program();
+        let words = format!(
+            "{WORDS} --set model.likelihood=negative_binomial --set model.train.epochs=20 --set model.refine_epochs=10 \
+             --set model.refine_rounds=2 --set model.train.min_gain=-1000 {memory}"
+        );
+        program.succeed(&format!("{words} --output whole.h5ad"));
+        let whole = fs::read(program.path("whole.h5ad")).expect("the output is there");
+        let lines = logged(&program, "whole.run");
+        for stage in ["times and states", "round 1"] {
+            let mut child = program.start(&format!("{words} --output parts.h5ad --resume"));
+            wait_for_lines(&program, within(&lines, stage));
+            child.kill().expect("the run can be killed");
+            child.wait().expect("the run is over");
+            assert!(!program.path("parts.h5ad").exists(), "the run was over before it was killed");
+        }
+        program.succeed(&format!("{words} --output parts.h5ad --resume"));
+        assert!(whole == fs::read(program.path("parts.h5ad")).expect("the output is there"), "{memory}");
+        assert_eq!(logged(&program, "parts.run"), lines, "each epoch is logged once, with the same numbers");
+    }
+}
+
+/// Number of the line of a log in the middle of a stage.
+fn within(lines: &[serde_json::Value], stage: &str) -> usize {
+    let of_stage = |line: &serde_json::Value| line["stage"] == stage;
+    let first = lines.iter().position(of_stage).unwrap_or_else(|| panic!("{stage} is not in {lines:?}"));
+    first + lines.iter().filter(|line| of_stage(line)).count() / 2
 }
 
 /// What the soft grid says when it is fitted.

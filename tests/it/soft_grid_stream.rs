@@ -88,7 +88,7 @@ fn a_sorted_file_is_fitted_as_well_as_a_shuffled_one() {
     order.sort_by(|&a, &b| truth[a].total_cmp(&truth[b]));
     let sorted = reordered(&counts, &order);
     let scores = |counts: &Counts| {
-        let Streamed { genes: kept, fit } = streamed(&quick(), counts);
+        let Streamed { genes: kept, fit, .. } = streamed(&quick(), counts);
         let time = spearman(&fit[LATENT_TIME].to_vec(), &numbers(counts, "true_t"));
         let (gamma, beta) = (&fit[FIT_GAMMA], &fit[FIT_BETA]);
         let errors: Vec<f64> = kept

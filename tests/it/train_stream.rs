@@ -13,7 +13,7 @@ use nascent::nn::draws::Draws;
 use nascent::sparse::Csr;
 use nascent::train::{
     Batch, BatchSource, CountData, CountStream, Loss, Monitored, Objective, Pass, Split, Stage, TrainConfig, Trainer,
-    TrainingData,
+    TrainingData, WithColumns,
 };
 use rand_chacha::ChaCha8Rng;
 

@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::initial::InitialConditions;
 use super::start::Start;
-use crate::train::{CountData, TrainingData};
+use crate::train::{TrainingData, WithColumns};
 
 /// Time that the encoder learns first, `[n_obs, 1]`.
 pub(super) const START_TIME: &str = "start time";
@@ -20,22 +20,13 @@ pub(super) const U0: &str = "u0";
 pub(super) const S0: &str = "s0";
 pub(super) const T0: &str = "t0";
 
-/// `data` with the columns that `start` gives.
-pub(super) fn with_start(data: TrainingData, start: &Start) -> TrainingData {
-    let data = data
+/// `cells`, all or those of a sample, with the columns that `start`, made from them, gives.
+pub(super) fn with_start<T: WithColumns>(cells: T, start: &Start) -> T {
+    let cells = cells
         .with_numbers(START_TIME, &start.cell_time)
         .with_numbers(PRIOR_MEAN, &start.prior_mean)
         .with_numbers(PRIOR_STD, &start.prior_std);
-    added(start).into_iter().fold(data, |data, (name, values)| data.with_column(name, values.view()))
-}
-
-/// The cells of a sample with the columns that `start`, made from them, gives.
-pub(super) fn with_sample_start(data: CountData, start: &Start) -> CountData {
-    let data = data
-        .with_numbers(START_TIME, &start.cell_time)
-        .with_numbers(PRIOR_MEAN, &start.prior_mean)
-        .with_numbers(PRIOR_STD, &start.prior_std);
-    added(start).into_iter().fold(data, |data, (name, values)| data.with_column(name, values.view()))
+    added(start).into_iter().fold(cells, |cells, (name, values)| cells.with_column(name, values.view()))
 }
 
 /// The columns of several numbers a cell that the start has.

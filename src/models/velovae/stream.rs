@@ -4,7 +4,8 @@
 //! encoder learns the start times from these cells; all further stages train on all cells, which are read from the file while
 //! others are trained on (`train/stream.rs`), or kept in memory as sparse rows where the budget has room for them.
 //!
-//! The result has no layers, and no uncertainty of directions, for which all cells would need neighbours.
+//! Layers (`velocity`, `fit_u`, `fit_s`) are made as they are written. The result has no moments and no uncertainty of directions, for
+//! which all cells would need neighbours.
 
 use std::sync::Arc;
 
@@ -21,9 +22,10 @@ use super::settings::Velovae;
 use super::start::{self, Start};
 use super::{columns, start_file};
 use crate::data::quantities::{
-    CELL_SIZE, FIT_LIKELIHOOD, LATENT_TIME, LATENT_TIME_STD, VELOCITY_GENES, VELOCITY_SPLIT, X_VELOVAE, X_VELOVAE_STD,
+    CELL_SIZE, FIT_LIKELIHOOD, FIT_S, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT,
+    X_VELOVAE, X_VELOVAE_STD,
 };
-use crate::data::{CellSource, Dataset, Fit, MomentUnits, Run, split_labels};
+use crate::data::{CellSource, Dataset, Fit, Layers, MomentUnits, Run, split_labels};
 use crate::error::Result;
 use crate::models::quality::Quality;
 use crate::models::sized_moments::sized_moments;
@@ -31,7 +33,7 @@ use crate::models::{Streamed, StreamingModel, soft_grid};
 use crate::nn::draws::Draws;
 use crate::nn::{self, arrays};
 use crate::preprocess::{self, PreprocessConfig};
-use crate::train::{BatchSource, CountData, CountStream, Split};
+use crate::train::{BatchSource, CountData, CountStream, Room, Split, WithColumns};
 
 /// Cells from which genes are chosen and training starts: those that the soft grid decides on.
 const SAMPLE: usize = 3000;
@@ -41,6 +43,19 @@ const BLOCK: usize = 4096;
 
 impl StreamingModel for Velovae {
     fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
+        self.fit_within(source, config, &|n_vars| self.train.room_for_cells(source.as_ref(), n_vars), run)
+    }
+}
+
+impl Velovae {
+    /// The same with the memory for the counts of some genes that `room` says.
+    fn fit_within(
+        &self,
+        source: &Arc<dyn CellSource>,
+        config: &PreprocessConfig,
+        room: &dyn Fn(usize) -> Result<Room>,
+        run: &mut Run,
+    ) -> Result<Streamed> {
         config.validate_streaming()?;
         let device = nn::device::open(&self.train.device)?;
         let split = Split::new(source.obs(), &self.train, run.rng("split", 0))?;
@@ -51,11 +66,11 @@ impl StreamingModel for Velovae {
         report.steps.iter().for_each(|step| run.reporter().say(&step.to_string()));
         report.warnings.iter().for_each(|warning| run.reporter().warn(warning));
         let sample_split = split.within(&drawn)?;
+        let cells = self.cells(source, &data.genes, &room(data.n_vars())?, &device, run)?;
         let start = start_file::of_run(run, |run| Start::new(self, &data, &sample_split, run))?;
 
         let sample = CountData::new([data.unspliced.clone(), data.spliced.clone()], data.var.index.clone(), &device)?;
-        let sample = columns::with_sample_start(sample, &start);
-        let cells = self.cells(source, &data.genes, &device, run)?;
+        let sample = columns::with_start(sample, &start);
         let fresh = program::fresh(self, &start, &split, &device, run);
         let program = Program {
             settings: self,
@@ -70,20 +85,18 @@ impl StreamingModel for Velovae {
         self.of_cells(&mut fit, &module, cells.as_ref(), &split)?;
         self.of_genes(&mut fit, &module, &data, &sample)?;
         outputs::set_rates(&mut fit, self, &module);
-        Ok(Streamed { genes: data.genes, fit })
+        Ok(Streamed { genes: data.genes, fit, layers: Some(layers(&module, cells)) })
     }
-}
 
-impl Velovae {
-    /// Counts of the `kept` genes of all cells, with the columns of the prior: in memory, if half of the budget has room for them.
+    /// Counts of the `kept` genes of all cells, with the columns of the prior: in memory, if there is room for them.
     fn cells(
         &self,
         source: &Arc<dyn CellSource>,
         kept: &[usize],
+        room: &Room,
         device: &Device,
         run: &mut Run,
     ) -> Result<Box<dyn BatchSource>> {
-        let room = self.train.room_for_cells(source.as_ref(), kept.len())?;
         let (mean, std) = start::priors(self, source.obs(), run)?;
         let stream = CountStream::new(Arc::clone(source), kept, room.bytes, device)
             .with_numbers(columns::PRIOR_MEAN, &mean)
@@ -148,6 +161,18 @@ impl Velovae {
     }
 }
 
+/// Velocities and fitted abundances of all cells at the posterior means.
+fn layers(module: &VelovaeModule, cells: Box<dyn BatchSource>) -> Layers {
+    let fixed = module.valid();
+    let [scaling, ..] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()));
+    let scaling = scaling.mapv(|value| value as f32);
+    Layers::new(vec![VELOCITY.about(), FIT_U.about(), FIT_S.about()], move |rows| {
+        let batch = cells.batch(&rows.collect::<Vec<_>>())?;
+        let Reconstruction { u, s, velocity, .. } = Reconstruction::of_batch(&fixed, &batch, &mut Draws::Mean);
+        Ok(vec![velocity, u * &scaling, s])
+    })
+}
+
 /// Dispersions of u and of s.
 fn noise(module: &VelovaeModule) -> [Vec<f32>; 2] {
     let [_, u, s] = module.scaling_and_noise().map(|row| arrays::values(row.inner()));
@@ -159,3 +184,6 @@ fn stacked(parts: &[Array2<f32>]) -> Option<Array2<f32>> {
     let views: Vec<_> = parts.iter().map(Array2::view).collect();
     (!views.is_empty()).then(|| ndarray::concatenate(Axis(0), &views).expect("all parts have the same columns"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Layers of more cells than memory has room for.
+
+use std::fmt;
+use std::ops::Range;
+
+use ndarray::Array2;
+
+use super::quantities::{About, Slot};
+use crate::error::{Error, Result};
+
+/// What makes the layers of the cells asked for, one matrix for each layer.
+type Make = Box<dyn Fn(Range<usize>) -> Result<Vec<Array2<f32>>>>;
+
+/// Layers of a fit over its cells and genes that are made a block of cells at a time, when they are written.
+pub struct Layers {
+    which: Vec<&'static About>,
+    /// Positions of those that are wanted among the layers that `make` makes.
+    wanted: Vec<usize>,
+    make: Make,
+}
+
+impl Layers {
+    /// Cells of a block: enough to keep the device busy, few enough that 2,000 genes of all layers take some tens of MiB.
+    pub const BLOCK: usize = 1024;
+
+    /// The layers `which`; `make` returns a matrix `[cells, genes]` for each of them, in this order, of any range of cells.
+    pub fn new(which: Vec<&'static About>, make: impl Fn(Range<usize>) -> Result<Vec<Array2<f32>>> + 'static) -> Self {
+        debug_assert!(which.iter().all(|about| about.slot == Slot::Layers));
+        let wanted = (0..which.len()).collect();
+        Self { which, wanted, make: Box::new(make) }
+    }
+
+    /// The layers that are wanted.
+    pub fn which(&self) -> impl Iterator<Item = &'static About> + '_ {
+        self.wanted.iter().map(|&at| self.which[at])
+    }
+
+    /// Drops the layers of which `keep` says no, and returns them.
+    pub fn retain(&mut self, keep: impl Fn(&About) -> bool) -> Vec<&'static About> {
+        let (kept, dropped): (Vec<usize>, Vec<usize>) = self.wanted.iter().partition(|&&at| keep(self.which[at]));
+        self.wanted = kept;
+        dropped.into_iter().map(|at| self.which[at]).collect()
+    }
+
+    /// The wanted layers of the cells `rows`, each `[rows.len(), n_vars]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if they are not of this shape, and those of reading the cells.
+    pub fn rows(&self, rows: Range<usize>, n_vars: usize) -> Result<Vec<Array2<f32>>> {
+        let wanted = [rows.len(), n_vars];
+        let mut made: Vec<Option<Array2<f32>>> = (self.make)(rows)?.into_iter().map(Some).collect();
+        let take = |&at: &usize| {
+            let layer = made.get_mut(at).and_then(Option::take).unwrap_or_default();
+            if layer.shape() == wanted {
+                return Ok(layer);
+            }
+            let what = format!("layers[{:?}] of some cells", self.which[at].key);
+            Err(Error::Shape { what, wanted: wanted.to_vec(), found: layer.shape().to_vec() })
+        };
+        self.wanted.iter().map(take).collect()
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.which().map(|about| about.key)).finish()
+    }
+}
