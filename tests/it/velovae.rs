@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use nascent::data::quantities::{
     CELL_CV, FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_S_FUTURE, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_U, LATENT_TIME,
-    LATENT_TIME_STD, VELOCITY, VELOCITY_SPLIT, VELOCITY_U, X_VELOVAE,
+    LATENT_TIME_STD, SOFT_GRID, VELOCITY, VELOCITY_SPLIT, VELOCITY_U, X_VELOVAE,
 };
 use nascent::data::{Dataset, Fit, Reporter, Run, Silent, parts};
 use nascent::metrics::{Evaluation, Evidence, evaluate};
@@ -239,8 +239,11 @@ fn on_counts_the_full_model_recovers_time_and_velocity_of_a_branching_lineage() 
         dropout: 0.0,
         ..quick(Variant::Full)
     };
-    let scores = scores(&simulation, &data, &fit(&settings, &data));
+    let fit = fit(&settings, &data);
+    let scores = scores(&simulation, &data, &fit);
     assert!(scores.time_spearman > Some(0.98), "{scores:?}");
     assert!(scores.velocity_cell_cosine > Some(0.9), "{scores:?}");
+    // How sure the direction of the start was goes into the file, and from there into the report.
+    assert!(fit[SOFT_GRID]["direction_determined"] == true && fit[SOFT_GRID]["direction_nats"].as_f64() > Some(0.0));
     assert!(scores.velocity_gene_pearson > Some(0.85), "{scores:?}");
 }

@@ -296,7 +296,8 @@ quantities! {
     NASCENT_FIT: Record = Uns "nascent_fit", None, Fit;
     /// What scVelo wants to know of a dynamical fit.
     RECOVER_DYNAMICS: Record = Uns "recover_dynamics", None, Fit, known;
-    /// The soft grid's tree of times, transcription by piece, and evidence for the direction of time.
+    /// The soft grid's tree of times, transcription by piece, and evidence for the direction of time; of another model that starts from the
+    /// soft grid's times, the evidence alone.
     SOFT_GRID: Record = Uns "soft_grid", None, Fit;
     /// veloVI's held-out bound, and what its times were scaled to.
     VELOVI: Record = Uns "velovi", None, Fit;

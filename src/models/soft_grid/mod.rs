@@ -48,7 +48,7 @@ use self::em::Fixed;
 #[allow(unused_imports, reason = "VeloVAE reads cells so too, and the core is without it")]
 pub(super) use self::fit::sample;
 use self::groups::CaptureGroups;
-pub(super) use self::outputs::WRITES;
+pub(super) use self::outputs::{WRITES, evidence};
 use self::rounds::{Cells, rounds};
 use self::scores::Scores;
 #[allow(unused_imports, reason = "as above")]

@@ -261,6 +261,16 @@ pub(in crate::models) const WRITES: &[&About] = &[
     SOFT_GRID.about(),
 ];
 
+/// What the record of `fit` says of the direction of time and the lineages: what a model that starts from the fit hands on.
+pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
+    let Some(record) = fit.get(SOFT_GRID).and_then(serde_json::Value::as_object) else {
+        return serde_json::Value::Null;
+    };
+    let of_evidence = |key: &str| key.starts_with("direction_") || key == "lineages" || key == "held_out_by_lineages";
+    let kept = record.iter().filter(|(key, _)| of_evidence(key.as_str()));
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
 /// Adds what is neither of a cell nor of a gene alone: the tree, π, transcription by piece, the direction.
 pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_out: &[f64], history: &[f64]) {
     let tree: &Tree = &model.tree;

@@ -66,7 +66,9 @@ impl VelocityModel for Velovae {
         let lineages = start.lineages();
         let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages };
         let trained = program.run(fresh, run)?;
-        outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)
+        let mut fit = outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)?;
+        outputs::set_evidence(&mut fit, &start);
+        Ok(fit)
     }
 
     fn trained(&self) -> Option<&dyn super::Trained> {

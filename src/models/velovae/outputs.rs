@@ -10,11 +10,12 @@ use super::counted::sizes;
 use super::network::VelovaeModule;
 use super::reconstruction::{Chunks, Further, Reconstruction};
 use super::settings::{Variant, Velovae};
+use super::start::Start;
 use crate::data::quantities::{
     About, CELL_CV, CELL_SIZE, FIT_ALPHA, FIT_ALPHA_STD, FIT_BETA, FIT_BETA_LINEAGES, FIT_BETA_STD, FIT_CV,
     FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_GAMMA_BETA_STD, FIT_GAMMA_LINEAGES, FIT_GAMMA_STD,
     FIT_LIKELIHOOD, FIT_S, FIT_S_FUTURE, FIT_SCALING, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_T_ON, FIT_U, LATENT_TIME,
-    LATENT_TIME_STD, MS, MU, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
+    LATENT_TIME_STD, MS, MU, SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT, VELOCITY_STD, VELOCITY_U, X_VELOVAE,
     X_VELOVAE_STD,
 };
 use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits, Run, Uncertainty, split_labels};
@@ -141,6 +142,12 @@ pub(super) fn set_rates(fit: &mut Fit, settings: &Velovae, module: &VelovaeModul
     }
 }
 
+/// Adds what the soft grid that the times start from says of the direction of time, if they do.
+pub(super) fn set_evidence(fit: &mut Fit, start: &Start) {
+    let evidence = (!start.evidence.is_null()).then(|| start.evidence.clone());
+    fit.set_some(SOFT_GRID, evidence);
+}
+
 /// What the model writes.
 pub(in crate::models) const WRITES: &[&About] = &[
     VELOCITY.about(),
@@ -175,6 +182,7 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_LIKELIHOOD.about(),
     FIT_CV.about(),
     VELOCITY_GENES.about(),
+    SOFT_GRID.about(),
 ];
 
 /// Directional uncertainty and s.d. of the velocity over posterior draws of time and state.

@@ -49,6 +49,8 @@ pub(super) struct Start {
     pub prior_mean: Vec<f64>,
     /// Prior s.d. of each cell's time.
     pub prior_std: Vec<f64>,
+    /// What the soft grid, where the times come from it, says of the direction of time and the lineages; else null.
+    pub evidence: serde_json::Value,
 }
 
 /// One gene fitted on its own.
@@ -120,6 +122,10 @@ impl Start {
             cell_time,
             prior_mean,
             prior_std,
+            evidence: match &by_soft_grid {
+                Some(fit) if with_soft_grid && settings.capture_time.is_empty() => soft_grid::evidence(fit),
+                _ => serde_json::Value::Null,
+            },
         };
         if settings.of_counts() {
             start.take_counts(settings, by_soft_grid.as_ref().filter(|_| with_soft_grid));
@@ -173,6 +179,7 @@ impl Start {
             cell_time: vec![middle; n_obs],
             prior_mean: vec![middle; n_obs],
             prior_std: vec![settings.time_prior_std * settings.t_max; n_obs],
+            evidence: serde_json::Value::Null,
         }
     }
 }

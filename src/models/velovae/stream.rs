@@ -85,6 +85,7 @@ impl Velovae {
         self.of_cells(&mut fit, &module, cells.as_ref(), &split)?;
         self.of_genes(&mut fit, &module, &data, &sample)?;
         outputs::set_rates(&mut fit, self, &module);
+        outputs::set_evidence(&mut fit, &start);
         Ok(Streamed { genes: data.genes, fit, layers: Some(layers(&module, cells)) })
     }
 

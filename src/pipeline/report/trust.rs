@@ -159,7 +159,8 @@ fn grid_direction(file: &FittedFile) -> Result<Option<Trust>> {
     let (verdict, explanation) = if determined {
         (
             Verdict::Good,
-            "The fit in this direction of time explains the counts clearly better than the best fit in another.",
+            "The soft grid that runs this way explains the counts clearly better than the best in another direction. It is the fit itself, \
+             or the times start from it.",
         )
     } else {
         (Verdict::Caution, "NOT DETERMINED: fits in another direction explain the counts about as well.")
