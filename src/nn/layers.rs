@@ -46,21 +46,17 @@ pub struct NormBlock {
 }
 
 impl NormBlock {
-    /// A block from `inputs` to `outputs` features that drops a share `dropout` of its activations in training. Batch norm
-    /// follows a hundredth of each batch, with ε = 1e-3; layer norm has ε = 1e-5.
+    /// A block from `inputs` to `outputs` features that drops a share `dropout` of its activations in training. Batch norm is
+    /// [`slow_batch_norm`]; layer norm has ε = 1e-5.
     #[must_use]
     pub fn new(inputs: usize, outputs: usize, dropout: f64, draws: &mut Draws<'_>, device: &Device) -> Self {
-        Self {
-            linear: fan_in(inputs, outputs, draws, device),
-            norm: BatchNormConfig::new(outputs).with_epsilon(1e-3).with_momentum(0.01).init(device),
-            dropout,
-        }
+        Self { linear: fan_in(inputs, outputs, draws, device), norm: slow_batch_norm(outputs, device), dropout }
     }
 
     /// `[batch, inputs]` → `[batch, outputs]`.
     #[must_use]
     pub fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Tensor<2> {
-        let h = self.norm.forward(affine(&self.linear, x));
+        let h = normalised(&self.norm, affine(&self.linear, x));
         let centred = h.clone() - h.mean_dim(1);
         let variance = centred.clone().square().mean_dim(1);
         let h = activation::relu(centred / (variance + 1e-5).sqrt());
@@ -69,6 +65,27 @@ impl NormBlock {
             None => h,
         }
     }
+}
+
+/// Batch norm that follows a hundredth of each batch, with ε = 1e-3, as in scvi-tools.
+#[must_use]
+pub fn slow_batch_norm(features: usize, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(features).with_epsilon(1e-3).with_momentum(0.01).init(device)
+}
+
+/// `x`, normalised. In training, the running variance follows the variance of batches with denominator n − 1, as `PyTorch`'s
+/// does; burn's has n, of which this makes up for.
+#[must_use]
+pub fn normalised(norm: &BatchNorm, x: Tensor<2>) -> Tensor<2> {
+    let n = x.dims()[0] as f64;
+    if !x.device().is_autodiff() || !norm.training.is_enabled() || n < 2.0 {
+        return norm.forward(x);
+    }
+    let kept = norm.running_var.value_sync() * (1.0 - norm.momentum);
+    let output = norm.forward(x);
+    let taken = norm.running_var.value_sync() - kept.clone();
+    norm.running_var.update(kept + taken * (n / (n - 1.0)));
+    output
 }
 
 /// A linear layer with weights and bias from `U(±1/√inputs)`, as `PyTorch` starts its own.

@@ -187,6 +187,12 @@ impl Batch {
         Self { u, s, columns }
     }
 
+    /// Cells with these moments and no columns.
+    #[cfg(test)]
+    pub(crate) fn of_moments(u: Tensor<2>, s: Tensor<2>) -> Self {
+        Self::new([u, s], Columns::default())
+    }
+
     /// The same cells for a module that is being trained.
     #[must_use]
     pub fn autodiff(self) -> Self {

@@ -25,6 +25,8 @@ pub use batches::{Batch, Columns, Split, TrainingData};
 pub use checkpoint::{Checkpoint, snapshot, stage_start};
 pub use source::{BatchSource, CountData, Pass, WithColumns};
 pub use stream::CountStream;
+#[cfg(test)]
+pub(crate) use trainer::descend;
 pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
 
 use self::adam::{AdamConstants, WeightDecay};

@@ -413,6 +413,21 @@ pub fn time_steps<M: Objective>(
     Timed { wall_seconds: wall.elapsed().as_secs_f64() / count, cpu_seconds: cpu.elapsed().as_secs_f64() / count }
 }
 
+/// `module` after `steps` gradient steps, each down what `loss` returns of the module and the number of the step.
+#[cfg(test)]
+pub(crate) fn descend<M: Objective>(
+    module: M,
+    stage: &Stage,
+    steps: usize,
+    mut loss: impl FnMut(&M, usize) -> Loss,
+) -> M {
+    let mut state = State::new(&module, stage, 0);
+    (0..steps).fold(module, |module, step| {
+        let loss = loss(&module, step);
+        state.descend(module, loss, stage)
+    })
+}
+
 /// How far a module has come in a stage, and what drives it.
 struct State {
     best: Option<ModuleRecord>,

@@ -20,6 +20,8 @@ mod network;
 mod outputs;
 mod settings;
 mod start;
+#[cfg(test)]
+mod steps;
 
 pub use settings::{Init, PenaltySchedule, RepressedTime, StatePosterior, VelocityStatistic, Velovi, Warmup};
 

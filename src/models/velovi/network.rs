@@ -1,7 +1,7 @@
 //! The network and its loss.
 
 use burn::module::{Module, Param};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear};
+use burn::nn::{BatchNorm, Linear};
 use burn::tensor::{Device, Tensor, activation};
 use rand_chacha::ChaCha8Rng;
 
@@ -14,13 +14,14 @@ use crate::nn::draws::Draws;
 use crate::nn::fused::dense;
 use crate::nn::fused::four_states::{self, FourStates, Mixture, STATES, StatesLoss, Weights, states_loss};
 use crate::nn::kinetics;
-use crate::nn::layers::{NormBlock, affine, fan_in};
+use crate::nn::layers::{NormBlock, affine, fan_in, normalised, slow_batch_norm};
 use crate::nn::varying::Transcription;
 use crate::train::{Batch, Loss, Monitored, Objective};
 
-/// Added to the variance of z, and to concentrations, so that their logarithms are finite.
+/// Added to the variance of z, as in scvi-tools.
 const LEAST_VARIANCE: f32 = 1e-4;
-const LEAST_CONCENTRATION: f32 = 1e-4;
+/// Added to concentrations, so that their logarithms are finite; scvi-tools adds nothing.
+const LEAST_CONCENTRATION: f32 = 1e-6;
 /// Bounds of β and γ from below, where veloVI has 0: rates are divided by.
 const LEAST_RATE: f64 = 1e-6;
 /// Bound of the residual s.d. from below.
@@ -368,14 +369,14 @@ impl LinearCourse {
         let zeros = || Param::from_tensor(Tensor::zeros([1, n_vars], device));
         Self {
             weight: fan_in(n_latent, n_vars, draws, device).weight,
-            norm: BatchNormConfig::new(n_vars).with_epsilon(1e-3).with_momentum(0.01).init(device),
+            norm: slow_batch_norm(n_vars, device),
             ln_slope: zeros(),
             intercept: zeros(),
         }
     }
 
     fn forward(&self, z: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        let x = self.norm.forward(z.matmul(self.weight.val()));
+        let x = normalised(&self.norm, z.matmul(self.weight.val()));
         let falling = x.clone() * self.ln_slope.val().exp() + self.intercept.val();
         (dense::sigmoid(x), dense::sigmoid(-falling))
     }
