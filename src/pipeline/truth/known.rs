@@ -136,13 +136,12 @@ impl Known {
     /// [`Error::Input`] if the file has no such column, or it holds no truth values.
     pub(super) fn genes(&self, file: &FittedFile) -> Result<Option<Vec<usize>>> {
         let Some(key) = &self.genes_key else { return Ok(None) };
-        match self.column(file, "var", file.var(), key, "genes_key")? {
-            Column::Bool(flags) => Ok(Some((0..flags.len()).filter(|&gene| flags[gene]).collect())),
-            _ => {
-                let problem = format!("named by genes_key in {}: holds no truth values", self.source);
-                Err(Error::input(file.path(), format!("var[{key:?}]"), problem, "name a column of True and False"))
-            }
-        }
+        let column = self.column(file, "var", file.var(), key, "genes_key")?;
+        let Column::Bool(flags) = column else {
+            let problem = format!("named by genes_key in {}: holds no truth values", self.source);
+            return Err(Error::input(file.path(), format!("var[{key:?}]"), problem, "name a column of True and False"));
+        };
+        Ok(Some((0..flags.len()).filter(|&gene| flags[gene]).collect()))
     }
 
     /// Groups of cells, and the edges by their numbers; no groups if none are named.

@@ -209,12 +209,11 @@ impl TruthScores {
         let mut data = file.velocities(&used)?;
         let (around, _) = neighbors(&mut data, &mut Silent)?;
         let near = candidates(&settings.graph, &around, settings.seed)?;
-        let states = match data.embedding("pca") {
-            Some(pca) => pca.clone(),
-            None => {
-                let most = N_COMPONENTS.min(data.genes.len()).min(data.n_obs().saturating_sub(1));
-                pca_dense(data.ms.view(), most.max(1))?.scores
-            }
+        let states = if let Some(pca) = data.embedding("pca") {
+            pca.clone()
+        } else {
+            let most = N_COMPONENTS.min(data.genes.len()).min(data.n_obs().saturating_sub(1));
+            pca_dense(data.ms.view(), most.max(1))?.scores
         };
         let compared = States::compared_by(data.ms.view(), similarity(&settings.graph, &data.mode));
         let found = graph::velocity_graph(&compared, &near, data.velocity.view(), &mut Silent)?;
