@@ -118,7 +118,7 @@ fn only_what_the_truth_names_is_compared() {
     assert_eq!(circle.direction, Some("right"));
 }
 
-/// Golden: numpy and scipy, from scVelo's own arrows in principal components (`scripts/golden_truth.py`). scVelo's arrows are in f32.
+/// Golden: numpy and scipy, from scVelo's stored velocities and velocity graphs (`scripts/golden_truth.py`), which are in f32.
 #[test]
 fn scores_agree_with_python() {
     let golden: Value = serde_json::from_str(include_str!("../golden/truth.json")).unwrap();
