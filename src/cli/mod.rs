@@ -145,13 +145,31 @@ struct Simulate {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = TRUTH)]
 struct Evaluate {
     /// A file written by `nascent train`
     file: PathBuf,
-    /// Print one flat JSON object
+    /// What is known of the data: a JSON file that names columns and layers with the truth, see below
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// Which of the truth file's entries it is [default: that of FILE's name]
+    #[arg(long, value_name = "NAME", requires = "truth")]
+    truth_entry: Option<String>,
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
+
+const TRUTH: &str = "\
+The truth file is an object, or a list of objects each with the \"file\" it is about. All keys may be left out:
+  time_key             column of obs with true times, days, or stages with numbers: their order is compared
+  cyclic_key, period   column of obs with times on a circle, and its length
+  cluster_key, edges   column of obs with groups, and known steps: [[\"stem\", \"early\"], [\"early\", \"late\"]]
+  velocity_layer       layer with true velocities, in any unit
+  mean_velocity_layer  the same without molecular noise: compared instead
+  genes_key            column of var with True for the genes whose velocities are compared
+  kind                 real, simulated or null (nothing has a direction)
+Run `nascent graph` before, so that models without a time of their own are compared by their velocity pseudotime.";
 
 /// Within each group of cells, the abundances of every gene are permuted. The trained model reconstructs the data and the
 /// permuted data. A gene's score compares the two reconstruction errors; it is added to the fitted file as
@@ -275,6 +293,10 @@ impl Simulate {
 
 impl Evaluate {
     fn run(self) -> Result<()> {
+        if let Some(truth) = &self.truth {
+            let found = pipeline::against(&self.file, truth, self.truth_entry.as_deref())?;
+            return if self.json { print_json(&found) } else { print(&tables::truth(&found)) };
+        }
         let evaluation = pipeline::evaluate(&self.file)?;
         if self.json { print_json(&evaluation) } else { print(&tables::scores(&evaluation)) }
     }

@@ -2,11 +2,18 @@
 
 use crate::io::{ColumnDescription, Description, MatrixDescription};
 use crate::metrics::Evaluation;
+use crate::pipeline::TruthScores;
 
 /// The scores as people read them; those that do not apply are left out.
 pub(super) fn scores(scores: &Evaluation) -> String {
     let known = scores.named().into_iter().filter_map(|(name, score)| Some(format!("{name:58} {:10.4}", score?)));
     known.collect::<Vec<String>>().join("\n")
+}
+
+/// The scores of a fit beside what is known of its data.
+pub(super) fn truth(found: &TruthScores) -> String {
+    let more = found.named().into_iter().map(|(name, value)| format!("{name:58} {value}"));
+    std::iter::once(scores(&found.scores)).chain(more).collect::<Vec<String>>().join("\n").trim_start().to_owned()
 }
 
 /// What a file holds, and whether it is ready for velocity.

@@ -142,6 +142,16 @@ impl FittedFile {
         Ok(Some(read))
     }
 
+    /// The layer of this name, `[n_obs, n_vars]`, whoever put it there: a truth.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with what layers there are if it is not among them, or if it is damaged.
+    pub fn layer_named(&self, name: &str) -> Result<ArcArray2<f32>> {
+        let stored = layer(&self.file, name, None, &Place::root(&self.path))?;
+        stored.require_shape(self.obs.index.len(), self.var.index.len())?;
+        Ok(stored.to_dense()?.into_shared())
+    }
+
     /// A layer that the file must have; `hint` says how it is made.
     ///
     /// # Errors

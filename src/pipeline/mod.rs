@@ -7,6 +7,7 @@ mod keys;
 mod permute;
 mod report;
 mod train;
+mod truth;
 
 pub use compare::{Comparison, One, Pair, compare};
 pub use graph::{GraphJob, GraphSummary, graph};
@@ -14,6 +15,7 @@ pub use keys::keys;
 pub use permute::{Permutation, PermuteJob, permute};
 pub use report::{ReportJob, report};
 pub use train::{Summary, train};
+pub use truth::{Known, TruthScores, against, score};
 
 use std::path::{Path, PathBuf};
 

@@ -91,6 +91,8 @@ mod time_golden;
 mod train;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod train_stream;
+#[cfg(feature = "h5ad")]
+mod truth;
 mod uncertainty;
 #[cfg(feature = "h5ad")]
 mod units;

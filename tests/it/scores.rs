@@ -92,6 +92,30 @@ fn velocities_along_the_line_cross_its_middle_and_reversed_ones_turn_back() {
     assert!(mean > 0.95, "{mean}");
 }
 
+#[test]
+fn velocities_along_the_line_flow_along_its_time_and_reversed_ones_against_it() {
+    let (x, v) = line(200);
+    let candidates = Candidates::nearest(&nearest(x.view(), 10).unwrap(), 10).unwrap();
+    let groups = vec![None; 200];
+    let flow = |velocities: &Array2<f32>, time: &dyn Fn(usize) -> f64, period: Option<f64>| {
+        let moving =
+            VelocityField { states: x.view(), velocities: velocities.view(), candidates: &candidates, groups: &groups };
+        moving.along(&(0..200).map(time).collect::<Vec<f64>>(), period)
+    };
+    let forward = flow(&v, &|i| i as f64, None);
+    let backward = flow(&-&v, &|i| i as f64, None);
+    assert!(scores_mean(&forward) > 0.9, "{}", scores_mean(&forward));
+    assert!(forward.iter().zip(&backward).all(|(f, b)| (f + b).abs() < 1e-6));
+    // On a circle the time may begin anywhere.
+    let begun_later = flow(&v, &|i| ((i + 50) % 400) as f64, Some(400.0));
+    let across_the_seam = flow(&v, &|i| ((i + 300) % 400) as f64, Some(400.0));
+    assert_eq!(forward, begun_later);
+    assert_eq!(forward, across_the_seam);
+    // Without a time there is no direction, and what does not move has none.
+    assert!(flow(&v, &|_| 1.0, None).iter().all(|flow| flow.is_nan()));
+    assert!(flow(&Array2::zeros(v.dim()), &|i| i as f64, None).iter().all(|&flow| flow == 0.0));
+}
+
 fn scores_mean(values: &[f64]) -> f64 {
     nascent::stats::mean(values)
 }

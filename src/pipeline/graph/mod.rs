@@ -13,6 +13,7 @@ mod times;
 mod trust;
 
 pub(super) use root::groups;
+pub(super) use space::{candidates, neighbors, similarity};
 
 use std::fmt;
 use std::path::PathBuf;

@@ -17,7 +17,10 @@ const N_NEIGHBORS: usize = 30;
 const N_COMPONENTS: usize = 30;
 
 /// The neighbour graph, and where it comes from.
-pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> Result<(Neighbors, NeighborsRecord)> {
+pub(in crate::pipeline) fn neighbors(
+    data: &mut Velocities,
+    reporter: &mut dyn Reporter,
+) -> Result<(Neighbors, NeighborsRecord)> {
     if let Some((key, around)) = data.neighbors.take_if(|(_, around)| around.distances.nnz() > 0) {
         neighbors::check(&around, &data.obs.index)?;
         let n_neighbors = around.n_neighbors;
@@ -38,7 +41,7 @@ pub(super) fn neighbors(data: &mut Velocities, reporter: &mut dyn Reporter) -> R
 }
 
 /// The cells that each may move to, as the settings have it.
-pub(super) fn candidates(settings: &GraphConfig, around: &Neighbors, seed: u64) -> Result<Candidates> {
+pub(in crate::pipeline) fn candidates(settings: &GraphConfig, around: &Neighbors, seed: u64) -> Result<Candidates> {
     let k = if settings.n_neighbors == 0 { usize::MAX } else { settings.n_neighbors };
     let found = match settings.neighbors {
         Reach::TwoLevels => Candidates::two_levels(&around.distances, k)?,
@@ -49,7 +52,7 @@ pub(super) fn candidates(settings: &GraphConfig, around: &Neighbors, seed: u64) 
 }
 
 /// How they are compared, as the settings have it, where `mode` made the velocities.
-pub(super) fn similarity(settings: &GraphConfig, mode: &str) -> Similarity {
+pub(in crate::pipeline) fn similarity(settings: &GraphConfig, mode: &str) -> Similarity {
     let square_root = match settings.square_root {
         SquareRoot::On => true,
         SquareRoot::Off => false,
