@@ -16,6 +16,7 @@ mod dense;
 mod devices;
 #[cfg(feature = "h5ad")]
 mod differential_golden;
+mod direction;
 mod dynamical;
 #[cfg(feature = "h5ad")]
 mod dynamical_golden;

@@ -267,7 +267,7 @@ quantities! {
     FIT_DYNAMICS: Numbers = Var "fit_dynamics", NatsPerCell, Fit;
     /// P-value of `fit_dynamics` against permuted cells; not corrected for the number of genes.
     FIT_PVAL_DYNAMICS: Numbers = Var "fit_pval_dynamics", Share, Fit;
-    /// Log-likelihood ratio of the gene: the chosen direction of time against the next best.
+    /// Log-likelihood ratio of the gene: the chosen direction of time against the next best, less the same on counts without a direction.
     FIT_DIRECTION: Numbers = Var "fit_direction", Nats, Fit;
     /// How strongly the gene follows each dimension of the cell state, by its number.
     FIT_LOADINGS: Matrix = Var "fit_loading_*", None, Fit;

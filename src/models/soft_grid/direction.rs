@@ -2,9 +2,9 @@
 //!
 //! Splicing has a direction: spliced counts follow unspliced ones. A fit that runs the wrong way must make kinetics fast, so
 //! that spliced and unspliced counts rise and fall together, and loses likelihood where they do not. Every tip of the
-//! data is tried as the root; the fit with the highest objective wins. The evidence is its advantage over the next best, taken
-//! gene by gene: many nats from a few genes that the model describes badly are no evidence, so the mean over genes is set against
-//! its standard error.
+//! data is tried as the root; the fit with the highest objective wins. Its advantage over the next best is taken gene by gene, and what
+//! the same two fits are apart on counts without a direction (`null.rs`) is subtracted. What is left is the evidence: many nats
+//! from a few genes that the model describes badly are none, so the mean over genes is set against its standard error.
 
 use std::fmt;
 
@@ -23,43 +23,52 @@ use crate::stats;
 pub(super) struct Direction {
     /// Position of the best candidate.
     pub(super) chosen: usize,
+    /// Position of the next best; `None` if the direction was given.
+    pub(super) next: Option<usize>,
     /// Advantage of the chosen direction over the next best in the whole objective, in nats; infinite if it was given.
     pub(super) nats: f64,
-    /// Advantage by gene, in nats.
+    /// Advantage by gene, in nats, less that on counts without a direction.
     pub(super) by_gene: Vec<f64>,
     /// Mean over genes of the advantage, in standard errors.
+    pub(super) alone: f64,
+    /// The same of the advantage less that on counts without a direction.
     pub(super) z: f64,
     /// Whether the evidence is enough.
     pub(super) determined: bool,
-    /// Whether the user said where time begins.
-    pub(super) given: bool,
     n_cells: usize,
 }
 
 impl Direction {
-    pub(super) fn new(candidates: &[(usize, Fitted)], cells: &Cells, fixed: &Fixed, wanted: f64, given: bool) -> Self {
-        let n_vars = cells.counts.n_vars();
+    /// The best of `candidates`, of which a single one was given by the user.
+    pub(super) fn new(candidates: &[(usize, Fitted)], cells: &Cells, fixed: &Fixed) -> Self {
         let mut order: Vec<usize> = (0..candidates.len()).collect();
         order.sort_by(|&a, &b| candidates[b].1.objective().total_cmp(&candidates[a].1.objective()));
         let mut direction = Self {
             chosen: order[0],
+            next: order.get(1).copied(),
             nats: f64::INFINITY,
-            by_gene: vec![f64::NAN; n_vars],
+            by_gene: vec![f64::NAN; cells.counts.n_vars()],
+            alone: f64::INFINITY,
             z: f64::INFINITY,
             determined: true,
-            given,
             n_cells: cells.counts.n_obs(),
         };
-        if let [best, next, ..] = order[..] {
-            let (best, next) = (&candidates[best].1, &candidates[next].1);
-            let of = |fitted: &Fitted| contributions(fitted, cells, fixed);
-            direction.by_gene = of(best).into_iter().zip(of(next)).map(|(best, next)| best - next).collect();
-            let error = stats::std_dev(&direction.by_gene, 1) / (n_vars as f64).sqrt();
-            direction.z = stats::mean(&direction.by_gene) / error.max(f64::MIN_POSITIVE);
-            direction.nats = best.objective() - next.objective();
-            direction.determined = direction.z >= wanted;
+        if let Some(next) = direction.next {
+            let pair = [&candidates[order[0]].1, &candidates[next].1];
+            direction.nats = pair[0].objective() - pair[1].objective();
+            direction.by_gene = advantage(pair, cells, fixed);
+            direction.alone = in_standard_errors(&direction.by_gene);
         }
         direction
+    }
+
+    /// Subtracts the advantage that the same two directions, `pair`, have on the cells `without` a direction. The rest is enough if its
+    /// mean over genes is `wanted` standard errors above 0, and the advantage itself is.
+    pub(super) fn compare(&mut self, pair: [&Fitted; 2], without: &Cells, fixed: &Fixed, wanted: f64) {
+        let of_none = advantage(pair, without, fixed);
+        self.by_gene.iter_mut().zip(of_none).for_each(|(nats, of_none)| *nats -= of_none);
+        self.z = in_standard_errors(&self.by_gene);
+        self.determined = self.z >= wanted && self.alone >= wanted;
     }
 
     /// Genes that speak for the chosen direction.
@@ -70,7 +79,7 @@ impl Direction {
 
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.given {
+        if self.next.is_none() {
             return write!(f, "direction of time: given");
         }
         let word = if self.determined { "determined" } else { "NOT DETERMINED" };
@@ -78,13 +87,26 @@ impl fmt::Display for Direction {
         write!(
             f,
             "direction of time: {word}; log-likelihood ratio to the next best direction {:.0} nats ({per_cell:.2} per cell), {:.1} standard \
-             errors over genes, {} of {} genes in favour",
+             errors over genes; {:.1} less that on counts without a direction, {} of {} genes in favour",
             self.nats,
+            self.alone,
             self.z,
             self.supporters(),
             self.by_gene.len()
         )
     }
+}
+
+/// Each gene's advantage in the first fit over the second, in nats.
+fn advantage(pair: [&Fitted; 2], cells: &Cells, fixed: &Fixed) -> Vec<f64> {
+    let [best, next] = pair.map(|fitted| contributions(fitted, cells, fixed));
+    best.into_iter().zip(next).map(|(best, next)| best - next).collect()
+}
+
+/// The mean over its standard error.
+fn in_standard_errors(values: &[f64]) -> f64 {
+    let error = stats::std_dev(values, 1) / (values.len() as f64).sqrt();
+    stats::mean(values) / error.max(f64::MIN_POSITIVE)
 }
 
 /// Each gene's part of the objective: its expected log-likelihood and its prior.

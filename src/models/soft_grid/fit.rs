@@ -5,6 +5,7 @@ use rand::seq::index;
 use super::direction::{self, Direction};
 use super::em::{Fixed, Model};
 use super::groups::CaptureGroups;
+use super::null;
 use super::rounds::{Cells, Fitted, rounds, split};
 use super::settings::SoftGrid;
 use super::skeleton::Skeleton;
@@ -12,6 +13,7 @@ use super::start::Start;
 use super::tree::Tree;
 use crate::data::{Dataset, Run};
 use crate::error::Result;
+use crate::stats;
 
 /// Steps of every gene at the start of a candidate.
 const FIRST_STEPS: usize = 15;
@@ -46,18 +48,24 @@ pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups
     let search = Search { settings, fixed: &fixed, cells: &cells, skeleton: &skeleton };
     let mut candidates = Vec::new();
     for &root in &roots {
-        let ends = (0..skeleton.tips.len()).filter(|&tip| tip != root).collect();
-        candidates.push((root, search.candidate(&Start::new(&skeleton, root, ends), &cells, None, run)?));
+        candidates.push((root, search.to_all(root, &cells, run)?));
     }
-    let direction = Direction::new(&candidates, &cells, &fixed, settings.evidence, asked.is_some());
+    let mut direction = Direction::new(&candidates, &cells, &fixed);
+    if let Some(next) = direction.next {
+        let (root, best) = &candidates[direction.chosen];
+        let without = null::undelayed(&cells, best, run);
+        let pair = [search.to_all(*root, &without, run)?, search.to_all(candidates[next].0, &without, run)?];
+        direction.compare([&pair[0], &pair[1]], &without, &fixed, settings.evidence);
+    }
     run.reporter().end(&direction.to_string());
     let (root, mut fitted) = candidates.swap_remove(direction.chosen);
 
     let mut held_out = Vec::new();
     let most = skeleton.tips.len() - 1;
     if settings.lineages == 0 && most > 1 {
-        held_out = search.compare_lineages(root, run)?;
-        let best = (0..most).max_by(|&a, &b| held_out[a].total_cmp(&held_out[b])).unwrap_or(0) + 1;
+        let per_cell = search.compare_lineages(root, run)?;
+        held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
+        let best = fewest(&per_cell) + 1;
         let list: Vec<String> = held_out.iter().zip(1..).map(|(value, k)| format!("{k}: {value:.2}")).collect();
         run.reporter().end(&format!("lineages: {best} (held-out log-likelihood per cell {})", list.join(", ")));
         if best < most {
@@ -91,6 +99,12 @@ impl Search<'_> {
         (0..self.skeleton.tips.len()).filter(|&tip| tip != root).take(k).collect()
     }
 
+    /// A short fit of `cells` whose lineages run from the tip `root` to all others.
+    fn to_all(&self, root: usize, cells: &Cells, run: &mut Run) -> Result<Fitted> {
+        let ends = (0..self.skeleton.tips.len()).filter(|&tip| tip != root).collect();
+        self.candidate(&Start::new(self.skeleton, root, ends), cells, None, run)
+    }
+
     /// A short fit of `cells` from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
     fn candidate(&self, start: &Start, cells: &Cells, chosen: Option<&[usize]>, run: &mut Run) -> Result<Fitted> {
         let settings = self.settings;
@@ -108,8 +122,8 @@ impl Search<'_> {
         rounds(self.fixed, cells, model, (settings.choice_rounds, 0.0), run)
     }
 
-    /// Log-likelihood per held-out cell of fits with 1, 2, … lineages to the other cells.
-    fn compare_lineages(&self, root: usize, run: &mut Run) -> Result<Vec<f64>> {
+    /// Log-likelihood of each held-out cell under fits with 1, 2, … lineages to the other cells.
+    fn compare_lineages(&self, root: usize, run: &mut Run) -> Result<Vec<Vec<f64>>> {
         let n = self.cells.counts.n_obs();
         let (held, kept) = split(n);
         let (test, train) = (self.cells.select(&held), self.cells.select(&kept));
@@ -119,9 +133,37 @@ impl Search<'_> {
             let start = Start::new(self.skeleton, root, self.ends(root, k));
             let fitted = self.candidate(&start, &train, Some(&kept), run)?;
             let (posteriors, _) = fitted.model.expect(self.fixed, &test.counts.cells, &test.groups, &test.sizes);
-            let evidence: f64 = posteriors.iter().map(|posterior| posterior.evidence).sum();
-            per_cell.push(evidence / held.len() as f64);
+            per_cell.push(posteriors.iter().map(|posterior| posterior.evidence).collect());
         }
         Ok(per_cell)
+    }
+}
+
+/// Position of the simplest fit whose held-out log-likelihood is no more than one standard error below that of the best: the error is
+/// that of the cells' differences.
+fn fewest(per_cell: &[Vec<f64>]) -> usize {
+    let best = (0..per_cell.len()).max_by(|&a, &b| stats::mean(&per_cell[a]).total_cmp(&stats::mean(&per_cell[b])));
+    let Some(best) = best else { return 0 };
+    let as_good = |cells: &Vec<f64>| {
+        let behind: Vec<f64> = per_cell[best].iter().zip(cells).map(|(best, own)| best - own).collect();
+        stats::mean(&behind) <= stats::std_dev(&behind, 1) / (behind.len() as f64).sqrt()
+    };
+    per_cell.iter().position(as_good).unwrap_or(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fewest;
+
+    #[test]
+    fn more_lineages_are_taken_only_if_cells_agree_that_they_are_better() {
+        let clear = [vec![-10.0; 40], vec![-9.0; 40], vec![-8.99; 40]];
+        assert_eq!(fewest(&clear), 2, "every cell says so");
+        let noisy = |shift: f64| (0..40).map(|i| -10.0 + shift + if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let tie: [Vec<f64>; 2] = [vec![-10.0; 40], noisy(0.1)];
+        assert_eq!(fewest(&tie), 0, "a mean difference of 0.1 with a standard error of 0.16");
+        let better: [Vec<f64>; 2] = [vec![-10.0; 40], noisy(0.3)];
+        assert_eq!(fewest(&better), 1);
+        assert_eq!(fewest(&[]), 0);
     }
 }

@@ -32,6 +32,7 @@ mod fit;
 mod gaussian;
 mod gene;
 mod groups;
+mod null;
 mod outputs;
 mod rounds;
 mod scores;

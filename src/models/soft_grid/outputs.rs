@@ -290,6 +290,7 @@ pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_
         "direction_determined": direction.determined,
         "direction_nats": finite(direction.nats),
         "direction_standard_errors": finite(direction.z),
+        "direction_standard_errors_alone": finite(direction.alone),
         "held_out_by_lineages": held_out,
         "objective": history,
     });

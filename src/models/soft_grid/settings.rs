@@ -34,8 +34,8 @@ pub struct SoftGrid {
     /// Where time starts, as `column=value` of obs (`clusters=Ductal`); empty: each end of the data is tried, and the
     /// likelihood decides.
     pub root: String,
-    /// Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best,
-    /// must be at least this many standard errors to count as determined.
+    /// Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best, less
+    /// the same on counts without a direction, must be at least this many standard errors to count as determined.
     pub evidence: f64,
     /// Size factor of a cell: `shared`: one for both species (spliced, unspliced), inferred; `species`: one for each,
     /// inferred; `total`: total counts over their median.

@@ -153,7 +153,9 @@ fn grid_direction(file: &FittedFile) -> Result<Option<Trust>> {
     let Some(determined) = record.get("direction_determined").and_then(Value::as_bool) else { return Ok(None) };
     let number = |key: &str| record.get(key).and_then(Value::as_f64);
     let value = match (number("direction_nats"), number("direction_standard_errors")) {
-        (Some(nats), Some(z)) => format!("log-likelihood ratio {nats:.0} nats, {z:.1} standard errors over genes"),
+        (Some(nats), Some(z)) => format!(
+            "log-likelihood ratio {nats:.0} nats; {z:.1} standard errors over genes above that on counts without a direction"
+        ),
         _ => "given by the user".to_owned(),
     };
     let (verdict, explanation) = if determined {
