@@ -1,7 +1,7 @@
 //! A direction of time is called determined where counts hold one, and not where they hold none.
 
 use nascent::data::quantities::{LATENT_TIME, SOFT_GRID};
-use nascent::data::{Column, Counts, Run, Silent, stream};
+use nascent::data::{Column, Counts, Fit, Run, Silent, stream};
 use nascent::models::VelocityModel;
 use nascent::models::soft_grid::SoftGrid;
 use nascent::preprocess::{self, PreprocessConfig};
@@ -19,15 +19,19 @@ const GENES: usize = 100;
 
 /// What the model says of `counts`: whether the direction is determined, in how many standard errors, and the times.
 fn judged(counts: &Counts) -> (bool, f64, Vec<f64>) {
+    let fit = fitted(counts);
+    let detail = |key: &str| &fit[SOFT_GRID][key];
+    let errors = detail("direction_standard_errors").as_f64().expect("it was not given");
+    (detail("direction_determined") == true, errors, fit[LATENT_TIME].to_vec())
+}
+
+fn fitted(counts: &Counts) -> Fit {
     let all = PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() };
     let data = preprocess::run(counts, &all).expect("valid data").0;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
     let settings = SoftGrid { max_rounds: 10, uncertainty: false, ..SoftGrid::default() };
-    let fit = VelocityModel::fit(&settings, &data, &mut run).expect("the model can be fitted");
-    let detail = |key: &str| &fit[SOFT_GRID][key];
-    let errors = detail("direction_standard_errors").as_f64().expect("it was not given");
-    (detail("direction_determined") == true, errors, fit[LATENT_TIME].to_vec())
+    VelocityModel::fit(&settings, &data, &mut run).expect("the model can be fitted")
 }
 
 fn simulation(seed: u64) -> Simulation {
@@ -108,8 +112,8 @@ fn bursts(seed: u64) -> Counts {
     drawn(seed, mean, &mut rng)
 }
 
-/// A ring: transcription goes up and down once around it. Time has a direction there, but none that a tree could have.
-fn ring(seed: u64) -> Counts {
+/// A ring around which transcription goes up and down once, and the phase of each cell on it.
+fn ring(seed: u64) -> (Counts, Vec<f64>) {
     let mut rng = stream(seed, "ring", 0);
     let genes: Vec<([f64; 3], f64)> =
         (0..GENES).map(|_| (rates(&mut rng), rng.random_range(0.0..std::f64::consts::TAU))).collect();
@@ -126,14 +130,36 @@ fn ring(seed: u64) -> Counts {
             alpha / gamma * (1.0 + 0.9 * fall_u * fall_s * (angle - lag_u - lag_s).cos()),
         ]
     };
-    drawn(seed, mean, &mut rng)
+    (drawn(seed, mean, &mut rng), phases)
 }
 
-/// A kind of data without a direction that a tree could have.
+/// A kind of data without a direction.
 type Kind = (&'static str, fn(u64) -> Counts);
 
-const KINDS: [Kind; 5] =
-    [("shuffled", shuffled), ("steady", steady), ("undelayed", undelayed), ("bursts", bursts), ("ring", ring)];
+const KINDS: [Kind; 4] = [("shuffled", shuffled), ("steady", steady), ("undelayed", undelayed), ("bursts", bursts)];
+
+/// How well times that run once around agree with `phases`, but for where they begin: the length of the mean of `exp(i (phase ∓ time))`
+/// forward and backward, 1 if they agree in every cell.
+fn around(fit: &Fit, phases: &[f64]) -> [f64; 2] {
+    let turn = std::f64::consts::TAU / SoftGrid::default().t_max;
+    [1.0, -1.0].map(|way| {
+        let angles = fit[LATENT_TIME].iter().zip(phases).map(|(time, phase)| phase - way * turn * time);
+        let (cos, sin) = angles.fold((0.0, 0.0), |(cos, sin), angle| (cos + angle.cos(), sin + angle.sin()));
+        (cos * cos + sin * sin).sqrt() / phases.len() as f64
+    })
+}
+
+#[test]
+fn cells_on_a_ring_are_put_in_order_around_it_in_the_direction_of_their_kinetics() {
+    let (counts, phases) = ring(0);
+    let fit = fitted(&counts);
+    let [forward, backward] = around(&fit, &phases);
+    let record = &fit[SOFT_GRID];
+    assert!(record["shape"] == "ring" && forward > 0.9, "{}: {forward} forward, {backward} backward", record["shape"]);
+    assert_eq!(record["direction_determined"], true);
+    let tree = fitted(&simulation(3).counts);
+    assert_eq!(tree[SOFT_GRID]["shape"], "tree");
+}
 
 #[test]
 fn counts_that_hold_no_direction_of_time_do_not_determine_one() {
@@ -185,6 +211,18 @@ fn how_often_a_direction_is_called_determined() {
         })
         .collect();
     print("with a direction, right and determined", &found);
+    let rings: Vec<(bool, f64)> = (0..8)
+        .map(|seed| {
+            let (counts, phases) = ring(seed);
+            let fit = fitted(&counts);
+            let [forward, backward] = around(&fit, &phases);
+            let record = &fit[SOFT_GRID];
+            println!("ring {seed}: {} {forward:.2} forward {backward:.2} backward", record["shape"]);
+            let determined = record["direction_determined"] == true;
+            (determined && forward > backward, record["direction_standard_errors"].as_f64().expect("not given"))
+        })
+        .collect();
+    print("rings, right and determined", &rings);
 }
 
 fn print(name: &str, found: &[(bool, f64)]) {

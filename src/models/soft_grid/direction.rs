@@ -40,9 +40,9 @@ pub(super) struct Direction {
 
 impl Direction {
     /// The best of `candidates`, of which a single one was given by the user.
-    pub(super) fn new(candidates: &[(usize, Fitted)], cells: &Cells, fixed: &Fixed) -> Self {
+    pub(super) fn new(candidates: &[Fitted], cells: &Cells, fixed: &Fixed) -> Self {
         let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|&a, &b| candidates[b].1.objective().total_cmp(&candidates[a].1.objective()));
+        order.sort_by(|&a, &b| candidates[b].objective().total_cmp(&candidates[a].objective()));
         let mut direction = Self {
             chosen: order[0],
             next: order.get(1).copied(),
@@ -54,7 +54,7 @@ impl Direction {
             n_cells: cells.counts.n_obs(),
         };
         if let Some(next) = direction.next {
-            let pair = [&candidates[order[0]].1, &candidates[next].1];
+            let pair = [&candidates[order[0]], &candidates[next]];
             direction.nats = pair[0].objective() - pair[1].objective();
             direction.by_gene = advantage(pair, cells, fixed);
             direction.alone = in_standard_errors(&direction.by_gene);

@@ -7,12 +7,12 @@ use super::em::{Fixed, Model};
 use super::groups::CaptureGroups;
 use super::null;
 use super::rounds::{Cells, Fitted, rounds, split};
-use super::settings::SoftGrid;
+use super::settings::{Shape, SoftGrid};
 use super::skeleton::Skeleton;
 use super::start::Start;
 use super::tree::Tree;
 use crate::data::{Dataset, Run};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::stats;
 
 /// Steps of every gene at the start of a candidate.
@@ -31,6 +31,8 @@ pub(super) struct Decided {
     pub(super) direction: Direction,
     /// Held-out log-likelihood per cell of each number of lineages tried, from 1; empty if none was to be chosen.
     pub(super) held_out: Vec<f64>,
+    /// Whether time runs around a ring.
+    pub(super) ring: bool,
 }
 
 /// Finds shape, direction and number of lineages on at most `choice_cells` cells.
@@ -41,39 +43,16 @@ pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups
     let wanted = if settings.lineages > 0 { settings.lineages } else { settings.max_lineages };
     let skeleton = Skeleton::new(data, &sample, wanted + 1, settings.lineages > 0)?;
     let asked = direction::asked_root(settings, data, groups, &sample, &skeleton)?;
-    let roots: Vec<usize> = asked.map_or_else(|| (0..skeleton.tips.len()).collect(), |root| vec![root]);
-
-    let title = format!("{} cells, {} tips: directions", sample.len(), skeleton.tips.len());
-    run.reporter().begin(&title, 0, settings.choice_rounds as u64 + 1);
     let search = Search { settings, fixed: &fixed, cells: &cells, skeleton: &skeleton };
-    let mut candidates = Vec::new();
-    for &root in &roots {
-        candidates.push((root, search.to_all(root, &cells, run)?));
-    }
-    let mut direction = Direction::new(&candidates, &cells, &fixed);
-    if let Some(next) = direction.next {
-        let (root, best) = &candidates[direction.chosen];
-        let without = null::undelayed(&cells, best, run);
-        let pair = [search.to_all(*root, &without, run)?, search.to_all(candidates[next].0, &without, run)?];
-        direction.compare([&pair[0], &pair[1]], &without, &fixed, settings.evidence);
-    }
-    run.reporter().end(&direction.to_string());
-    let (root, mut fitted) = candidates.swap_remove(direction.chosen);
-
-    let mut held_out = Vec::new();
-    let most = skeleton.tips.len() - 1;
-    if settings.lineages == 0 && most > 1 {
-        let per_cell = search.compare_lineages(root, run)?;
-        held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
-        let best = fewest(&per_cell) + 1;
-        let list: Vec<String> = held_out.iter().zip(1..).map(|(value, k)| format!("{k}: {value:.2}")).collect();
-        run.reporter().end(&format!("lineages: {best} (held-out log-likelihood per cell {})", list.join(", ")));
-        if best < most {
-            let start = Start::new(&skeleton, root, search.ends(root, best));
-            fitted = search.candidate(&start, &cells, None, run)?;
-        }
-    }
-    Ok(Decided { sample, cells, fitted, direction, held_out })
+    let found = search.shape(asked, run)?;
+    Ok(Decided {
+        sample,
+        cells,
+        fitted: found.fitted,
+        direction: found.direction,
+        held_out: found.held_out,
+        ring: found.ring,
+    })
 }
 
 /// At most `most` of `n` cells, drawn at random, rising.
@@ -93,23 +72,135 @@ struct Search<'a> {
     skeleton: &'a Skeleton,
 }
 
+/// A shape with its direction.
+struct Found {
+    fitted: Fitted,
+    direction: Direction,
+    held_out: Vec<f64>,
+    ring: bool,
+}
+
 impl Search<'_> {
+    /// A tree, from the tip `asked` if there is one, or a ring.
+    fn shape(&self, asked: Option<usize>, run: &mut Run) -> Result<Found> {
+        let settings = self.settings;
+        let turns = self.skeleton.ring.as_deref();
+        if settings.shape == Shape::Ring {
+            let turns = turns.ok_or_else(|| Error::Data {
+                problem: "model.shape = \"ring\", but the cells do not lie on a ring".to_owned(),
+                hint:
+                    "half-way between the two cells farthest apart there are no two sides; set model.shape = \"auto\""
+                        .to_owned(),
+            })?;
+            return self.ring(turns, run);
+        }
+        let free = settings.shape == Shape::Auto && asked.is_none() && settings.lineages == 0;
+        let turns = turns.filter(|_| free);
+        let (mut found, root) = self.directions(asked, run)?;
+        let most = self.skeleton.tips.len() - 1;
+        if settings.lineages > 0 || (most == 1 && turns.is_none()) {
+            return Ok(found);
+        }
+        let per_cell = self.compare_lineages(root, run)?;
+        found.held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
+        let best = fewest(&per_cell) + 1;
+        let list: Vec<String> = found.held_out.iter().zip(1..).map(|(value, k)| format!("{k}: {value:.2}")).collect();
+        run.reporter().end(&format!("lineages: {best} (held-out log-likelihood per cell {})", list.join(", ")));
+        if let Some(turns) = turns {
+            let of_ring = self.held_out_around(turns, run)?;
+            // The cells' places say a ring, and a tree on a ring runs backward on one side: it has to be clearly likelier.
+            let wins = fewest(&[of_ring.clone(), per_cell[best - 1].clone()]) == 0;
+            let word = if wins { "a ring" } else { "a tree, not a ring" };
+            let (ring, tree) = (stats::mean(&of_ring), stats::mean(&per_cell[best - 1]));
+            run.reporter()
+                .say(&format!("shape: {word} (held-out log-likelihood per cell, ring: {ring:.2}, tree: {tree:.2})"));
+            if wins {
+                let held_out = found.held_out;
+                return Ok(Found { held_out, ..self.ring(turns, run)? });
+            }
+        }
+        if best < most {
+            let start = Start::new(self.skeleton, root, self.ends(root, best));
+            found.fitted = self.candidate(&start, self.cells, None, run)?;
+        }
+        Ok(found)
+    }
+
+    /// Trees from each tip, or from that `asked` for: the best, with its root.
+    fn directions(&self, asked: Option<usize>, run: &mut Run) -> Result<(Found, usize)> {
+        let tips = self.skeleton.tips.len();
+        let roots: Vec<usize> = asked.map_or_else(|| (0..tips).collect(), |root| vec![root]);
+        let title = format!("{} cells, {tips} tips: directions", self.cells.counts.n_obs());
+        run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
+        let starts: Vec<Start> = roots.iter().map(|&root| self.to_all(root)).collect();
+        let (fitted, direction) = self.best(&starts, run)?;
+        let root = roots[direction.chosen];
+        Ok((Found { fitted, direction, held_out: Vec::new(), ring: false }, root))
+    }
+
+    /// A line around the ring, one way or the other.
+    fn ring(&self, turns: &[f64], run: &mut Run) -> Result<Found> {
+        run.reporter().begin("directions around the ring", 0, self.settings.choice_rounds as u64 + 1);
+        let starts = [false, true].map(|backward| Start::around(turns, backward));
+        let (fitted, direction) = self.best(&starts, run)?;
+        Ok(Found { fitted, direction, held_out: Vec::new(), ring: true })
+    }
+
+    /// The best of the fits from `starts`, and how sure that is.
+    fn best(&self, starts: &[Start], run: &mut Run) -> Result<(Fitted, Direction)> {
+        let mut candidates =
+            starts.iter().map(|start| self.candidate(start, self.cells, None, run)).collect::<Result<Vec<_>>>()?;
+        let mut direction = Direction::new(&candidates, self.cells, self.fixed);
+        if let Some(next) = direction.next {
+            let without = null::undelayed(self.cells, &candidates[direction.chosen], run);
+            let fit = |at: usize, run: &mut Run| self.candidate(&starts[at], &without, None, run);
+            let pair = [fit(direction.chosen, run)?, fit(next, run)?];
+            direction.compare([&pair[0], &pair[1]], &without, self.fixed, self.settings.evidence);
+        }
+        run.reporter().end(&direction.to_string());
+        Ok((candidates.swap_remove(direction.chosen), direction))
+    }
+
+    /// Log-likelihood of each held-out cell on a ring, in the direction that is the better for the other cells.
+    fn held_out_around(&self, turns: &[f64], run: &mut Run) -> Result<Vec<f64>> {
+        let mut found: Option<(f64, Vec<f64>)> = None;
+        for backward in [false, true] {
+            let (objective, cells) = self.held_out(&Start::around(turns, backward), run)?;
+            if found.as_ref().is_none_or(|(best, _)| objective > *best) {
+                found = Some((objective, cells));
+            }
+        }
+        Ok(found.map(|(_, cells)| cells).unwrap_or_default())
+    }
+
+    /// The objective of a short fit from `start` to four fifths of the cells, and the log-likelihood of each of the others.
+    fn held_out(&self, start: &Start, run: &mut Run) -> Result<(f64, Vec<f64>)> {
+        let (held, kept) = split(self.cells.counts.n_obs());
+        let (test, train) = (self.cells.select(&held), self.cells.select(&kept));
+        let fitted = self.candidate(start, &train, Some(&kept), run)?;
+        let (posteriors, _) = fitted.model.expect(self.fixed, &test.counts.cells, &test.groups, &test.sizes);
+        Ok((fitted.objective(), posteriors.iter().map(|posterior| posterior.evidence).collect()))
+    }
+
     /// The tips at which the first `k` lineages end, by falling detour.
     fn ends(&self, root: usize, k: usize) -> Vec<usize> {
         (0..self.skeleton.tips.len()).filter(|&tip| tip != root).take(k).collect()
     }
 
-    /// A short fit of `cells` whose lineages run from the tip `root` to all others.
-    fn to_all(&self, root: usize, cells: &Cells, run: &mut Run) -> Result<Fitted> {
+    /// Lineages from the tip `root` to all others.
+    fn to_all(&self, root: usize) -> Start {
         let ends = (0..self.skeleton.tips.len()).filter(|&tip| tip != root).collect();
-        self.candidate(&Start::new(self.skeleton, root, ends), cells, None, run)
+        Start::new(self.skeleton, root, ends)
     }
 
     /// A short fit of `cells` from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
     fn candidate(&self, start: &Start, cells: &Cells, chosen: Option<&[usize]>, run: &mut Run) -> Result<Fitted> {
         let settings = self.settings;
         let trunk = (start.parting * TRUNK * settings.grid as f64) as usize;
-        let tree = Tree::new(start.ends.len(), settings.grid, trunk, settings.t_max, settings.pieces);
+        // Around a ring it is twice as far as to its other side.
+        let times = if start.is_ring { 2 } else { 1 };
+        let (grid, pieces) = (times * settings.grid, times * settings.pieces);
+        let tree = Tree::new(start.ends.len(), grid, trunk, settings.t_max, pieces);
         let mut posteriors = start.posteriors(self.skeleton, &tree);
         if let Some(chosen) = chosen {
             posteriors = chosen.iter().map(|&i| posteriors[i].clone()).collect();
@@ -124,18 +215,9 @@ impl Search<'_> {
 
     /// Log-likelihood of each held-out cell under fits with 1, 2, … lineages to the other cells.
     fn compare_lineages(&self, root: usize, run: &mut Run) -> Result<Vec<Vec<f64>>> {
-        let n = self.cells.counts.n_obs();
-        let (held, kept) = split(n);
-        let (test, train) = (self.cells.select(&held), self.cells.select(&kept));
         run.reporter().begin("numbers of lineages", 0, self.settings.choice_rounds as u64 + 1);
-        let mut per_cell = Vec::new();
-        for k in 1..self.skeleton.tips.len() {
-            let start = Start::new(self.skeleton, root, self.ends(root, k));
-            let fitted = self.candidate(&start, &train, Some(&kept), run)?;
-            let (posteriors, _) = fitted.model.expect(self.fixed, &test.counts.cells, &test.groups, &test.sizes);
-            per_cell.push(posteriors.iter().map(|posterior| posterior.evidence).collect());
-        }
-        Ok(per_cell)
+        let of = |k: usize| Start::new(self.skeleton, root, self.ends(root, k));
+        (1..self.skeleton.tips.len()).map(|k| Ok(self.held_out(&of(k), run)?.1)).collect()
     }
 }
 

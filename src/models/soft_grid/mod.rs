@@ -42,7 +42,7 @@ mod start;
 mod stream;
 mod tree;
 
-pub use settings::{Likelihood, Sizes, SoftGrid, TimePrior, TimeScope};
+pub use settings::{Likelihood, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
@@ -89,7 +89,13 @@ impl VelocityModel for SoftGrid {
         fit.set(MU, mu);
         fit.set(MS, ms);
         outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
-        outputs::details(&mut fit, &fitted.model, &decided.direction, &decided.held_out, &fitted.history);
+        outputs::details(
+            &mut fit,
+            &fitted.model,
+            (&decided.direction, decided.ring),
+            &decided.held_out,
+            &fitted.history,
+        );
         Ok(fit)
     }
 

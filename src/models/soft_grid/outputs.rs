@@ -266,19 +266,28 @@ pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
     let Some(record) = fit.get(SOFT_GRID).and_then(serde_json::Value::as_object) else {
         return serde_json::Value::Null;
     };
-    let of_evidence = |key: &str| key.starts_with("direction_") || key == "lineages" || key == "held_out_by_lineages";
+    let of_evidence = |key: &str| {
+        key.starts_with("direction_") || key == "shape" || key == "lineages" || key == "held_out_by_lineages"
+    };
     let kept = record.iter().filter(|(key, _)| of_evidence(key.as_str()));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// Adds what is neither of a cell nor of a gene alone: the tree, π, transcription by piece, the direction.
-pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_out: &[f64], history: &[f64]) {
+pub(super) fn details(
+    fit: &mut Fit,
+    model: &Model,
+    (direction, ring): (&Direction, bool),
+    held_out: &[f64],
+    history: &[f64],
+) {
     let tree: &Tree = &model.tree;
     let nodes = 0..tree.len();
     let alpha: Vec<f64> = model.genes.iter().flat_map(|gene| gene.params[ALPHA..].iter().map(|ln| ln.exp())).collect();
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!("given") };
     fit.set(FIT_DIRECTION, direction.by_gene.iter().copied().collect());
     let details = json!({
+        "shape": if ring { "ring" } else { "tree" },
         "lineages": tree.lineages,
         "node_time": nodes.clone().map(|node| tree.time(node)).collect::<Vec<_>>(),
         "node_lineage": nodes.map(|node| tree.lineage(node).map_or(-1.0, |k| k as f64)).collect::<Vec<_>>(),

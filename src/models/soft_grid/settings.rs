@@ -13,6 +13,9 @@ pub struct SoftGrid {
     pub likelihood: Likelihood,
     /// Time of a cell: `shared`: one for all genes; `gene` (only with gaussian or seed): one for each gene.
     pub time_scope: TimeScope,
+    /// Shape of the trajectory: `tree`: a line, or lineages after a branch point; `ring`: a cycle; `auto`: a ring if cells lie on one
+    /// and held-out cells are likelier on it.
+    pub shape: Shape,
     /// Number of lineages (branches of the trajectory) after the branch point; 1: no branching; 0: chosen by the
     /// likelihood of held-out cells.
     pub lineages: usize,
@@ -97,6 +100,18 @@ pub enum TimeScope {
     Shared,
 }
 
+/// Shape of the trajectory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// A ring if cells lie on one and held-out cells are likelier on it, else a tree.
+    Auto,
+    /// A line, or lineages after a branch point.
+    Tree,
+    /// A cycle, cut where it is left to the program.
+    Ring,
+}
+
 /// Prior of times over the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,6 +139,7 @@ impl Default for SoftGrid {
         Self {
             likelihood: Likelihood::NegativeBinomial,
             time_scope: TimeScope::Shared,
+            shape: Shape::Auto,
             lineages: 0,
             max_lineages: 4,
             grid: 100,
@@ -199,6 +215,14 @@ impl SoftGrid {
             &self.root,
             "must be column=value, such as clusters=Ductal",
         )?;
+        let begins = !self.root.is_empty() || !self.capture_time.is_empty();
+        let round = self.shape == Shape::Ring;
+        let wanted = "does not go with model.root or model.capture_time: a ring has no beginning";
+        require(!(round && begins), "model.shape", "\"ring\"", wanted)?;
+        let wanted = "does not go with model.lineages above 1";
+        require(!(round && self.lineages > 1), "model.shape", "\"ring\"", wanted)?;
+        let wanted = "needs a likelihood of counts";
+        require(!round || self.of_counts(), "model.shape", "\"ring\"", wanted)?;
         let alone = !self.of_counts() || self.time_scope == TimeScope::Shared;
         require(alone, "model.time_scope", "gene", "needs model.likelihood = \"gaussian\" or \"seed\"")?;
         let streams = !self.stream || self.of_counts();

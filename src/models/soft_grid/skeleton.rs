@@ -7,6 +7,9 @@
 //!   `e(i) = min over tips a, b of (d(a, i) + d(b, i) − d(a, b)) / 2`, which is how far i is from the path between them;
 //! - seen from a root r, the paths to a and b part at the distance `(d(r, a) + d(r, b) − d(a, b)) / 2` (Gromov's product);
 //! - a cell is on the path from r to a if `d(r, i) + d(i, a) − d(r, a)` is small.
+//!
+//! On a ring the two cells farthest apart are opposite each other, and half-way between them lie cells on two sides that are as far
+//! from each other.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -29,12 +32,21 @@ const PASSES: usize = 2;
 /// A tip is off the paths between the others by at least this part of the longest one.
 const DETOUR: f64 = 0.12;
 
+/// Cells are half-way between two others if their distances from them differ by less than this part of the longest path, ...
+const HALF_WAY: f64 = 0.1;
+/// ... and the way by them is longer by less than this part.
+const ROUNDABOUT: f64 = 0.3;
+/// Half-way cells lie on two sides of a ring if they are at least this part of the longest path apart: on a tree they are one place.
+const OPEN: f64 = 0.6;
+
 /// Tips of the cloud of cells.
 pub(super) struct Skeleton {
     /// Cells at the tips: first the two farthest apart, then by falling detour.
     pub(super) tips: Vec<usize>,
     /// Distance of every cell from each tip, `[n_tips][n_cells]`, in units of the longest path.
     pub(super) distances: Vec<Vec<f64>>,
+    /// If cells lie on a ring: how far around it each one is, from 0 at the first tip to 1 there again.
+    pub(super) ring: Option<Vec<f64>>,
 }
 
 impl Skeleton {
@@ -53,7 +65,9 @@ impl Skeleton {
         let from_first = graph.distances(first);
         let second = farthest(&from_first);
         let longest = from_first[second].max(f64::MIN_POSITIVE);
-        let mut distances = vec![from_first, graph.distances(second)];
+        let both = [from_first, graph.distances(second)];
+        let ring = around(&graph, &both, longest);
+        let mut distances = both.to_vec();
         let mut tips = vec![first, second];
         while tips.len() < most {
             let detour = |i: usize| {
@@ -75,7 +89,7 @@ impl Skeleton {
                 *distance /= longest;
             }
         }
-        Ok(Self { tips, distances })
+        Ok(Self { tips, distances, ring })
     }
 
     /// Distance from tip `root` at which the paths to the tips `ends` first part; the farthest end if there is one.
@@ -89,6 +103,32 @@ impl Skeleton {
     pub(super) fn off_path(&self, root: usize, end: usize, i: usize) -> f64 {
         (self.distances[root][i] + self.distances[end][i] - self.distances[root][self.tips[end]]).max(0.0)
     }
+}
+
+/// How far around a ring each cell is, in turns, given its distances from two opposite cells; `None` if there is no ring.
+///
+/// ```text
+/// d(a, i) / (d(a, i) + d(b, i)) / 2     on the side of one half-way cell, 1 less that on the side of the other
+/// ```
+fn around(graph: &Graph, [from_a, from_b]: &[Vec<f64>; 2], longest: f64) -> Option<Vec<f64>> {
+    let is_half_way = |&i: &usize| {
+        let (a, b) = (from_a[i], from_b[i]);
+        (a - b).abs() < HALF_WAY * longest && a + b < (1.0 + ROUNDABOUT) * longest
+    };
+    let half_way: Vec<usize> = (0..from_a.len()).filter(is_half_way).collect();
+    let farthest = |distances: &[f64]| half_way.iter().copied().max_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+    let one = farthest(&graph.distances(*half_way.first()?))?;
+    let from_one = graph.distances(one);
+    let other = farthest(&from_one)?;
+    if from_one[other] < OPEN * longest {
+        return None;
+    }
+    let from_other = graph.distances(other);
+    let turn = |i: usize| {
+        let half = 0.5 * from_a[i] / (from_a[i] + from_b[i]).max(f64::MIN_POSITIVE);
+        if from_one[i] <= from_other[i] { half } else { 1.0 - half }
+    };
+    Some((0..from_a.len()).map(turn).collect())
 }
 
 /// Smoothed coordinates of the chosen cells, `[n_cells, n_components]`.

@@ -21,6 +21,8 @@ pub(super) struct Start {
     pub(super) times: Vec<f64>,
     /// Where the lineages part, in [0, 1].
     pub(super) parting: f64,
+    /// Whether time runs around a ring.
+    pub(super) is_ring: bool,
 }
 
 impl Start {
@@ -31,7 +33,15 @@ impl Start {
         let times: Vec<f64> = stats::ranks(distances).into_iter().map(|rank| (rank - 0.5) / n).collect();
         let parting = skeleton.parting(root, &ends);
         let before = distances.iter().filter(|&&d| d < parting).count() as f64;
-        Self { root, ends, times, parting: before / n }
+        Self { root, ends, times, parting: before / n, is_ring: false }
+    }
+
+    /// Time runs around a ring on which each cell is at the given share of a turn, or the other way around.
+    pub(super) fn around(turns: &[f64], backward: bool) -> Self {
+        let turns: Vec<f64> = turns.iter().map(|turn| if backward { 1.0 - turn } else { *turn }).collect();
+        let n = turns.len() as f64;
+        let times = stats::ranks(&turns).into_iter().map(|rank| (rank - 0.5) / n).collect();
+        Self { root: 0, ends: vec![1], times, parting: 1.0, is_ring: true }
     }
 
     /// Posteriors of the cells, each of size 1.

@@ -75,7 +75,13 @@ impl StreamingModel for SoftGrid {
         }
         let mut fit: Fit = outputs::cells(&passes.model, &passes.posteriors, false, false);
         outputs::genes(&mut fit, &passes.model, &fixed, &passes.gathered, scores.as_ref());
-        outputs::details(&mut fit, &passes.model, &decided.direction, &decided.held_out, &passes.history);
+        outputs::details(
+            &mut fit,
+            &passes.model,
+            (&decided.direction, decided.ring),
+            &decided.held_out,
+            &passes.history,
+        );
         Ok(Streamed { genes: data.genes, fit, layers: None })
     }
 }
