@@ -177,7 +177,7 @@ fn with_direction(at: u64) -> Simulation {
         seed: 100 + at,
         branches: 1 + (at % 3) as usize,
         process: if at % 4 == 3 { Process::Gillespie } else { Process::Ode },
-        repressed: if at % 2 == 0 { 0.4 } else { 0.0 },
+        repressed: if at.is_multiple_of(2) { 0.4 } else { 0.0 },
         ..SimulateConfig::default()
     };
     simulate(&config).expect("valid settings")

@@ -54,6 +54,9 @@ enum Entries {
     One(serde_json::Value),
 }
 
+/// Groups of cells, and the known steps between them by their numbers.
+pub(super) type Steps = (Groups, Vec<(u32, u32)>);
+
 impl Known {
     /// Reads the entry of the truth file at `path` for the data set `name`, a file's name with or without `.h5ad`. An entry that is
     /// alone in its file is for any data set, unless one was `asked` for by name.
@@ -148,7 +151,7 @@ impl Known {
     ///
     /// # Errors
     /// [`Error::Input`] if the file has no such column or groups.
-    pub(super) fn groups(&self, file: &FittedFile) -> Result<Option<(Groups, Vec<(u32, u32)>)>> {
+    pub(super) fn groups(&self, file: &FittedFile) -> Result<Option<Steps>> {
         let Some(key) = &self.cluster_key else { return Ok(None) };
         self.column(file, "obs", file.obs(), key, "cluster_key")?;
         let groups = Groups::read(file.obs(), key, "cluster_key")?;

@@ -20,16 +20,17 @@ mod known;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayBase, ArrayView2};
 use serde::Serialize;
 
 pub use self::known::Known;
+use self::known::Steps;
 use super::graph::{candidates, neighbors, similarity};
 use crate::config::Analysis;
 use crate::data::quantities::{
     LATENT_TIME, LINEAGE_PROBABILITIES, MS, MU, SOFT_GRID, VELOCITY_CONFIDENCE, VELOCITY_GENES, VELOCITY_PSEUDOTIME,
 };
-use crate::data::{Column, GenesUsed, Groups, Silent};
+use crate::data::{Column, GenesUsed, Silent};
 use crate::error::Result;
 use crate::graph::{self, States};
 use crate::io::FittedFile;
@@ -120,7 +121,7 @@ pub fn score(file: &FittedFile, known: &Known) -> Result<TruthScores> {
         confidence: file.numbers(VELOCITY_CONFIDENCE).map(|values| mean(&finite(values))),
         ..TruthScores::default()
     };
-    result.per_gene(file, &evidence, momentary.as_ref().map(|layer| layer.view()), chosen.as_deref())?;
+    result.per_gene(file, &evidence, momentary.as_ref().map(ArrayBase::view), chosen.as_deref())?;
     result.verdicts(file, evidence.time.as_deref())?;
     drop(evidence);
     let edges = groups.filter(|(_, edges)| !edges.is_empty());
@@ -202,7 +203,7 @@ impl TruthScores {
         file: &FittedFile,
         known: &Known,
         time: Option<&(Vec<f64>, Option<f64>)>,
-        groups: Option<&(Groups, Vec<(u32, u32)>)>,
+        groups: Option<&Steps>,
     ) -> Result<()> {
         let settings = Analysis::default();
         let used = known.genes_key.clone().map_or(GenesUsed::VelocityGenes, GenesUsed::Column);
