@@ -63,12 +63,7 @@ impl VelocityModel for SoftGrid {
         if !self.of_counts() {
             return gaussian::fit(self, data, run);
         }
-        if !data.raw_counts {
-            return Err(Error::Data {
-                problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
-                hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
-            });
-        }
+        require_counts(data, "set model.likelihood = \"gaussian\"")?;
         let groups = CaptureGroups::read(&data.obs, &self.capture_time)?;
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, data, &groups, run)?;
@@ -88,7 +83,7 @@ impl VelocityModel for SoftGrid {
         fit.set(MU, mu);
         fit.set(MS, ms);
         outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
-        outputs::details(&mut fit, &fitted.model, &decided.direction, &decided.held_out, &fitted.history);
+        outputs::details(&mut fit, &fitted.model, &decided.direction, &decided.held_out, &fitted.history, &[]);
         Ok(fit)
     }
 
@@ -114,6 +109,20 @@ impl VelocityModel for SoftGrid {
            (the kinetics; the soft grid itself has no paper)",
         ]
     }
+}
+
+/// Fails if `data` hold no counts; `instead` is what can be done with them.
+fn require_counts(data: &Dataset, instead: &str) -> Result<()> {
+    if data.raw_counts {
+        return Ok(());
+    }
+    Err(Error::Data {
+        problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
+        hint: format!(
+            "give raw counts, or {instead}; if the layers are counts of molecules that were divided among genes, set \
+             preprocess.counts = \"raw\""
+        ),
+    })
 }
 
 /// Warns if the direction is open.

@@ -272,7 +272,14 @@ pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
 }
 
 /// Adds what is neither of a cell nor of a gene alone: the tree, π, transcription by piece, the direction.
-pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_out: &[f64], history: &[f64]) {
+pub(super) fn details(
+    fit: &mut Fit,
+    model: &Model,
+    direction: &Direction,
+    held_out: &[f64],
+    history: &[f64],
+    passes: &[f64],
+) {
     let tree: &Tree = &model.tree;
     let nodes = 0..tree.len();
     let alpha: Vec<f64> = model.genes.iter().flat_map(|gene| gene.params[ALPHA..].iter().map(|ln| ln.exp())).collect();
@@ -292,6 +299,7 @@ pub(super) fn details(fit: &mut Fit, model: &Model, direction: &Direction, held_
         "direction_standard_errors": finite(direction.z),
         "held_out_by_lineages": held_out,
         "objective": history,
+        "evidence_by_pass": passes,
     });
     fit.set(SOFT_GRID, details);
 }
