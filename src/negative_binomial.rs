@@ -84,34 +84,57 @@ impl Constants {
     }
 }
 
-/// First and second derivative by n of [`constant`].
+/// Whole counts up to this many are added up term by term in the derivatives.
+const ADDED_UP: f64 = 6.0;
+
+/// The terms `1/(n + k d)` change slowly enough for Euler and Maclaurin's formula from this many dispersions on: four digits of the first
+/// derivative and of the second.
+const SLOW: f64 = 4.0;
+
+/// First and second derivative by n of [`constant`], for whole and other counts.
 ///
-/// `Σ_{k<x} 1/(n + k d)` and the like, for a count that is not whole those of the next whole one; where the terms change slowly, by Euler and Maclaurin's formula.
+/// `Σ_{k<x} 1/(n + k d)` and the like, which is `(ψ(n/d + x) − ψ(n/d)) / d` where x is not whole. The first terms are added up; the others
+/// follow Euler and Maclaurin's formula, the asymptotic series of the digamma function ψ.
 pub(crate) fn constant_by_size(x: f64, n: f64, dispersion: f64) -> (f64, f64) {
     if dispersion == 0.0 {
         return (x / n, -x / (n * n));
     }
-    if x > 6.0 && dispersion < 0.5 * n || x > FEW {
-        let last = n + (x - 1.0) * dispersion;
-        let (a, b) = (1.0 / n, 1.0 / last);
-        let (a2, b2) = (a * a, b * b);
-        let first = (last * a).ln() / dispersion + 0.5 * (a + b) + dispersion / 12.0 * (a2 - b2);
-        let second = (a - b) / dispersion + 0.5 * (a2 + b2) + dispersion / 6.0 * (a2 * a - b2 * b);
-        return (first, -second);
+    let (mut first, mut second, mut from) = (0.0, 0.0, n);
+    let mut add = |at: f64, sign: f64| {
+        let term = 1.0 / at;
+        first += sign * term;
+        second -= sign * term * term;
+    };
+    if is_short(x) {
+        let mut k = 0.0;
+        while k < x {
+            add(n + k * dispersion, 1.0);
+            k += 1.0;
+        }
+        return (first, second);
     }
-    let (mut first, mut second, mut k) = (0.0, 0.0, 0.0);
-    while k < x {
-        let term = 1.0 / (n + k * dispersion);
-        first += term;
-        second -= term * term;
-        k += 1.0;
+    let mut to = n + x * dispersion;
+    while from < SLOW * dispersion {
+        add(from, 1.0);
+        from += dispersion;
     }
+    // Terms beyond the last of a small count that is not whole: the formula adds them, so they are taken off.
+    while to < SLOW * dispersion {
+        add(to, -1.0);
+        to += dispersion;
+    }
+    let (a, b) = (1.0 / from, 1.0 / to);
+    let (a2, b2, d3) = (a * a, b * b, dispersion.powi(3));
+    first +=
+        (to * a).ln() / dispersion + 0.5 * (a - b) + dispersion / 12.0 * (a2 - b2) - d3 / 120.0 * (a2 * a2 - b2 * b2);
+    second -= (a - b) / dispersion + 0.5 * (a2 - b2) + dispersion / 6.0 * (a2 * a - b2 * b)
+        - d3 / 30.0 * (a2 * a2 * a - b2 * b2 * b);
     (first, second)
 }
 
-/// Derivative by d of [`constant`]; of a count that is not whole, that of the next whole one.
+/// Derivative by d of [`constant`], for whole and other counts.
 pub(crate) fn constant_by_dispersion(x: f64, n: f64, dispersion: f64) -> f64 {
-    if x > 6.0 && dispersion < 0.5 * n || x > FEW {
+    if !is_short(x) {
         // k / (n + k d) = 1/d − (n/d) / (n + k d)
         return (x - n * constant_by_size(x, n, dispersion).0) / dispersion;
     }
@@ -121,6 +144,11 @@ pub(crate) fn constant_by_dispersion(x: f64, n: f64, dispersion: f64) -> f64 {
         k += 1.0;
     }
     sum
+}
+
+/// Whether a count is whole and so small that its terms are added up.
+fn is_short(x: f64) -> bool {
+    x <= ADDED_UP && x.fract() == 0.0
 }
 
 #[cfg(test)]
@@ -164,6 +192,49 @@ mod tests {
             assert!((second - by_n_twice).abs() < 2e-2 * by_n_twice.abs(), "{x} {n} {d}: {second} {by_n_twice}");
             let found = constant_by_dispersion(x, n, d);
             assert!((found - by_d).abs() < 2e-3 * (1.0 + by_d.abs()), "{x} {n} {d}: {found} {by_d}");
+        }
+    }
+
+    #[test]
+    fn the_derivatives_of_whole_counts_are_sums_over_k() {
+        for n in [0.05, 0.3, 1.0, 3.0, 20.0] {
+            for d in [1e-4, 0.01, 0.2, 0.6, 1.0, 5.0, 10.0] {
+                for x in [1_u32, 2, 3, 6, 7, 12, 40, 41, 90, 1000] {
+                    let sum = |term: &dyn Fn(f64) -> f64| (0..x).map(f64::from).map(term).sum::<f64>();
+                    let expected =
+                        [sum(&|k| 1.0 / (n + k * d)), -sum(&|k| (n + k * d).powi(-2)), sum(&|k| k / (n + k * d))];
+                    let (first, second) = constant_by_size(f64::from(x), n, d);
+                    let found = [first, second, constant_by_dispersion(f64::from(x), n, d)];
+                    for (found, expected) in found.into_iter().zip(expected) {
+                        let error = (found - expected).abs();
+                        assert!(error <= 1e-4 * expected.abs(), "x {x}, n {n}, d {d}: {found} {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_derivatives_of_other_counts_are_those_of_the_constant() {
+        for n in [0.3, 1.0, 3.0] {
+            for d in [0.01, 0.2, 1.0, 5.0] {
+                for x in [0.05, 0.7, 1.3, 6.5, 40.5, 90.2] {
+                    let value = |n: f64, d: f64| {
+                        libm::lgamma(x + n / d) - libm::lgamma(n / d) + x * d.ln() - libm::lgamma(x + 1.0)
+                    };
+                    assert!((value(n, d) - constant(x, n, d)).abs() < 1e-9, "x {x}, n {n}, d {d}");
+                    let h = 1e-3;
+                    let (up, here, down) = (value(n + h * n, d), value(n, d), value(n - h * n, d));
+                    let by_d = (value(n, d + h * d) - value(n, d - h * d)) / (2.0 * h * d);
+                    let expected = [(up - down) / (2.0 * h * n), (up - 2.0 * here + down) / (h * n).powi(2), by_d];
+                    let (first, second) = constant_by_size(x, n, d);
+                    let found = [first, second, constant_by_dispersion(x, n, d)];
+                    for (found, expected) in found.into_iter().zip(expected) {
+                        let error = (found - expected).abs();
+                        assert!(error <= 1e-3 * (0.01 + expected.abs()), "x {x}, n {n}, d {d}: {found} {expected}");
+                    }
+                }
+            }
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) fn description(file: &Description) -> String {
 fn matrix_line(matrix: &MatrixDescription) -> String {
     let what = match (matrix.n_not_finite, matrix.raw_counts) {
         (0, true) => "whole numbers".to_owned(),
+        (0, false) if matrix.fractional_counts => "fractional counts".to_owned(),
         (0, false) => "not whole numbers".to_owned(),
         (count, _) => format!("{count} entries are not finite"),
     };

@@ -5,6 +5,7 @@ mod dataset;
 mod fit;
 mod frame;
 mod groups;
+mod holds;
 mod layers;
 pub mod quantities;
 mod record;
@@ -20,6 +21,7 @@ pub use dataset::Dataset;
 pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};
 pub use frame::{Column, Frame};
 pub use groups::Groups;
+pub(crate) use holds::{Holds, Tally};
 pub use layers::Layers;
 pub use record::{
     FORMAT, FitRecord, GraphRecord, LatentTimeRecord, MomentUnits, NeighborsRecord, PROGRAM, PermutationRecord,

@@ -11,7 +11,7 @@ use super::h5::{self, Node};
 use super::matrix::{Matrix, Stored};
 use super::place::Place;
 use super::records::Records;
-use crate::data::Column;
+use crate::data::{Column, Holds, Tally};
 use crate::error::Result;
 
 /// What is in an `.h5ad` file.
@@ -60,6 +60,8 @@ pub struct MatrixDescription {
     pub nonzero_share: f64,
     /// Whether all entries are finite whole numbers that are not negative.
     pub raw_counts: bool,
+    /// Whether entries look like counts of molecules of which some were divided among genes.
+    pub fractional_counts: bool,
     /// Number of entries that are not finite.
     pub n_not_finite: u64,
 }
@@ -153,6 +155,7 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
         dtype: "unknown".to_owned(),
         nonzero_share: 0.0,
         raw_counts: false,
+        fractional_counts: false,
         n_not_finite: 0,
     };
     let opened = Node::open(parent, name).map(|node| Matrix::open(&node, place));
@@ -167,10 +170,13 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
         }
     };
     let (mut n_nonzero, mut n_not_finite, mut n_no_count, mut total) = (0_u64, 0_u64, 0_u64, 0.0_f64);
+    let (mut tally, mut n_negative) = (Tally::default(), 0_u64);
     stored.for_each_block(|values| {
+        tally.add(values);
         for &value in values {
             n_nonzero += u64::from(value != 0.0);
             n_not_finite += u64::from(!value.is_finite());
+            n_negative += u64::from(value < 0.0);
             n_no_count += u64::from(value < 0.0 || value.fract() != 0.0);
             if value.is_finite() {
                 total += f64::from(value);
@@ -182,6 +188,7 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
     description.nonzero_share = share;
     description.n_not_finite = n_not_finite;
     description.raw_counts = n_not_finite == 0 && n_no_count == 0;
+    description.fractional_counts = n_not_finite + n_negative == 0 && tally.holds() == Holds::Fractions;
     Ok((description, total))
 }
 

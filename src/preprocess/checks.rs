@@ -3,9 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::config::CountsKind;
-use super::normalize::is_whole;
 use super::report::{Report, some_of};
-use crate::data::{Counts, Neighbors};
+use crate::data::{Counts, Holds, Neighbors, Tally};
 use crate::error::{Error, Result};
 use crate::neighbors;
 use crate::sparse::Csr;
@@ -45,36 +44,52 @@ pub(super) fn shapes_and_values(counts: &Counts) -> Result<()> {
 
 /// Whether the layers hold raw counts, as `kind` says or, if it is `auto`, as they look.
 pub(super) fn raw_counts(counts: &Counts, kind: CountsKind, report: &mut Report) -> Result<bool> {
-    let whole = [is_whole(&counts.spliced), is_whole(&counts.unspliced)];
-    let (raw, note) = match (kind, whole) {
-        (CountsKind::Auto, [true, true]) => (true, "the layers hold whole numbers: taken for raw counts"),
-        (CountsKind::Auto, [false, false]) => {
+    let tallies = [&counts.spliced, &counts.unspliced].map(|layer| Tally::of(&layer.data));
+    let holds = tallies.map(Tally::holds);
+    let (raw, note) = match (kind, holds) {
+        (CountsKind::Auto, [Holds::Whole, Holds::Whole]) => {
+            (true, "the layers hold whole numbers: taken for raw counts".to_owned())
+        }
+        (CountsKind::Auto, [Holds::Whole | Holds::Fractions, Holds::Whole | Holds::Fractions]) => {
+            (true, fractions(tallies))
+        }
+        (CountsKind::Auto, [Holds::Other, Holds::Other]) => {
             report.warn(
                 "the layers do not hold whole numbers: they are taken for normalised values and are NOT divided by the \
                  cells' total counts; if they are counts, set preprocess.counts = \"raw\""
                     .to_owned(),
             );
-            (false, "the layers are taken as they are")
+            (false, "the layers are taken as they are".to_owned())
         }
         (CountsKind::Auto, [spliced, _]) => {
-            let (yes, no) = if spliced { ("spliced", "unspliced") } else { ("unspliced", "spliced") };
+            let (yes, no) = if spliced == Holds::Other { ("unspliced", "spliced") } else { ("spliced", "unspliced") };
             return Err(Error::input(
                 &counts.path,
                 "layers",
-                format!("{yes:?} holds whole numbers and {no:?} does not: one of them was changed"),
+                format!("{yes:?} holds counts and {no:?} does not: one of them was changed"),
                 "name layers of the same kind, or say what they hold: preprocess.counts = \"raw\" or \"normalised\"",
             ));
         }
-        (CountsKind::Raw, _) => (true, "the layers are raw counts, as set"),
-        (CountsKind::Normalised, whole) => {
-            if whole.contains(&true) {
+        (CountsKind::Raw, [Holds::Whole, Holds::Whole]) => (true, "the layers are raw counts, as set".to_owned()),
+        (CountsKind::Raw, _) => (true, format!("as set, the layers are raw counts; {}", fractions(tallies))),
+        (CountsKind::Normalised, holds) => {
+            if holds.contains(&Holds::Whole) {
                 report.warn("preprocess.counts = \"normalised\", but a layer holds whole numbers only".to_owned());
             }
-            (false, "the layers are normalised already, as set")
+            (false, "the layers are normalised already, as set".to_owned())
         }
     };
-    report.step("counts", counts.n_vars(), note.to_owned());
+    report.step("counts", counts.n_vars(), note);
     Ok(raw)
+}
+
+/// What is said of fractional counts; `tallies` are of spliced and unspliced.
+fn fractions(tallies: [Tally; 2]) -> String {
+    let [spliced, unspliced] = tallies.map(|tally| 100.0 * tally.whole_share());
+    format!(
+        "the layers hold fractional counts, taken as they are: {spliced:.0} % of the spliced values and {unspliced:.0} % of the unspliced \
+         are whole"
+    )
 }
 
 /// Cells without counts, and an unusual share of unspliced counts.

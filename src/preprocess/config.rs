@@ -11,8 +11,8 @@ pub struct PreprocessConfig {
     /// Steps of preprocessing and their order: `scvelo-0.3`; `velovi` then scales `Mu` and `Ms` of each gene to
     /// [0, 1] and keeps the genes whose unspliced abundance a steady-state line explains.
     pub recipe: Recipe,
-    /// What the layers hold: `raw` counts, `normalised` values, or `auto`: whole numbers are taken for raw counts,
-    /// and the program says what it found.
+    /// What the layers hold: `raw` counts, `normalised` values, or `auto`: whole numbers are taken for raw counts, and so are fractional
+    /// counts, of which at least 15 % are whole; the program says what it found.
     pub counts: CountsKind,
     /// Genes are kept whose spliced and unspliced counts, summed over the cells that have both, are at least this; 0
     /// keeps all.
@@ -56,7 +56,8 @@ pub enum Recipe {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CountsKind {
-    /// Whole numbers are raw counts, others are normalised.
+    /// Whole numbers are raw counts; so are values of which at least 15 % are whole, as of programs that divide a molecule among the genes
+    /// that it fits, unless they are logarithms or roots of whole numbers; others are normalised.
     #[default]
     Auto,
     /// Counts, whole or not (some quantifiers give fractions): they are size-normalised.

@@ -15,8 +15,8 @@
 //!
 //! Departures from scVelo, each because it fails silently there:
 //!
-//! - whether the layers hold counts is decided over all values, not five rows; the answer is reported, and the
-//!   setting `counts` overrules it;
+//! - whether the layers hold counts is decided over all values, not five rows; fractional counts are told from normalised values; the
+//!   answer is reported, and the setting `counts` overrules it;
 //! - an X that cannot be counts beside layers that are (logged or scaled values) is not used: spliced counts take its place;
 //! - `genes` wins over every filter; unknown names are errors;
 //! - a graph of the file is used only if asked, or if it has as many neighbours as asked; the report says which.

@@ -7,7 +7,7 @@
 
 use super::config::CountsKind;
 use super::report::Report;
-use crate::data::{Counts, Dataset};
+use crate::data::{Counts, Dataset, Holds, Tally};
 use crate::error::Result;
 use crate::sparse::Csr;
 use crate::stats::median;
@@ -68,10 +68,9 @@ impl<'a> Expression<'a> {
             report.step("expression", counts.n_vars(), "the file has no X: spliced is used".to_owned());
             return spliced;
         };
-        let whole = is_whole(x);
         let unfit = if x.data.iter().any(|value| !value.is_finite() || *value < 0.0) {
             Some("holds negative values or values that are not finite (scaled?)")
-        } else if !whole && is_whole(&counts.spliced) {
+        } else if holds(x) == Holds::Other && holds(&counts.spliced) != Holds::Other {
             Some("does not hold counts, though the layers do (logged?)")
         } else {
             None
@@ -81,7 +80,7 @@ impl<'a> Expression<'a> {
             return spliced;
         }
         let raw = match kind {
-            CountsKind::Auto => whole,
+            CountsKind::Auto => holds(x) != Holds::Other,
             CountsKind::Raw => true,
             CountsKind::Normalised => false,
         };
@@ -100,7 +99,6 @@ impl<'a> Expression<'a> {
     }
 }
 
-/// Whether every value is within 10⁻³ of a whole number.
-pub(super) fn is_whole(matrix: &Csr<f32>) -> bool {
-    matrix.data.iter().all(|value| (value - value.round()).abs() <= 1e-3)
+fn holds(matrix: &Csr<f32>) -> Holds {
+    Tally::of(&matrix.data).holds()
 }

@@ -25,6 +25,7 @@ mod embedding;
 mod embedding_golden;
 #[cfg(feature = "flex")]
 mod four_states;
+mod fractional_counts;
 #[cfg(feature = "h5ad")]
 mod golden;
 mod graph;

@@ -39,7 +39,7 @@ pub(super) struct Prior {
 /// identify from diverging.
 const FAR: f64 = 10.0;
 
-/// Logarithms of rates and abundances stay within this of the gene's scale.
+/// Logarithms of abundances stay within this of the gene's scale of their species, those of rates within this of 0.
 const RANGE: f64 = 12.0;
 
 /// A step changes no logarithm by more than this.
@@ -184,7 +184,7 @@ impl Gene {
         steps: usize,
         course: &mut Course,
     ) -> f64 {
-        let scale = self.scale[0].ln();
+        let [u, s] = self.scale.map(f64::ln);
         let before = self.objective(tree, &self.params, prior, sums, course);
         let (mut best, mut damping) = (before, 1e-3);
         for _ in 0..steps {
@@ -194,7 +194,11 @@ impl Gene {
             for _ in 0..8 {
                 if let Some(direction) = solve_damped(&information, course.stride, &gradient, damping) {
                     let moved = |(at, direction): (usize, f64)| {
-                        let centre = if at == BETA || at == GAMMA { 0.0 } else { scale };
+                        let centre = match at {
+                            BETA | GAMMA => 0.0,
+                            S0 => s,
+                            _ => u,
+                        };
                         (self.params[at] + direction.clamp(-LONGEST, LONGEST)).clamp(centre - RANGE, centre + RANGE)
                     };
                     let moved: Vec<f64> = direction.into_iter().enumerate().map(moved).collect();
@@ -307,4 +311,24 @@ fn solve_damped(a: &[f64], stride: usize, b: &[f64], damping: f64) -> Option<Vec
         x[row] = (x[row] - dot) / l[row * stride + row];
     }
     Some(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gene of which no unspliced molecule was counted in 10⁵ cells; its spliced ones decay from an abundance of 4.
+    #[test]
+    fn spliced_abundance_at_the_root_has_the_scale_of_spliced_counts() {
+        let tree = Tree::new(1, 40, 40, 20.0, 8);
+        let (cells, none) = (vec![2500.0; tree.len()], vec![0.0; tree.len()]);
+        let m: Vec<f64> = (0..tree.len()).map(|node| 2500.0 * (4.0 * (-0.3 * tree.time(node)).exp() + 0.01)).collect();
+        let mean = m.iter().sum::<f64>() / cells.iter().sum::<f64>();
+        let mut gene = Gene::flat(&tree, [1e-6, mean], [0.0; 2], 0.0);
+        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), switch_cost: 1.0, lineage_cost: 0.3 };
+        let sums = Sums { n: [&cells, &cells], m: [&none, &m] };
+        gene.maximise(&tree, &prior, sums, 100, &mut Course::default());
+        let s0 = gene.params[S0].exp();
+        assert!((s0 - 4.0).abs() < 0.1, "{s0}");
+    }
 }

@@ -49,7 +49,9 @@ use self::em::Fixed;
 #[allow(unused_imports, reason = "VeloVAE reads cells so too, and the core is without it")]
 pub(super) use self::fit::sample;
 use self::groups::CaptureGroups;
-pub(super) use self::outputs::{WRITES, evidence};
+pub(super) use self::outputs::WRITES;
+#[allow(unused_imports, reason = "VeloVAE hands it on, and the core is without it")]
+pub(super) use self::outputs::evidence;
 use self::rounds::{Cells, rounds};
 use self::scores::Scores;
 #[allow(unused_imports, reason = "as above")]
@@ -64,12 +66,7 @@ impl VelocityModel for SoftGrid {
         if !self.of_counts() {
             return gaussian::fit(self, data, run);
         }
-        if !data.raw_counts {
-            return Err(Error::Data {
-                problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
-                hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
-            });
-        }
+        require_counts(data, "set model.likelihood = \"gaussian\"")?;
         let groups = CaptureGroups::read(&data.obs, &self.capture_time)?;
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, data, &groups, run)?;
@@ -89,13 +86,8 @@ impl VelocityModel for SoftGrid {
         fit.set(MU, mu);
         fit.set(MS, ms);
         outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
-        outputs::details(
-            &mut fit,
-            &fitted.model,
-            (&decided.direction, decided.ring),
-            &decided.held_out,
-            &fitted.history,
-        );
+        let shape = (&decided.direction, decided.ring);
+        outputs::details(&mut fit, &fitted.model, shape, &decided.held_out, &fitted.history, &[]);
         Ok(fit)
     }
 
@@ -121,6 +113,20 @@ impl VelocityModel for SoftGrid {
            (the kinetics; the soft grid itself has no paper)",
         ]
     }
+}
+
+/// Fails if `data` hold no counts; `instead` is what can be done with them.
+fn require_counts(data: &Dataset, instead: &str) -> Result<()> {
+    if data.raw_counts {
+        return Ok(());
+    }
+    Err(Error::Data {
+        problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
+        hint: format!(
+            "give raw counts, or {instead}; if the layers are counts of molecules that were divided among genes, set \
+             preprocess.counts = \"raw\""
+        ),
+    })
 }
 
 /// Warns if the direction is open.

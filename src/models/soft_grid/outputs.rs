@@ -262,6 +262,7 @@ pub(in crate::models) const WRITES: &[&About] = &[
 ];
 
 /// What the record of `fit` says of the direction of time and the lineages: what a model that starts from the fit hands on.
+#[cfg_attr(not(feature = "neural"), allow(dead_code, reason = "see mod.rs"))]
 pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
     let Some(record) = fit.get(SOFT_GRID).and_then(serde_json::Value::as_object) else {
         return serde_json::Value::Null;
@@ -280,6 +281,7 @@ pub(super) fn details(
     (direction, ring): (&Direction, bool),
     held_out: &[f64],
     history: &[f64],
+    passes: &[f64],
 ) {
     let tree: &Tree = &model.tree;
     let nodes = 0..tree.len();
@@ -302,6 +304,7 @@ pub(super) fn details(
         "direction_standard_errors_alone": finite(direction.alone),
         "held_out_by_lineages": held_out,
         "objective": history,
+        "evidence_by_pass": passes,
     });
     fit.set(SOFT_GRID, details);
 }

@@ -25,7 +25,7 @@ use super::groups::CaptureGroups;
 use super::rounds::{STEPS, rounds};
 use super::scores::Scores;
 use super::settings::SoftGrid;
-use super::{announce, outputs};
+use super::{announce, outputs, require_counts};
 use crate::data::{CellSource, Counts, Fit, Run};
 use crate::error::{Error, Result};
 use crate::models::{Streamed, StreamingModel};
@@ -44,6 +44,7 @@ impl StreamingModel for SoftGrid {
         drop(counts);
         report.steps.iter().for_each(|step| run.reporter().say(&step.to_string()));
         report.warnings.iter().for_each(|warning| run.reporter().warn(warning));
+        require_counts(&data, "set model.stream = false and model.likelihood = \"gaussian\"")?;
         let groups = all_groups.select(&drawn);
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, &data, &groups, run)?;
@@ -68,7 +69,7 @@ impl StreamingModel for SoftGrid {
             model: fitted.model,
             gathered,
             posteriors: vec![Posterior { size: [1.0; 2], ..Posterior::default() }; source.n_obs()],
-            history: fitted.history,
+            evidence: Vec::new(),
         };
         for pass in 0..self.passes {
             passes.pass(pass, run)?;
@@ -80,7 +81,8 @@ impl StreamingModel for SoftGrid {
             &passes.model,
             (&decided.direction, decided.ring),
             &decided.held_out,
-            &passes.history,
+            &fitted.history,
+            &passes.evidence,
         );
         Ok(Streamed { genes: data.genes, fit, layers: None })
     }
@@ -160,7 +162,8 @@ struct Passes<'a> {
     /// What the genes were last fitted to.
     gathered: Gathered,
     posteriors: Vec<Posterior>,
-    history: Vec<f64>,
+    /// `Σ_i ln p(x_i)` over all cells, of each pass.
+    evidence: Vec<f64>,
 }
 
 impl Passes<'_> {
@@ -219,7 +222,7 @@ impl Passes<'_> {
         if !first && !last {
             self.model.maximise(self.fixed, &self.gathered, STEPS);
         }
-        self.history.push(evidence);
+        self.evidence.push(evidence);
         run.reporter().end(&format!("pass {} of {passes}: {:.3} nats per cell", pass + 1, evidence / n as f64));
         Ok(())
     }
