@@ -253,42 +253,44 @@ fn delays_are_seen_where_there_are_dynamics() {
 
 #[test]
 fn no_delay_is_seen_where_unspliced_counts_are_shuffled() {
-    let (_, mut data) = simulated(&SimulateConfig { cells: 600, genes: 100, seed: 43, ..SimulateConfig::default() });
-    let (before, n) = (data.unspliced.to_dense(), data.n_obs());
+    let config = SimulateConfig { cells: 600, genes: 100, seed: 43, ..SimulateConfig::default() };
+    let mut counts = simulate(&config).expect("valid settings").counts;
+    let (before, n) = (counts.unspliced.to_dense(), 600);
     let mut shuffled = before.clone();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    for gene in 0..data.n_vars() {
+    for gene in 0..100 {
         let mut order: Vec<usize> = (0..n).collect();
         order.shuffle(&mut rng);
         for cell in 0..n {
             shuffled[[cell, gene]] = before[[order[cell], gene]];
         }
     }
-    data.unspliced = nascent::sparse::Csr::from_dense(shuffled.view());
-    let share = delayed(&data);
+    counts.unspliced = nascent::sparse::Csr::from_dense(shuffled.view());
+    let share = delayed(&preprocess::run(&counts, &all()).expect("valid data").0);
     assert!(share <= 0.05, "{share}");
 }
 
 /// Four clusters, and in each every gene in a steady state of its own: s = β u / γ.
 #[test]
 fn no_delay_is_seen_between_clusters_in_their_steady_states() {
-    let (_, mut data) = simulated(&SimulateConfig { cells: 600, genes: 100, seed: 44, ..SimulateConfig::default() });
-    let (n, genes) = (data.n_obs(), data.n_vars());
+    let (n, genes) = (600, 100);
+    let config = SimulateConfig { cells: n, genes, seed: 44, ..SimulateConfig::default() };
+    let mut counts = simulate(&config).expect("valid settings").counts;
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
     let levels = Array2::from_shape_fn((4, genes), |_| 3.0 * normal().exp());
     let ratios: Vec<f64> = (0..genes).map(|_| 0.3 * (0.5 * normal()).exp()).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut counts = |ratio: &dyn Fn(usize) -> f64| {
+    let mut drawn = |ratio: &dyn Fn(usize) -> f64| {
         Array2::from_shape_fn((n, genes), |(cell, gene)| {
             let mean: f64 = levels[[cell * 4 / n, gene]] * ratio(gene);
             Poisson::new(mean).expect("a positive mean").sample(&mut rng) as f32
         })
     };
-    let (u, s) = (counts(&|gene| ratios[gene]), counts(&|_| 1.0));
-    data.unspliced = nascent::sparse::Csr::from_dense(u.view());
-    data.spliced = nascent::sparse::Csr::from_dense(s.view());
-    let share = delayed(&data);
+    let (u, s) = (drawn(&|gene| ratios[gene]), drawn(&|_| 1.0));
+    counts.unspliced = nascent::sparse::Csr::from_dense(u.view());
+    counts.spliced = nascent::sparse::Csr::from_dense(s.view());
+    let share = delayed(&preprocess::run(&counts, &all()).expect("valid data").0);
     assert!(share <= 0.05, "{share}");
 }
 
