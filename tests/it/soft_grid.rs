@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use nascent::Error;
 use nascent::data::quantities::{
-    CELL_SIZE, FIT_DYNAMICS, FIT_GAMMA, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S_FUTURE, LATENT_TIME,
-    LINEAGE_PROBABILITIES, SOFT_GRID, VELOCITY, VELOCITY_STD,
+    CELL_SIZE, FIT_DYNAMICS, FIT_GAMMA, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_QVAL_DELAY, FIT_S_FUTURE, LATENT_TIME,
+    LINEAGE_PROBABILITIES, SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD,
 };
 use nascent::data::{CellSource, Counts, Dataset, Fit, Run, Silent};
 use nascent::metrics::{VelocityScores, velocity_scores};
@@ -15,6 +15,10 @@ use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{Process, SimulateConfig, Simulation, simulate};
 use nascent::stats::{median, spearman};
 use ndarray::Array2;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Poisson, StandardNormal};
 
 /// Every gene is kept.
 fn all() -> PreprocessConfig {
@@ -224,6 +228,70 @@ fn dynamics_of_permuted_genes_explain_nothing() {
     let p = &fit[FIT_PVAL_DYNAMICS];
     let found = |genes: std::ops::Range<usize>| genes.filter(|&gene| p[gene] < 0.05).count();
     assert!(found(0..20) <= 4 && found(20..60) >= 32, "{} {}", found(0..20), found(20..60));
+}
+
+/// The share of velocity genes, those whose delay is seen.
+fn delayed(data: &Dataset) -> f64 {
+    let fit = fitted(&SoftGrid { uncertainty: true, ..quick() }, data);
+    let found = fit[VELOCITY_GENES].iter().filter(|&&found| found).count();
+    let q = &fit[FIT_QVAL_DELAY];
+    assert!((0..data.n_vars()).all(|gene| fit[VELOCITY_GENES][gene] == (q[gene] < 0.05)));
+    found as f64 / data.n_vars() as f64
+}
+
+/// Measured: see `models/soft_grid/README.md`.
+#[test]
+fn delays_are_seen_where_there_are_dynamics() {
+    for config in [
+        SimulateConfig { cells: 600, genes: 100, seed: 41, ..SimulateConfig::default() },
+        SimulateConfig { cells: 600, genes: 100, branches: 2, seed: 42, ..SimulateConfig::default() },
+    ] {
+        let share = delayed(&simulated(&config).1);
+        assert!(share > 0.7, "{share}");
+    }
+}
+
+#[test]
+fn no_delay_is_seen_where_unspliced_counts_are_shuffled() {
+    let config = SimulateConfig { cells: 600, genes: 100, seed: 43, ..SimulateConfig::default() };
+    let mut counts = simulate(&config).expect("valid settings").counts;
+    let (before, n) = (counts.unspliced.to_dense(), 600);
+    let mut shuffled = before.clone();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    for gene in 0..100 {
+        let mut order: Vec<usize> = (0..n).collect();
+        order.shuffle(&mut rng);
+        for cell in 0..n {
+            shuffled[[cell, gene]] = before[[order[cell], gene]];
+        }
+    }
+    counts.unspliced = nascent::sparse::Csr::from_dense(shuffled.view());
+    let share = delayed(&preprocess::run(&counts, &all()).expect("valid data").0);
+    assert!(share <= 0.05, "{share}");
+}
+
+/// Four clusters, and in each every gene in a steady state of its own: s = β u / γ.
+#[test]
+fn no_delay_is_seen_between_clusters_in_their_steady_states() {
+    let (n, genes) = (600, 100);
+    let config = SimulateConfig { cells: n, genes, seed: 44, ..SimulateConfig::default() };
+    let mut counts = simulate(&config).expect("valid settings").counts;
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+    let levels = Array2::from_shape_fn((4, genes), |_| 3.0 * normal().exp());
+    let ratios: Vec<f64> = (0..genes).map(|_| 0.3 * (0.5 * normal()).exp()).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut drawn = |ratio: &dyn Fn(usize) -> f64| {
+        Array2::from_shape_fn((n, genes), |(cell, gene)| {
+            let mean: f64 = levels[[cell * 4 / n, gene]] * ratio(gene);
+            Poisson::new(mean).expect("a positive mean").sample(&mut rng) as f32
+        })
+    };
+    let (u, s) = (drawn(&|gene| ratios[gene]), drawn(&|_| 1.0));
+    counts.unspliced = nascent::sparse::Csr::from_dense(u.view());
+    counts.spliced = nascent::sparse::Csr::from_dense(s.view());
+    let share = delayed(&preprocess::run(&counts, &all()).expect("valid data").0);
+    assert!(share <= 0.05, "{share}");
 }
 
 /// Over seeds 1 to 4 the truth lies within 1, 2 and 3 standard errors in 59, 87.5 and 98.5 % of the genes, where 68, 95.4 and 99.7 %

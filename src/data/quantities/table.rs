@@ -267,6 +267,12 @@ quantities! {
     FIT_DYNAMICS: Numbers = Var "fit_dynamics", NatsPerCell, Fit;
     /// P-value of `fit_dynamics` against permuted cells; not corrected for the number of genes.
     FIT_PVAL_DYNAMICS: Numbers = Var "fit_pval_dynamics", Share, Fit;
+    /// Log-likelihood in held-out cells less that of a gene without delay: unspliced in proportion to spliced abundance.
+    FIT_DELAY: Numbers = Var "fit_delay", NatsPerCell, Fit;
+    /// P-value of `fit_delay` against counts drawn without delay, among genes of like depth; not corrected for the number of genes.
+    FIT_PVAL_DELAY: Numbers = Var "fit_pval_delay", Share, Fit;
+    /// Benjamini–Hochberg q-value of `fit_pval_delay`: velocity genes are those below 0.05.
+    FIT_QVAL_DELAY: Numbers = Var "fit_qval_delay", Share, Fit;
     /// Log-likelihood ratio of the gene: the chosen direction of time against the next best, less the same on counts without a direction.
     FIT_DIRECTION: Numbers = Var "fit_direction", Nats, Fit;
     /// How strongly the gene follows each dimension of the cell state, by its number.

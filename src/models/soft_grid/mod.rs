@@ -16,7 +16,7 @@
 //! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
 //! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
 //! - **rounds** of both (`rounds.rs`);
-//! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`);
+//! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`, `rival.rs`);
 //! - **more cells than memory** (`stream.rs`): stochastic EM over blocks of the file.
 //!
 //! With a `likelihood` of moments instead of counts the model is that of `gaussian/`.
@@ -34,6 +34,7 @@ mod gene;
 mod groups;
 mod null;
 mod outputs;
+mod rival;
 mod rounds;
 mod scores;
 mod settings;

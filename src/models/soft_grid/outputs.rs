@@ -11,11 +11,11 @@ use super::expect::Posterior;
 use super::scores::Scores;
 use super::tree::Tree;
 use crate::data::quantities::{
-    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS, FIT_GAMMA,
-    FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_S, FIT_S_FUTURE, FIT_S0,
-    FIT_SCALING, FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE,
-    LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels, SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD,
-    VELOCITY_U, VELOCITY_U_STD,
+    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DELAY, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS,
+    FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DELAY, FIT_PVAL_DYNAMICS,
+    FIT_QVAL_DELAY, FIT_S, FIT_S_FUTURE, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF,
+    FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE, LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels, SOFT_GRID,
+    VELOCITY, VELOCITY_GENES, VELOCITY_STD, VELOCITY_U, VELOCITY_U_STD,
 };
 use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits};
 use crate::error::Result;
@@ -218,8 +218,11 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gath
     };
     fit.set(FIT_LL_HELD_OUT, column(&|gene| scores.held_out[gene]));
     fit.set(FIT_DYNAMICS, column(&|gene| scores.dynamics[gene]));
-    fit.set(FIT_PVAL_DYNAMICS, column(&|gene| scores.p_values[gene]));
-    fit.set(VELOCITY_GENES, scores.p_values.iter().map(|&p| p < 0.05).collect());
+    fit.set(FIT_PVAL_DYNAMICS, column(&|gene| scores.p_dynamics[gene]));
+    fit.set(FIT_DELAY, column(&|gene| scores.delay[gene]));
+    fit.set(FIT_PVAL_DELAY, column(&|gene| scores.p_delay[gene]));
+    fit.set(FIT_QVAL_DELAY, column(&|gene| scores.q_delay[gene]));
+    fit.set(VELOCITY_GENES, scores.velocity_genes());
 }
 
 /// What the model writes, in both of its forms.
@@ -256,6 +259,9 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_LL_HELD_OUT.about(),
     FIT_DYNAMICS.about(),
     FIT_PVAL_DYNAMICS.about(),
+    FIT_DELAY.about(),
+    FIT_PVAL_DELAY.about(),
+    FIT_QVAL_DELAY.about(),
     FIT_DIRECTION.about(),
     VELOCITY_GENES.about(),
     SOFT_GRID.about(),
