@@ -20,6 +20,14 @@ impl FittedFile {
     /// [`Error::File`] if the system refuses to read.
     pub fn velocities(&self, used: &GenesUsed) -> Result<Velocities> {
         let asked = asked(self.path(), self.var(), used)?;
+        if asked.is_empty() && *used == GenesUsed::VelocityGenes {
+            return Err(Error::input(
+                self.path(),
+                format!("var/{}", VELOCITY_GENES.key()),
+                "marks no gene: in none is a change of expression seen that velocities could show",
+                "to see arrows all the same, choose genes with --genes all|COLUMN|FILE",
+            ));
+        }
         // One after the other: of a large file, both together with their parts would be twice as much.
         let velocity = self.needed_layer(VELOCITY, "fit one first: nascent train, or scvelo.tl.velocity in Python")?;
         let kept: Vec<usize> = asked.iter().copied().filter(|&gene| is_finite(&velocity, gene)).collect();

@@ -79,7 +79,9 @@ fn after_any_model_a_fit_of_any_other_is_what_it_is_on_the_bare_counts() {
     }
     for first in ModelConfig::KINDS {
         // With everything that can follow from a fit.
-        program.succeed(&format!("graph {first}.h5ad --output {first}_graph.h5ad --set graph.transitions.write=true"));
+        program.succeed(&format!(
+            "graph {first}.h5ad --genes all --output {first}_graph.h5ad --set graph.transitions.write=true"
+        ));
         for second in ModelConfig::KINDS {
             let (name, alone) = (format!("{first}_{second}.h5ad"), format!("{second}.h5ad"));
             train(&program, second, &format!("{first}_graph.h5ad"), &name);

@@ -410,7 +410,7 @@ mod tests {
         assert!(p[0] < 0.01 && p[300] < 0.01 && p[700] > 0.99 && p[999] > 0.99);
     }
 
-    /// By R 4.3: `p.adjust(c(.01, .02, .03, .5), "BH")`.
+    /// By scipy 1.17: `scipy.stats.false_discovery_control([.5, .01, .03, .02])`.
     #[test]
     fn q_values_are_those_of_benjamini_and_hochberg() {
         let q = q_values(&[0.5, 0.01, 0.03, 0.02]);
