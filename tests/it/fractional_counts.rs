@@ -109,13 +109,12 @@ fn history(fit: &Fit) -> Vec<f64> {
 
 #[test]
 fn fractional_counts_are_counts_and_the_steps_say_so() {
-    let counts = simulated().counts;
-    let (data, report) = preprocess::run(&divided(&counts), &all()).expect("valid data");
+    let (data, report) = preprocess::run(&divided(&simulated().counts), &all()).expect("valid data");
     assert!(data.raw_counts);
     let step = report.steps.iter().map(ToString::to_string).find(|step| step.contains("fractional counts"));
     assert!(step.is_some_and(|step| step.contains("% of the spliced values")), "{:?}", report.steps);
-    let of_whole = preprocess::run(&counts, &all()).expect("valid data").1.warnings;
-    assert_eq!(report.warnings, of_whole, "nothing is said that is not said of whole counts");
+    // Two cells of this simulation are empty.
+    assert!(report.warnings.iter().all(|warning| warning.contains("no spliced counts")), "{:?}", report.warnings);
 }
 
 #[test]
