@@ -325,7 +325,9 @@ impl HeldOut<'_> {
             let mut without: Vec<(u32, f64)> =
                 nodes.map(|(&(node, q), ln_p)| (node, f64::from(q) * (least - ln_p).exp())).collect();
             let total: f64 = without.iter().map(|&(_, q)| q).sum();
-            without.iter_mut().for_each(|(_, q)| *q /= total);
+            for (_, q) in &mut without {
+                *q /= total;
+            }
             without
         };
         self.test.iter().zip(self.at_nodes(means, columns)).map(of_cell).collect()
