@@ -160,7 +160,7 @@ fn normalised_and_logged_values_are_refused_in_memory_and_block_after_block() {
         for error in errors {
             let error = error.expect("these are no counts");
             assert!(error.to_string().contains("normalised values"), "{error}");
-            let hint = error.hint().expect("a hint").to_owned();
+            let hint = error.hint().expect("a hint").clone();
             assert!(hint.contains("gaussian") && hint.contains("preprocess.counts"), "{hint}");
         }
     }
