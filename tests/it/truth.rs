@@ -17,6 +17,15 @@ use crate::shared::shared;
 
 /// A simulation without noise, as a fit: true abundances as moments, and what `change` makes of true times and velocities.
 fn fit(folder: &Path, change: impl Fn(&[f64], &Array2<f32>) -> (Vec<f64>, Array2<f32>)) -> PathBuf {
+    marked(folder, Vec::new(), change)
+}
+
+/// The same with more columns of genes.
+fn marked(
+    folder: &Path,
+    more: Vec<(String, Column)>,
+    change: impl Fn(&[f64], &Array2<f32>) -> (Vec<f64>, Array2<f32>),
+) -> PathBuf {
     let config = SimulateConfig { cells: 400, genes: 60, branches: 1, seed: 5, ..SimulateConfig::default() };
     let Simulation { mut counts, truth, .. } = simulate(&config).unwrap();
     let truth = truth.expect("with truth");
@@ -27,7 +36,8 @@ fn fit(folder: &Path, change: impl Fn(&[f64], &Array2<f32>) -> (Vec<f64>, Array2
     counts.obs.set("half", Column::Text(halves));
     // Every other gene, so that a choice of genes can be seen.
     let even = (0..60).map(|gene| gene % 2 == 0).collect();
-    let var = Frame { index: counts.var.index.clone(), columns: vec![("even".to_owned(), Column::Bool(even))] };
+    let columns = [vec![("even".to_owned(), Column::Bool(even))], more].concat();
+    let var = Frame { index: counts.var.index.clone(), columns };
     let layer = |name: &str, values: Array2<f32>| (name.to_owned(), values);
     let file = NewFile {
         x: None,
@@ -61,6 +71,21 @@ fn known() -> Known {
 fn scored(change: impl Fn(&[f64], &Array2<f32>) -> (Vec<f64>, Array2<f32>)) -> TruthScores {
     let folder = tempfile::tempdir().unwrap();
     score(&FittedFile::open(&fit(folder.path(), change)).unwrap(), &known()).unwrap()
+}
+
+#[test]
+fn a_fit_without_velocity_genes_is_scored_but_for_its_arrows() {
+    let folder = tempfile::tempdir().unwrap();
+    let scored = |more: Vec<(String, Column)>| {
+        let path = marked(folder.path(), more, |time, velocity| (time.to_vec(), velocity.clone()));
+        score(&FittedFile::open(&path).unwrap(), &known()).unwrap()
+    };
+    let with = scored(Vec::new());
+    let without = scored(vec![("velocity_genes".to_owned(), Column::Bool(vec![false; 60]))]);
+    assert_eq!((without.n_genes, without.n_velocity_genes), (60, 0));
+    assert!(with.flow_along_time.is_some() && without.flow_along_time.is_none() && without.edges.is_none());
+    assert_eq!(without.scores, with.scores, "what does not ask for velocity genes");
+    assert_eq!(without.direction, Some("right"));
 }
 
 fn close(found: Option<f64>, wanted: f64, tolerance: f64) {

@@ -125,7 +125,9 @@ pub fn score(file: &FittedFile, known: &Known) -> Result<TruthScores> {
     result.verdicts(file, evidence.time.as_deref())?;
     drop(evidence);
     let edges = groups.filter(|(_, edges)| !edges.is_empty());
-    if time.is_some() || edges.is_some() {
+    // Where no gene has a velocity that counts, there are no arrows.
+    let moves = known.genes_key.is_some() || result.n_velocity_genes > 0;
+    if moves && (time.is_some() || edges.is_some()) {
         result.arrows(file, known, time.as_ref(), edges.as_ref())?;
     }
     let told = result.scores.time_spearman.or(result.flow_along_time).or(result.edges);
