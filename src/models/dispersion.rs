@@ -38,6 +38,11 @@ pub(in crate::models) struct AroundMeans<'a> {
     pub(in crate::models) n: &'a [f64],
 }
 
+/// Whether a count of `x` says anything of the dispersion beyond what sums do: whole counts of 0 and 1 do not.
+pub(in crate::models) fn tells(x: f64) -> bool {
+    x > 1.0 || x.fract() != 0.0
+}
+
 impl AroundMeans<'_> {
     /// The objective.
     pub(in crate::models) fn objective(&self, d: f64) -> f64 {
@@ -67,7 +72,7 @@ impl AroundMeans<'_> {
 
     /// Two steps from `now` towards the best dispersion, by Newton's rule on ln d; none is taken that does not help.
     pub(in crate::models) fn fit(mut self, now: f64) -> f64 {
-        self.counts.retain(|&(x, _)| x > 1.0 || x.fract() != 0.0);
+        self.counts.retain(|&(x, _)| tells(x));
         let (mut best, mut at) = (f64::NEG_INFINITY, now);
         for _ in 0..2 {
             let here = self.slope(at);

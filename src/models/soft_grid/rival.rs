@@ -158,7 +158,7 @@ pub(super) fn fit_dispersion(
         return 0.0;
     }
     let sized = |(posterior, &x): (&Posterior, &f32)| (f64::from(x), posterior.size[species]);
-    let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).filter(|&(x, _)| x > 1.0).collect();
+    let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).filter(|&(x, _)| dispersion::tells(x)).collect();
     let mut at = d.max(dispersion::START * 0.1);
     for _ in 0..TRIALS {
         let next = AroundMeans { counts: counts.clone(), mu, m, n }.fit(at);
@@ -176,3 +176,22 @@ const TRIALS: usize = 6;
 
 /// A dispersion that changes by less than this part is found.
 const SETTLED: f64 = 0.02;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_are_not_whole_enter_the_dispersion_however_small() {
+        let cells: Vec<Posterior> = vec![Posterior { size: [1.0; 2], ..Posterior::default() }; 400];
+        let counts: Vec<f32> = [1.75, 0.25, 0.9, 0.1].into_iter().cycle().take(400).collect();
+        let of = (&[0.75][..], &[300.0][..], &[400.0][..]);
+        let all: Vec<(f64, f64)> = counts.iter().map(|&x| (f64::from(x), 1.0)).collect();
+        let mut wanted = dispersion::START;
+        for _ in 0..TRIALS {
+            wanted = AroundMeans { counts: all.clone(), mu: of.0, m: of.1, n: of.2 }.fit(wanted);
+        }
+        let found = fit_dispersion(&cells, &counts, 0, of, dispersion::START);
+        assert!((found / wanted).ln().abs() < 2.0 * SETTLED, "{found}, with all of them {wanted}");
+    }
+}
