@@ -79,6 +79,13 @@ pub fn std_dev(values: &[f64], ddof: usize) -> f64 {
     variance(values, ddof).sqrt()
 }
 
+/// Ranks between 0 and 1, `(rank − ½) / n`; equal values share the mean of theirs. `[values.len()]`
+#[must_use]
+pub fn rank_shares(values: &[f64]) -> Vec<f64> {
+    let n = values.len() as f64;
+    ranks(values).into_iter().map(|rank| (rank - 0.5) / n).collect()
+}
+
 /// Ranks from 1; equal values share the mean of their ranks. `[values.len()]`
 #[must_use]
 pub fn ranks(values: &[f64]) -> Vec<f64> {

@@ -3,6 +3,7 @@
 use ndarray::{Array2, Axis};
 
 use super::{Frame, MomentScaling, Neighbors};
+use crate::error::{Error, Result};
 use crate::sparse::Csr;
 
 /// Kept genes, their counts and moments. Axis 0 is cells (`n_obs`), axis 1 kept genes (`n_vars`), as in AnnData.
@@ -42,6 +43,23 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Fails if the layers hold no counts, for a likelihood of counts; `instead` is what can be done with them.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn require_counts(&self, instead: &str) -> Result<()> {
+        if self.raw_counts {
+            return Ok(());
+        }
+        Err(Error::Data {
+            problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
+            hint: format!(
+                "give raw counts, or {instead}; if the layers are counts of molecules that were divided among genes, set \
+                 preprocess.counts = \"raw\""
+            ),
+        })
+    }
+
     /// Number of cells.
     #[must_use]
     pub fn n_obs(&self) -> usize {

@@ -13,9 +13,8 @@ type Make = Box<dyn Fn(Range<usize>) -> Result<Vec<Array2<f32>>>>;
 
 /// Layers of a fit over its cells and genes that are made a block of cells at a time, when they are written.
 pub struct Layers {
-    which: Vec<&'static About>,
-    /// Positions of those that are wanted among the layers that `make` makes.
-    wanted: Vec<usize>,
+    /// The layers that are wanted, and where each is among those that `make` makes.
+    wanted: Vec<(usize, &'static About)>,
     make: Make,
 }
 
@@ -26,20 +25,19 @@ impl Layers {
     /// The layers `which`; `make` returns a matrix `[cells, genes]` for each of them, in this order, of any range of cells.
     pub fn new(which: Vec<&'static About>, make: impl Fn(Range<usize>) -> Result<Vec<Array2<f32>>> + 'static) -> Self {
         debug_assert!(which.iter().all(|about| about.slot == Slot::Layers));
-        let wanted = (0..which.len()).collect();
-        Self { which, wanted, make: Box::new(make) }
+        Self { wanted: which.into_iter().enumerate().collect(), make: Box::new(make) }
     }
 
     /// The layers that are wanted.
     pub fn which(&self) -> impl Iterator<Item = &'static About> + '_ {
-        self.wanted.iter().map(|&at| self.which[at])
+        self.wanted.iter().map(|&(_, about)| about)
     }
 
     /// Drops the layers of which `keep` says no, and returns them.
     pub fn retain(&mut self, keep: impl Fn(&About) -> bool) -> Vec<&'static About> {
-        let (kept, dropped): (Vec<usize>, Vec<usize>) = self.wanted.iter().partition(|&&at| keep(self.which[at]));
+        let (kept, dropped): (Vec<_>, Vec<_>) = self.wanted.iter().partition(|(_, about)| keep(about));
         self.wanted = kept;
-        dropped.into_iter().map(|at| self.which[at]).collect()
+        dropped.into_iter().map(|(_, about)| about).collect()
     }
 
     /// The wanted layers of the cells `rows`, each `[rows.len(), n_vars]`.
@@ -49,12 +47,12 @@ impl Layers {
     pub fn rows(&self, rows: Range<usize>, n_vars: usize) -> Result<Vec<Array2<f32>>> {
         let wanted = [rows.len(), n_vars];
         let mut made: Vec<Option<Array2<f32>>> = (self.make)(rows)?.into_iter().map(Some).collect();
-        let take = |&at: &usize| {
+        let take = |&(at, about): &(usize, &About)| {
             let layer = made.get_mut(at).and_then(Option::take).unwrap_or_default();
             if layer.shape() == wanted {
                 return Ok(layer);
             }
-            let what = format!("layers[{:?}] of some cells", self.which[at].key);
+            let what = format!("layers[{:?}] of some cells", about.key);
             Err(Error::Shape { what, wanted: wanted.to_vec(), found: layer.shape().to_vec() })
         };
         self.wanted.iter().map(take).collect()

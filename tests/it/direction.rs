@@ -1,10 +1,8 @@
 //! A direction of time is called determined where counts hold one, and not where they hold none.
 
 use nascent::data::quantities::{LATENT_TIME, SOFT_GRID};
-use nascent::data::{Column, Counts, Fit, Run, Silent, stream};
-use nascent::models::VelocityModel;
+use nascent::data::{Counts, Fit, stream};
 use nascent::models::soft_grid::SoftGrid;
-use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{Process, SimulateConfig, Simulation, simulate};
 use nascent::sparse::Csr;
 use nascent::stats::spearman;
@@ -13,6 +11,8 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Gamma, Poisson};
+
+use crate::grid_fits::{in_memory, numbers};
 
 const CELLS: usize = 400;
 const GENES: usize = 100;
@@ -26,12 +26,8 @@ fn judged(counts: &Counts) -> (bool, f64, Vec<f64>) {
 }
 
 fn fitted(counts: &Counts) -> Fit {
-    let all = PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() };
-    let data = preprocess::run(counts, &all).expect("valid data").0;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
     let settings = SoftGrid { max_rounds: 10, uncertainty: false, ..SoftGrid::default() };
-    VelocityModel::fit(&settings, &data, &mut run).expect("the model can be fitted")
+    in_memory(&settings, counts).expect("the model can be fitted")
 }
 
 fn simulation(seed: u64) -> Simulation {
@@ -188,7 +184,7 @@ fn simulated_counts_determine_the_direction_that_they_have() {
     for at in 0..3 {
         let simulation = with_direction(at);
         let (determined, errors, time) = judged(&simulation.counts);
-        let truth = simulation.counts.obs.get("true_t").and_then(Column::to_numbers).expect("the truth");
+        let truth = numbers(&simulation.counts, "true_t");
         let agreement = spearman(&time, &truth);
         assert!(determined && agreement > 0.95, "{at}: {errors} standard errors, agreement {agreement}");
     }
@@ -206,7 +202,7 @@ fn how_often_a_direction_is_called_determined() {
         .map(|at| {
             let simulation = with_direction(at);
             let (determined, errors, time) = judged(&simulation.counts);
-            let truth = simulation.counts.obs.get("true_t").and_then(Column::to_numbers).expect("the truth");
+            let truth = numbers(&simulation.counts, "true_t");
             (determined && spearman(&time, &truth) > 0.9, errors)
         })
         .collect();

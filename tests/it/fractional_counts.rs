@@ -1,14 +1,12 @@
 //! Counts of which some molecules were divided, as programs do that count a molecule for all genes that it fits.
 
-use std::sync::Arc;
-
 use nascent::Error;
 use nascent::data::quantities::{LATENT_TIME, SOFT_GRID, VELOCITY};
-use nascent::data::{CellSource, Column, Counts, Fit, Run, Silent};
+use nascent::data::{Counts, Fit};
 use nascent::metrics::velocity_scores;
+use nascent::models::Streamed;
 use nascent::models::soft_grid::SoftGrid;
-use nascent::models::{Streamed, VelocityModel};
-use nascent::preprocess::{self, PreprocessConfig};
+use nascent::preprocess;
 use nascent::simulate::{SimulateConfig, Simulation, simulate};
 use nascent::sparse::Csr;
 use nascent::stats::spearman;
@@ -17,12 +15,10 @@ use rand::Rng;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::grid_fits::{self, all_genes, numbers};
+
 fn simulated() -> Simulation {
     simulate(&SimulateConfig { cells: 400, genes: 80, seed: 6, ..SimulateConfig::default() }).expect("valid settings")
-}
-
-fn all() -> PreprocessConfig {
-    PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() }
 }
 
 fn quick() -> SoftGrid {
@@ -80,26 +76,12 @@ fn normalised(counts: &Counts) -> Counts {
     })
 }
 
-fn run() -> (tempfile::TempDir, Run) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
-    (folder, run)
-}
-
 fn in_memory(counts: &Counts) -> Result<Fit, Error> {
-    let data = preprocess::run(counts, &all())?.0;
-    VelocityModel::fit(&quick(), &data, &mut run().1)
+    grid_fits::in_memory(&quick(), counts)
 }
 
 fn streamed(counts: &Counts) -> Result<Streamed, Error> {
-    let settings = SoftGrid { stream: true, choice_cells: 200, block_cells: 150, ..quick() };
-    let source: Arc<dyn CellSource> = Arc::new(counts.clone());
-    let (_folder, mut run) = run();
-    VelocityModel::streaming(&settings).expect("it streams").fit(&source, &all(), &mut run)
-}
-
-fn truth(counts: &Counts) -> Vec<f64> {
-    counts.obs.get("true_t").and_then(Column::to_numbers).expect("the simulation says")
+    grid_fits::streamed(&SoftGrid { stream: true, choice_cells: 200, block_cells: 150, ..quick() }, counts)
 }
 
 fn history(fit: &Fit) -> Vec<f64> {
@@ -109,7 +91,7 @@ fn history(fit: &Fit) -> Vec<f64> {
 
 #[test]
 fn fractional_counts_are_counts_and_the_steps_say_so() {
-    let (data, report) = preprocess::run(&divided(&simulated().counts), &all()).expect("valid data");
+    let (data, report) = preprocess::run(&divided(&simulated().counts), &all_genes()).expect("valid data");
     assert!(data.raw_counts);
     let step = report.steps.iter().map(ToString::to_string).find(|step| step.contains("fractional counts"));
     assert!(step.is_some_and(|step| step.contains("% of the spliced values")), "{:?}", report.steps);
@@ -121,7 +103,7 @@ fn fractional_counts_are_counts_and_the_steps_say_so() {
 fn a_layer_of_fractional_counts_goes_with_one_of_whole_counts() {
     let whole = simulated().counts;
     let mixed = Counts { spliced: divided(&whole).spliced, x: None, ..whole };
-    assert!(preprocess::run(&mixed, &all()).expect("valid data").0.raw_counts);
+    assert!(preprocess::run(&mixed, &all_genes()).expect("valid data").0.raw_counts);
 }
 
 #[test]
@@ -134,7 +116,7 @@ fn fractional_counts_are_fitted_as_well_as_whole_ones_and_no_round_lowers_the_ob
         assert!(history.len() > 10, "{history:?}");
         assert!(history.windows(2).all(|pair| pair[1] > pair[0] - 1e-7 * pair[0].abs()), "{history:?}");
         let found = velocity_scores(fit[VELOCITY].view(), velocity.view()).expect("same shape");
-        let time = spearman(&fit[LATENT_TIME].to_vec(), &truth(counts));
+        let time = spearman(&fit[LATENT_TIME].to_vec(), &numbers(counts, "true_t"));
         [time, found.cell_cosine.expect("cells"), found.gene_pearson.expect("genes")]
     };
     let (whole, fractions) = (scores(&simulation.counts), scores(&divided(&simulation.counts)));
@@ -147,7 +129,7 @@ fn fractional_counts_are_fitted_as_well_as_whole_ones_and_no_round_lowers_the_ob
 fn fractional_counts_are_fitted_block_after_block() {
     let counts = divided(&simulated().counts);
     let Streamed { fit, .. } = streamed(&counts).expect("fitted");
-    let time = spearman(&fit[LATENT_TIME].to_vec(), &truth(&counts));
+    let time = spearman(&fit[LATENT_TIME].to_vec(), &numbers(&counts, "true_t"));
     assert!(time > 0.98, "{time}");
 }
 

@@ -31,6 +31,7 @@ mod golden;
 mod graph;
 #[cfg(feature = "h5ad")]
 mod graph_golden;
+mod grid_fits;
 #[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]

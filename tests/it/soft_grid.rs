@@ -1,17 +1,14 @@
 //! Laws of the EM on a grid of times, in its form for counts.
 
-use std::sync::Arc;
-
-use nascent::Error;
 use nascent::data::quantities::{
     CELL_SIZE, FIT_DYNAMICS, FIT_GAMMA, FIT_LN_GAMMA_SE, FIT_PVAL_DYNAMICS, FIT_QVAL_DELAY, FIT_S_FUTURE, LATENT_TIME,
     LINEAGE_PROBABILITIES, SOFT_GRID, VELOCITY, VELOCITY_GENES, VELOCITY_STD,
 };
-use nascent::data::{CellSource, Counts, Dataset, Fit, Run, Silent};
+use nascent::data::{Dataset, Fit};
 use nascent::metrics::{VelocityScores, velocity_scores};
 use nascent::models::VelocityModel;
 use nascent::models::soft_grid::{Likelihood, Sizes, SoftGrid};
-use nascent::preprocess::{self, PreprocessConfig};
+use nascent::preprocess;
 use nascent::simulate::{Process, SimulateConfig, Simulation, simulate};
 use nascent::stats::{median, spearman};
 use ndarray::Array2;
@@ -20,25 +17,16 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson, StandardNormal};
 
-/// Every gene is kept.
-fn all() -> PreprocessConfig {
-    PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() }
-}
+use crate::grid_fits::{all_genes, fit, numbers, streamed};
 
 fn simulated(config: &SimulateConfig) -> (Simulation, Dataset) {
     let simulation = simulate(config).expect("valid settings");
-    let data = preprocess::run(&simulation.counts, &all()).expect("valid data").0;
+    let data = preprocess::run(&simulation.counts, &all_genes()).expect("valid data").0;
     (simulation, data)
 }
 
 fn small() -> SimulateConfig {
     SimulateConfig { cells: 300, genes: 60, seed: 5, ..SimulateConfig::default() }
-}
-
-fn fit(settings: &SoftGrid, data: &Dataset) -> Result<Fit, Error> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
-    VelocityModel::fit(settings, data, &mut run)
 }
 
 fn fitted(settings: &SoftGrid, data: &Dataset) -> Fit {
@@ -47,10 +35,6 @@ fn fitted(settings: &SoftGrid, data: &Dataset) -> Fit {
 
 fn time(fit: &Fit) -> Vec<f64> {
     fit[LATENT_TIME].to_vec()
-}
-
-fn numbers(counts: &Counts, column: &str) -> Vec<f64> {
-    counts.obs.get(column).and_then(nascent::data::Column::to_numbers).expect("the simulation says")
 }
 
 fn scores(fit: &Fit, simulation: &Simulation) -> VelocityScores {
@@ -194,16 +178,12 @@ fn each_capture_time_learns_a_spread_of_its_own() {
 fn cells_read_in_blocks_are_fitted_as_well_as_all_at_once() {
     let config = SimulateConfig { cells: 1500, genes: 60, seed: 8, ..SimulateConfig::default() };
     let simulation = simulate(&config).expect("valid settings");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
     let settings = SoftGrid { stream: true, choice_cells: 400, block_cells: 170, passes: 3, ..quick() };
-    let model = VelocityModel::streaming(&settings).expect("it streams");
-    let source: Arc<dyn CellSource> = Arc::new(simulation.counts.clone());
-    let streamed = model.fit(&source, &all(), &mut run).expect("fitted");
+    let streamed = streamed(&settings, &simulation.counts).expect("fitted");
     assert_eq!(streamed.genes.len(), 60);
     assert!(streamed.fit.get(VELOCITY).is_none());
     let truth = numbers(&simulation.counts, "true_t");
-    let data = preprocess::run(&simulation.counts, &all()).expect("valid data").0;
+    let data = preprocess::run(&simulation.counts, &all_genes()).expect("valid data").0;
     let whole = fitted(&quick(), &data);
     let (in_blocks, at_once) = (spearman(&time(&streamed.fit), &truth), spearman(&time(&whole), &truth));
     assert!(in_blocks > 0.99 && in_blocks > at_once - 0.002, "{in_blocks} {at_once}");
@@ -266,7 +246,7 @@ fn no_delay_is_seen_where_unspliced_counts_are_shuffled() {
         }
     }
     counts.unspliced = nascent::sparse::Csr::from_dense(shuffled.view());
-    let share = delayed(&preprocess::run(&counts, &all()).expect("valid data").0);
+    let share = delayed(&preprocess::run(&counts, &all_genes()).expect("valid data").0);
     assert!(share <= 0.05, "{share}");
 }
 
@@ -290,7 +270,7 @@ fn no_delay_is_seen_between_clusters_in_their_steady_states() {
     let (u, s) = (drawn(&|gene| ratios[gene]), drawn(&|_| 1.0));
     counts.unspliced = nascent::sparse::Csr::from_dense(u.view());
     counts.spliced = nascent::sparse::Csr::from_dense(s.view());
-    let share = delayed(&preprocess::run(&counts, &all()).expect("valid data").0);
+    let share = delayed(&preprocess::run(&counts, &all_genes()).expect("valid data").0);
     assert!(share <= 0.05, "{share}");
 }
 

@@ -1,32 +1,14 @@
 //! A fit of cells read block after block does not depend on how the file is sorted.
 
-use std::sync::Arc;
-
 use nascent::data::quantities::{FIT_BETA, FIT_GAMMA, LATENT_TIME, SOFT_GRID};
-use nascent::data::{CellSource, Column, Counts, Fit, Run, Silent, stream};
+use nascent::data::{Column, Counts, Fit, stream};
+use nascent::models::Streamed;
 use nascent::models::soft_grid::SoftGrid;
-use nascent::models::{Streamed, VelocityModel};
-use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{SimulateConfig, Simulation, simulate};
 use nascent::stats::spearman;
 use rand::seq::index;
 
-fn streamed(settings: &SoftGrid, counts: &Counts) -> Streamed {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
-    let model = VelocityModel::streaming(settings).expect("it streams");
-    let all = PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() };
-    let source: Arc<dyn CellSource> = Arc::new(counts.clone());
-    model.fit(&source, &all, &mut run).expect("fitted")
-}
-
-fn in_memory(settings: &SoftGrid, counts: &Counts) -> Fit {
-    let all = PreprocessConfig { min_shared_counts: 0, n_top_genes: 0, ..PreprocessConfig::default() };
-    let data = preprocess::run(counts, &all).expect("valid data").0;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut run = Run::new(folder.path(), 0, String::new(), Box::new(Silent));
-    VelocityModel::fit(settings, &data, &mut run).expect("fitted")
-}
+use crate::grid_fits::{in_memory, numbers, streamed};
 
 fn quick() -> SoftGrid {
     SoftGrid {
@@ -41,10 +23,6 @@ fn quick() -> SoftGrid {
         lineages: 1,
         ..SoftGrid::default()
     }
-}
-
-fn numbers(counts: &Counts, column: &str) -> Vec<f64> {
-    counts.obs.get(column).and_then(Column::to_numbers).expect("the simulation says")
 }
 
 /// The cells of `counts` in the order `order`.
@@ -73,9 +51,9 @@ fn capture_times_of_which_the_sample_has_no_cell_are_no_trouble() {
     counts.obs.columns.push(("day".to_owned(), Column::Float(days)));
     for smoothing in [0.01, 0.0] {
         let settings = SoftGrid { capture_time: "day".to_owned(), smoothing, ..quick() };
-        check_four_days(&streamed(&settings, &counts).fit, &truth);
+        check_four_days(&streamed(&settings, &counts).expect("fitted").fit, &truth);
         let settings = SoftGrid { stream: false, ..settings };
-        check_four_days(&in_memory(&settings, &counts), &truth);
+        check_four_days(&in_memory(&settings, &counts).expect("fitted"), &truth);
     }
 }
 
@@ -95,7 +73,7 @@ fn check_four_days(fit: &Fit, truth: &[f64]) {
 #[test]
 fn the_objective_is_of_the_sample_and_the_passes_have_their_own_numbers() {
     let config = SimulateConfig { cells: 1200, genes: 40, seed: 8, ..SimulateConfig::default() };
-    let Streamed { fit, .. } = streamed(&quick(), &simulate(&config).expect("valid settings").counts);
+    let Streamed { fit, .. } = streamed(&quick(), &simulate(&config).expect("valid settings").counts).expect("fitted");
     let numbers = |key: &str| -> Vec<f64> {
         let all = fit[SOFT_GRID][key].as_array().expect("a list");
         all.iter().filter_map(serde_json::Value::as_f64).collect()
@@ -115,7 +93,7 @@ fn a_sorted_file_is_fitted_as_well_as_a_shuffled_one() {
     order.sort_by(|&a, &b| truth[a].total_cmp(&truth[b]));
     let sorted = reordered(&counts, &order);
     let scores = |counts: &Counts| {
-        let Streamed { genes: kept, fit, .. } = streamed(&quick(), counts);
+        let Streamed { genes: kept, fit, .. } = streamed(&quick(), counts).expect("fitted");
         let time = spearman(&fit[LATENT_TIME].to_vec(), &numbers(counts, "true_t"));
         let (gamma, beta) = (&fit[FIT_GAMMA], &fit[FIT_BETA]);
         let errors: Vec<f64> = kept

@@ -1,5 +1,6 @@
 //! What is decided on a sample of the cells: shape, direction and number of lineages.
 
+use rand::Rng;
 use rand::seq::index;
 
 use super::direction::{self, Direction};
@@ -28,6 +29,11 @@ pub(super) struct Decided {
     pub(super) sample: Vec<usize>,
     pub(super) cells: Cells,
     pub(super) fitted: Fitted,
+    pub(super) shape: Found,
+}
+
+/// A shape with its direction.
+pub(super) struct Found {
     pub(super) direction: Direction,
     /// Held-out log-likelihood per cell of each number of lineages tried, from 1; empty if none was to be chosen.
     pub(super) held_out: Vec<f64>,
@@ -44,23 +50,21 @@ pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups
     let skeleton = Skeleton::new(data, &sample, wanted + 1, settings.lineages > 0)?;
     let asked = direction::asked_root(settings, data, groups, &sample, &skeleton)?;
     let search = Search { settings, fixed: &fixed, cells: &cells, skeleton: &skeleton };
-    let found = search.shape(asked, run)?;
-    Ok(Decided {
-        sample,
-        cells,
-        fitted: found.fitted,
-        direction: found.direction,
-        held_out: found.held_out,
-        ring: found.ring,
-    })
+    let (fitted, shape) = search.shape(asked, run)?;
+    Ok(Decided { sample, cells, fitted, shape })
 }
 
 /// At most `most` of `n` cells, drawn at random, rising.
 pub(in crate::models) fn sample(n: usize, most: usize, run: &Run) -> Vec<usize> {
+    drawn(n, most, &mut run.rng("cells for decisions", 0))
+}
+
+/// `most` of `n` positions drawn by `rng`, rising; all if there are no more.
+pub(super) fn drawn(n: usize, most: usize, rng: &mut impl Rng) -> Vec<usize> {
     if n <= most {
         return (0..n).collect();
     }
-    let mut drawn = index::sample(&mut run.rng("cells for decisions", 0), n, most).into_vec();
+    let mut drawn = index::sample(rng, n, most).into_vec();
     drawn.sort_unstable();
     drawn
 }
@@ -72,78 +76,92 @@ struct Search<'a> {
     skeleton: &'a Skeleton,
 }
 
-/// A shape with its direction.
-struct Found {
-    fitted: Fitted,
-    direction: Direction,
-    held_out: Vec<f64>,
-    ring: bool,
+/// Four fifths of the cells, and the others.
+struct Parts {
+    /// Positions of the train cells.
+    kept: Vec<usize>,
+    train: Cells,
+    test: Cells,
+}
+
+impl Parts {
+    fn new(cells: &Cells) -> Self {
+        let (held, kept) = split(cells.counts.n_obs());
+        Self { train: cells.select(&kept), test: cells.select(&held), kept }
+    }
 }
 
 impl Search<'_> {
-    /// A tree, from the tip `asked` if there is one, or a ring.
-    fn shape(&self, asked: Option<usize>, run: &mut Run) -> Result<Found> {
-        let settings = self.settings;
+    /// A short fit of a tree, from the tip `asked` if there is one, or of a ring.
+    fn shape(&self, asked: Option<usize>, run: &mut Run) -> Result<(Fitted, Found)> {
         let turns = self.skeleton.ring.as_deref();
-        if settings.shape == Shape::Ring {
+        if self.settings.shape == Shape::Ring {
             let turns = turns.ok_or_else(|| Error::Data {
                 problem: "model.shape = \"ring\", but the cells do not lie on a ring".to_owned(),
                 hint:
                     "half-way between the two cells farthest apart there are no two sides; set model.shape = \"auto\""
                         .to_owned(),
             })?;
-            return self.ring(turns, run);
+            return self.ring(turns, Vec::new(), run);
         }
-        let free = settings.shape == Shape::Auto && asked.is_none() && settings.lineages == 0;
+        let free = self.settings.shape == Shape::Auto && asked.is_none() && self.settings.lineages == 0;
         let turns = turns.filter(|_| free);
-        let (mut found, root) = self.directions(asked, run)?;
+        let (root, mut fitted, direction) = self.directions(asked, run)?;
+        let mut found = Found { direction, held_out: Vec::new(), ring: false };
         let most = self.skeleton.tips.len() - 1;
-        if settings.lineages > 0 || (most == 1 && turns.is_none()) {
-            return Ok(found);
+        if self.settings.lineages > 0 || (most == 1 && turns.is_none()) {
+            return Ok((fitted, found));
         }
-        let per_cell = self.compare_lineages(root, run)?;
+        let parts = Parts::new(self.cells);
+        let per_cell = self.compare_lineages(root, &parts, run)?;
         found.held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
         let best = fewest(&per_cell) + 1;
         let list: Vec<String> = found.held_out.iter().zip(1..).map(|(value, k)| format!("{k}: {value:.2}")).collect();
         run.reporter().end(&format!("lineages: {best} (held-out log-likelihood per cell {})", list.join(", ")));
-        if let Some(turns) = turns {
-            let of_ring = self.held_out_around(turns, run)?;
-            // The cells' places say a ring, and a tree on a ring runs backward on one side: it has to be clearly likelier.
-            let wins = fewest(&[of_ring.clone(), per_cell[best - 1].clone()]) == 0;
-            let word = if wins { "a ring" } else { "a tree, not a ring" };
-            let (ring, tree) = (stats::mean(&of_ring), stats::mean(&per_cell[best - 1]));
-            run.reporter()
-                .say(&format!("shape: {word} (held-out log-likelihood per cell, ring: {ring:.2}, tree: {tree:.2})"));
-            if wins {
-                let held_out = found.held_out;
-                return Ok(Found { held_out, ..self.ring(turns, run)? });
-            }
+        if let Some(turns) = turns
+            && self.is_ring(turns, &per_cell[best - 1], &parts, run)?
+        {
+            return self.ring(turns, found.held_out, run);
         }
         if best < most {
             let start = Start::new(self.skeleton, root, self.ends(root, best));
-            found.fitted = self.candidate(&start, self.cells, None, run)?;
+            fitted = self.candidate(&start, self.cells, None, run)?;
         }
-        Ok(found)
+        Ok((fitted, found))
     }
 
-    /// Trees from each tip, or from that `asked` for: the best, with its root.
-    fn directions(&self, asked: Option<usize>, run: &mut Run) -> Result<(Found, usize)> {
+    /// Trees from each tip, or from that `asked` for: the root of the best, the best, and how sure it is.
+    fn directions(&self, asked: Option<usize>, run: &mut Run) -> Result<(usize, Fitted, Direction)> {
         let tips = self.skeleton.tips.len();
         let roots: Vec<usize> = asked.map_or_else(|| (0..tips).collect(), |root| vec![root]);
         let title = format!("{} cells, {tips} tips: directions", self.cells.counts.n_obs());
         run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
-        let starts: Vec<Start> = roots.iter().map(|&root| self.to_all(root)).collect();
-        let (fitted, direction) = self.best(&starts, run)?;
-        let root = roots[direction.chosen];
-        Ok((Found { fitted, direction, held_out: Vec::new(), ring: false }, root))
+        let to_all = |&root: &usize| Start::new(self.skeleton, root, self.ends(root, tips));
+        let (fitted, direction) = self.best(&roots.iter().map(to_all).collect::<Vec<_>>(), run)?;
+        Ok((roots[direction.chosen], fitted, direction))
     }
 
-    /// A line around the ring, one way or the other.
-    fn ring(&self, turns: &[f64], run: &mut Run) -> Result<Found> {
+    /// A line around the ring, one way or the other; `held_out` is of the trees that were tried.
+    fn ring(&self, turns: &[f64], held_out: Vec<f64>, run: &mut Run) -> Result<(Fitted, Found)> {
         run.reporter().begin("directions around the ring", 0, self.settings.choice_rounds as u64 + 1);
-        let starts = [false, true].map(|backward| Start::around(turns, backward));
-        let (fitted, direction) = self.best(&starts, run)?;
-        Ok(Found { fitted, direction, held_out: Vec::new(), ring: true })
+        let (fitted, direction) = self.best(&[false, true].map(|backward| Start::around(turns, backward)), run)?;
+        Ok((fitted, Found { direction, held_out, ring: true }))
+    }
+
+    /// Whether a ring, in the direction that is the better for the other cells, is as likely for the held-out cells as the best tree,
+    /// under which each has the log-likelihood of `tree`. A tree on a ring runs backward on one side, and the cells' places say a ring:
+    /// the tree has to be clearly likelier.
+    fn is_ring(&self, turns: &[f64], tree: &[f64], parts: &Parts, run: &mut Run) -> Result<bool> {
+        let forward = self.held_out(&Start::around(turns, false), parts, run)?;
+        let backward = self.held_out(&Start::around(turns, true), parts, run)?;
+        let (_, ring) = if backward.0 > forward.0 { backward } else { forward };
+        let per_cell = [ring, tree.to_vec()];
+        let found = fewest(&per_cell) == 0;
+        let word = if found { "a ring" } else { "a tree, not a ring" };
+        let [ring, tree] = per_cell.map(|cells| stats::mean(&cells));
+        let words = format!("shape: {word} (held-out log-likelihood per cell, ring: {ring:.2}, tree: {tree:.2})");
+        run.reporter().say(&words);
+        Ok(found)
     }
 
     /// The best of the fits from `starts`, and how sure that is.
@@ -161,23 +179,10 @@ impl Search<'_> {
         Ok((candidates.swap_remove(direction.chosen), direction))
     }
 
-    /// Log-likelihood of each held-out cell on a ring, in the direction that is the better for the other cells.
-    fn held_out_around(&self, turns: &[f64], run: &mut Run) -> Result<Vec<f64>> {
-        let mut found: Option<(f64, Vec<f64>)> = None;
-        for backward in [false, true] {
-            let (objective, cells) = self.held_out(&Start::around(turns, backward), run)?;
-            if found.as_ref().is_none_or(|(best, _)| objective > *best) {
-                found = Some((objective, cells));
-            }
-        }
-        Ok(found.map(|(_, cells)| cells).unwrap_or_default())
-    }
-
     /// The objective of a short fit from `start` to four fifths of the cells, and the log-likelihood of each of the others.
-    fn held_out(&self, start: &Start, run: &mut Run) -> Result<(f64, Vec<f64>)> {
-        let (held, kept) = split(self.cells.counts.n_obs());
-        let (test, train) = (self.cells.select(&held), self.cells.select(&kept));
-        let fitted = self.candidate(start, &train, Some(&kept), run)?;
+    fn held_out(&self, start: &Start, parts: &Parts, run: &mut Run) -> Result<(f64, Vec<f64>)> {
+        let Parts { kept, train, test } = parts;
+        let fitted = self.candidate(start, train, Some(kept), run)?;
         let (posteriors, _) = fitted.model.expect(self.fixed, &test.counts.cells, &test.groups, &test.sizes);
         Ok((fitted.objective(), posteriors.iter().map(|posterior| posterior.evidence).collect()))
     }
@@ -185,12 +190,6 @@ impl Search<'_> {
     /// The tips at which the first `k` lineages end, by falling detour.
     fn ends(&self, root: usize, k: usize) -> Vec<usize> {
         (0..self.skeleton.tips.len()).filter(|&tip| tip != root).take(k).collect()
-    }
-
-    /// Lineages from the tip `root` to all others.
-    fn to_all(&self, root: usize) -> Start {
-        let ends = (0..self.skeleton.tips.len()).filter(|&tip| tip != root).collect();
-        Start::new(self.skeleton, root, ends)
     }
 
     /// A short fit of `cells` from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
@@ -214,10 +213,10 @@ impl Search<'_> {
     }
 
     /// Log-likelihood of each held-out cell under fits with 1, 2, … lineages to the other cells.
-    fn compare_lineages(&self, root: usize, run: &mut Run) -> Result<Vec<Vec<f64>>> {
+    fn compare_lineages(&self, root: usize, parts: &Parts, run: &mut Run) -> Result<Vec<Vec<f64>>> {
         run.reporter().begin("numbers of lineages", 0, self.settings.choice_rounds as u64 + 1);
         let of = |k: usize| Start::new(self.skeleton, root, self.ends(root, k));
-        (1..self.skeleton.tips.len()).map(|k| Ok(self.held_out(&of(k), run)?.1)).collect()
+        (1..self.skeleton.tips.len()).map(|k| Ok(self.held_out(&of(k), parts, run)?.1)).collect()
     }
 }
 

@@ -60,18 +60,18 @@ pub(super) use self::stream::read_sample;
 use super::{StreamingModel, VelocityModel};
 use crate::data::quantities::{MS, MU};
 use crate::data::{Dataset, Fit, Run};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl VelocityModel for SoftGrid {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         if !self.of_counts() {
             return gaussian::fit(self, data, run);
         }
-        require_counts(data, "set model.likelihood = \"gaussian\"")?;
+        data.require_counts("set model.likelihood = \"gaussian\"")?;
         let groups = CaptureGroups::read(&data.obs, &self.capture_time)?;
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, data, &groups, run)?;
-        announce(&decided.direction, run);
+        announce(&decided.shape.direction, run);
         let all = decided.sample.len() == data.n_obs();
         let cells =
             if all { decided.cells } else { Cells::new(self, data, &groups, &(0..data.n_obs()).collect::<Vec<_>>()) };
@@ -87,8 +87,7 @@ impl VelocityModel for SoftGrid {
         fit.set(MU, mu);
         fit.set(MS, ms);
         outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
-        let shape = (&decided.direction, decided.ring);
-        outputs::details(&mut fit, &fitted.model, shape, &decided.held_out, &fitted.history, &[]);
+        outputs::details(&mut fit, &fitted.model, &decided.shape, &fitted.history, &[]);
         Ok(fit)
     }
 
@@ -114,20 +113,6 @@ impl VelocityModel for SoftGrid {
            (the kinetics; the soft grid itself has no paper)",
         ]
     }
-}
-
-/// Fails if `data` hold no counts; `instead` is what can be done with them.
-fn require_counts(data: &Dataset, instead: &str) -> Result<()> {
-    if data.raw_counts {
-        return Ok(());
-    }
-    Err(Error::Data {
-        problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
-        hint: format!(
-            "give raw counts, or {instead}; if the layers are counts of molecules that were divided among genes, set \
-             preprocess.counts = \"raw\""
-        ),
-    })
 }
 
 /// Warns if the direction is open.

@@ -10,11 +10,10 @@
 //!
 //! so that they change as much with the cells' places as the data's do, and never before the spliced ones. That is the same seen forward and backward.
 
-use rand::Rng;
-use rand_distr::{Distribution, Gamma, Poisson};
-
 use super::em::Counts;
-use super::gene::{Gene, Sums};
+use super::expect::Posterior;
+use super::gene::Sums;
+use super::rival::draw_count;
 use super::rounds::{Cells, Fitted};
 use crate::data::Run;
 use crate::sparse::Csr;
@@ -29,7 +28,8 @@ pub(super) fn undelayed(cells: &Cells, fitted: &Fitted, run: &Run) -> Cells {
         let spliced = &model.means(&fitted.model.tree)[1];
         let (a, r) = proportion(gathered.of(gene), spliced);
         let draw = |(i, &node): (usize, &usize)| {
-            (i as u32, count(a + r * spliced[node], fitted.posteriors[i].size[0], model, &mut rng))
+            let size = fitted.posteriors[i].size[0];
+            (i as u32, draw_count(size, a + r * spliced[node], model.dispersion[0], &mut rng))
         };
         nodes.iter().enumerate().map(draw).filter(|&(_, x)| x > 0.0).collect::<Vec<_>>()
     };
@@ -56,16 +56,6 @@ fn proportion(sums: Sums<'_>, spliced: &[f64]) -> (f64, f64) {
 }
 
 /// The node at which a cell most probably is.
-fn likeliest(posterior: &super::expect::Posterior) -> usize {
+fn likeliest(posterior: &Posterior) -> usize {
     posterior.nodes.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |&(node, _)| node as usize)
-}
-
-/// An unspliced count of a cell of `size` around the abundance `mean`, with the gene's dispersion.
-fn count(mean: f64, size: f64, gene: &Gene, rng: &mut impl Rng) -> f32 {
-    let d = gene.dispersion[0];
-    let mean = match Gamma::new(size / d, d * mean) {
-        Ok(gamma) if d > 0.0 => gamma.sample(rng),
-        _ => size * mean,
-    };
-    Poisson::new(mean).map_or(0.0, |poisson| poisson.sample(rng) as f32)
 }

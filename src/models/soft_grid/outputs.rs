@@ -5,9 +5,9 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::course::{ALPHA, BETA, Course, GAMMA, S0, U0};
-use super::direction::Direction;
 use super::em::{Fixed, Gathered, Model};
 use super::expect::Posterior;
+use super::fit::Found;
 use super::scores::Scores;
 use super::tree::Tree;
 use crate::data::quantities::{
@@ -284,8 +284,7 @@ pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
 pub(super) fn details(
     fit: &mut Fit,
     model: &Model,
-    (direction, ring): (&Direction, bool),
-    held_out: &[f64],
+    Found { direction, held_out, ring }: &Found,
     history: &[f64],
     passes: &[f64],
 ) {
@@ -295,7 +294,7 @@ pub(super) fn details(
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!("given") };
     fit.set(FIT_DIRECTION, direction.by_gene.iter().copied().collect());
     let details = json!({
-        "shape": if ring { "ring" } else { "tree" },
+        "shape": if *ring { "ring" } else { "tree" },
         "lineages": tree.lineages,
         "node_time": nodes.clone().map(|node| tree.time(node)).collect::<Vec<_>>(),
         "node_lineage": nodes.map(|node| tree.lineage(node).map_or(-1.0, |k| k as f64)).collect::<Vec<_>>(),

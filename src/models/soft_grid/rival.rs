@@ -48,14 +48,14 @@ impl Means {
                     left < 0.0
                 });
                 let node = here.or(cell.nodes.last()).map_or(0, |&(node, _)| node as usize);
-                draw(cell.size[0], self.mu[0][node], self.dispersion[0], rng)
+                draw_count(cell.size[0], self.mu[0][node], self.dispersion[0], rng)
             })
             .collect()
     }
 }
 
 /// One count of mean `n μ` and variance `n μ (1 + d μ)`.
-fn draw(n: f64, mu: f64, d: f64, rng: &mut impl Rng) -> f32 {
+pub(super) fn draw_count(n: f64, mu: f64, d: f64, rng: &mut impl Rng) -> f32 {
     let mean = if d > 0.0 { Gamma::new(n / d, d * mu).map_or(n * mu, |gamma| gamma.sample(rng)) } else { n * mu };
     Poisson::new(mean).map_or(0.0, |poisson| poisson.sample(rng)) as f32
 }

@@ -17,12 +17,13 @@
 //! Hochberg's. Cells that the model was fitted to are no substitute for held-out ones: their posteriors have been drawn to the gene's own
 //! kinetics, and genes of steady clusters pass.
 
-use rand::seq::{SliceRandom, index};
+use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use super::course::Course;
 use super::em::{Fixed, Gathered};
 use super::expect::Posterior;
+use super::fit::drawn;
 use super::gene::{Gene, Pair, Sums};
 use super::rival::{Means, fit_dispersion, in_proportion, spliced_alone};
 use super::rounds::{Cells, Fitted, rounds};
@@ -128,13 +129,6 @@ impl Scores {
             stats::median(&self.dynamics)
         )
     }
-}
-
-/// `most` of `n` cells drawn at random, rising; all if there are no more.
-fn drawn(n: usize, most: usize, rng: &mut impl rand::Rng) -> Vec<usize> {
-    let mut drawn = if n > most { index::sample(rng, n, most).into_vec() } else { (0..n).collect() };
-    drawn.sort_unstable();
-    drawn
 }
 
 /// For each score, the share of nulls as high, among those of the [`NEAREST`] genes by `depth`.

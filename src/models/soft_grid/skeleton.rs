@@ -67,7 +67,7 @@ impl Skeleton {
         let longest = from_first[second].max(f64::MIN_POSITIVE);
         let both = [from_first, graph.distances(second)];
         let ring = around(&graph, &both, longest);
-        let mut distances = both.to_vec();
+        let mut distances = Vec::from(both);
         let mut tips = vec![first, second];
         while tips.len() < most {
             let detour = |i: usize| {

@@ -30,18 +30,15 @@ impl Start {
     pub(super) fn new(skeleton: &Skeleton, root: usize, ends: Vec<usize>) -> Self {
         let distances = &skeleton.distances[root];
         let n = distances.len() as f64;
-        let times: Vec<f64> = stats::ranks(distances).into_iter().map(|rank| (rank - 0.5) / n).collect();
         let parting = skeleton.parting(root, &ends);
         let before = distances.iter().filter(|&&d| d < parting).count() as f64;
-        Self { root, ends, times, parting: before / n, is_ring: false }
+        Self { root, ends, times: stats::rank_shares(distances), parting: before / n, is_ring: false }
     }
 
     /// Time runs around a ring on which each cell is at the given share of a turn, or the other way around.
     pub(super) fn around(turns: &[f64], backward: bool) -> Self {
         let turns: Vec<f64> = turns.iter().map(|turn| if backward { 1.0 - turn } else { *turn }).collect();
-        let n = turns.len() as f64;
-        let times = stats::ranks(&turns).into_iter().map(|rank| (rank - 0.5) / n).collect();
-        Self { root: 0, ends: vec![1], times, parting: 1.0, is_ring: true }
+        Self { root: 0, ends: vec![1], times: stats::rank_shares(&turns), parting: 1.0, is_ring: true }
     }
 
     /// Posteriors of the cells, each of size 1.

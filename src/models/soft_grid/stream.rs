@@ -25,7 +25,7 @@ use super::groups::CaptureGroups;
 use super::rounds::{STEPS, rounds};
 use super::scores::Scores;
 use super::settings::SoftGrid;
-use super::{announce, outputs, require_counts};
+use super::{announce, outputs};
 use crate::data::{CellSource, Counts, Fit, Run};
 use crate::error::{Error, Result};
 use crate::models::{Streamed, StreamingModel};
@@ -44,11 +44,11 @@ impl StreamingModel for SoftGrid {
         drop(counts);
         report.steps.iter().for_each(|step| run.reporter().say(&step.to_string()));
         report.warnings.iter().for_each(|warning| run.reporter().warn(warning));
-        require_counts(&data, "set model.stream = false and model.likelihood = \"gaussian\"")?;
+        data.require_counts("set model.stream = false and model.likelihood = \"gaussian\"")?;
         let groups = all_groups.select(&drawn);
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, &data, &groups, run)?;
-        announce(&decided.direction, run);
+        announce(&decided.shape.direction, run);
         let limits = (self.max_rounds, self.tolerance);
         run.reporter().begin("rounds on the sample", 0, self.max_rounds as u64 + 1);
         let fitted = rounds(&fixed, &decided.cells, decided.fitted.model, limits, run)?;
@@ -76,14 +76,7 @@ impl StreamingModel for SoftGrid {
         }
         let mut fit: Fit = outputs::cells(&passes.model, &passes.posteriors, false, false);
         outputs::genes(&mut fit, &passes.model, &fixed, &passes.gathered, scores.as_ref());
-        outputs::details(
-            &mut fit,
-            &passes.model,
-            (&decided.direction, decided.ring),
-            &decided.held_out,
-            &fitted.history,
-            &passes.evidence,
-        );
+        outputs::details(&mut fit, &passes.model, &decided.shape, &fitted.history, &passes.evidence);
         Ok(Streamed { genes: data.genes, fit, layers: None })
     }
 }

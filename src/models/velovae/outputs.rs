@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::counted::sizes;
 use super::network::VelovaeModule;
+use super::program::scaling_of;
 use super::reconstruction::{Chunks, Further, Reconstruction};
 use super::settings::{Variant, Velovae};
 use super::start::Start;
@@ -31,8 +32,7 @@ use crate::uncertainty::uncertainty;
 /// Posterior means of `û` and `ŝ` of the cells of `seen`, in units of `Mu` and `Ms`.
 pub(super) fn reconstruct(module: &VelovaeModule, seen: &TrainingData) -> [Array2<f32>; 2] {
     let fitted = Reconstruction::of(module, seen, &Chunks::all(seen.n_obs()), &mut Draws::Mean);
-    let [scaling, ..] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()));
-    [fitted.u * &scaling.mapv(|value| value as f32), fitted.s]
+    [fitted.u * &scaling_of(module), fitted.s]
 }
 
 /// Everything that the trained module knows.

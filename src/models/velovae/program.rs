@@ -231,7 +231,8 @@ impl<'a> Program<'a> {
     }
 }
 
-fn scaling_of(module: &VelovaeModule) -> Array1<f32> {
+/// Factor by which unspliced abundance is divided inside `module`, `[n_vars]`.
+pub(super) fn scaling_of(module: &VelovaeModule) -> Array1<f32> {
     let [scaling, ..] = module.scaling_and_noise();
     arrays::to_array1(scaling.inner()).mapv(|value| value as f32)
 }

@@ -64,11 +64,8 @@ struct GeneStart {
 impl Start {
     /// Start values from all cells of `data`; rates and spreads from the training cells alone.
     pub(super) fn new(settings: &Velovae, data: &Dataset, split: &Split, run: &mut Run) -> Result<Self> {
-        if settings.of_counts() && !data.raw_counts {
-            return Err(Error::Data {
-                problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
-                hint: "give raw counts, or set model.likelihood = \"gaussian\"".to_owned(),
-            });
+        if settings.of_counts() {
+            data.require_counts("set model.likelihood = \"gaussian\"")?;
         }
         let columns = |gene: usize| Columns::new(data, gene);
         let genes: Vec<GeneStart> =
@@ -334,8 +331,7 @@ fn leading_components(data: &Dataset, count: usize) -> Vec<f32> {
 
 /// `values` replaced by their ranks, over `[0, t_max]`.
 fn spread(values: &[f64], t_max: f64) -> Vec<f64> {
-    let count = values.len() as f64;
-    stats::ranks(values).into_iter().map(|rank| (rank - 0.5) / count * t_max).collect()
+    stats::rank_shares(values).into_iter().map(|share| share * t_max).collect()
 }
 
 /// Mean and s.d. of the prior of the time of each cell of `obs`.

@@ -165,8 +165,7 @@ impl Velovae {
 /// Velocities and fitted abundances of all cells at the posterior means.
 fn layers(module: &VelovaeModule, cells: Box<dyn BatchSource>) -> Layers {
     let fixed = module.valid();
-    let [scaling, ..] = module.scaling_and_noise().map(|row| arrays::to_array1(row.inner()));
-    let scaling = scaling.mapv(|value| value as f32);
+    let scaling = program::scaling_of(module);
     Layers::new(vec![VELOCITY.about(), FIT_U.about(), FIT_S.about()], move |rows| {
         let batch = cells.batch(&rows.collect::<Vec<_>>())?;
         let Reconstruction { u, s, velocity, .. } = Reconstruction::of_batch(&fixed, &batch, &mut Draws::Mean);

@@ -129,13 +129,8 @@ fn times(u: &[f64], s: &[f64], curve: Curve) -> Vec<f32> {
 pub(super) fn consensus(starts: &[&Start], n_obs: usize) -> Vec<f64> {
     let widened = |times: &[f32]| times.iter().map(|&t| f64::from(t)).collect::<Vec<f64>>();
     let narrow = |ranks: Vec<f64>| ranks.into_iter().map(|rank| rank as f32).collect::<Vec<f32>>();
-    let ranked: Vec<Vec<f32>> = starts.par_iter().map(|start| narrow(ranks(&widened(&start.times)))).collect();
+    let ranked: Vec<Vec<f32>> =
+        starts.par_iter().map(|start| narrow(stats::rank_shares(&widened(&start.times)))).collect();
     let median = |cell: usize| stats::median(&ranked.iter().map(|gene| f64::from(gene[cell])).collect::<Vec<f64>>());
-    ranks(&(0..n_obs).into_par_iter().map(median).collect::<Vec<f64>>())
-}
-
-/// Ranks, from 0 to 1.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let n = values.len() as f64;
-    stats::ranks(values).into_iter().map(|rank| (rank - 0.5) / n).collect()
+    stats::rank_shares(&(0..n_obs).into_par_iter().map(median).collect::<Vec<f64>>())
 }
