@@ -19,9 +19,9 @@ use crate::stats;
 /// Steps of every gene at the start of a candidate.
 const FIRST_STEPS: usize = 15;
 
-/// Initial length of the trunk, as a fraction of the time of the branch point found at the start. A branch point that is too early
+/// Branch points come first at this fraction of the time found at the start. One that is too early
 /// on the tree can be corrected by the fit; one that is too late cannot.
-const TRUNK: f64 = 0.65;
+const EARLY: f64 = 0.65;
 
 /// What was decided on a sample of the cells.
 pub(super) struct Decided {
@@ -109,25 +109,49 @@ impl Search<'_> {
         let (root, mut fitted, direction) = self.directions(asked, run)?;
         let mut found = Found { direction, held_out: Vec::new(), ring: false };
         let most = self.skeleton.tips.len() - 1;
-        if self.settings.lineages > 0 || (most == 1 && turns.is_none()) {
+        let numbers = if self.settings.lineages > 0 { most..=most } else { 1..=most };
+        let starts: Vec<Vec<Start>> = numbers.map(|k| self.starts(root, k)).collect();
+        if turns.is_none() && starts.len() == 1 && starts[0].len() == 1 {
             return Ok((fitted, found));
         }
         let parts = Parts::new(self.cells);
-        let per_cell = self.compare_lineages(root, &parts, run)?;
-        found.held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
-        let best = fewest(&per_cell) + 1;
-        let list: Vec<String> = found.held_out.iter().zip(1..).map(|(value, k)| format!("{k}: {value:.2}")).collect();
-        run.reporter().end(&format!("lineages: {best} (held-out log-likelihood per cell {})", list.join(", ")));
+        run.reporter().begin("numbers of lineages", 0, self.settings.choice_rounds as u64 + 1);
+        let trees = starts.into_iter().map(|starts| self.best_tree(starts, &parts, run)).collect::<Result<Vec<_>>>()?;
+        let (mut starts, per_cell): (Vec<Start>, Vec<Vec<f64>>) = trees.into_iter().unzip();
+        let best = fewest(&per_cell);
+        run.reporter().end(&words(&starts, &per_cell, best));
+        if self.settings.lineages == 0 {
+            found.held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
+        }
         if let Some(turns) = turns
-            && self.is_ring(turns, &per_cell[best - 1], &parts, run)?
+            && self.is_ring(turns, &per_cell[best], &parts, run)?
         {
             return self.ring(turns, found.held_out, run);
         }
-        if best < most {
-            let start = Start::new(self.skeleton, root, self.ends(root, best));
+        let start = starts.swap_remove(best);
+        // The directions were tried with all lineages, which part at one point.
+        if start.ends.len() < most || start.branching.depth() > 1 {
             fitted = self.candidate(&start, self.cells, None, run)?;
         }
         Ok((fitted, found))
+    }
+
+    /// Trees with `k` lineages: that whose lineages part at one point, and that with more branch points if there is one.
+    fn starts(&self, root: usize, k: usize) -> Vec<Start> {
+        let one = Start::new(self.skeleton, root, self.ends(root, k));
+        std::iter::once(one).chain(Start::nested(self.skeleton, root, self.ends(root, k))).collect()
+    }
+
+    /// The best for the held-out cells of trees with the same number of lineages, and the log-likelihood of each of those cells. More
+    /// branch points mean fewer parameters, lineages being one where they have not parted yet: the last start is taken if
+    /// it is as good.
+    fn best_tree(&self, starts: Vec<Start>, parts: &Parts, run: &mut Run) -> Result<(Start, Vec<f64>)> {
+        let fits = starts.into_iter().map(|start| self.held_out(&start, parts, run).map(|(_, cells)| (start, cells)));
+        let mut fits = fits.collect::<Result<Vec<_>>>()?;
+        fits.reverse();
+        let (mut starts, mut per_cell): (Vec<Start>, Vec<Vec<f64>>) = fits.into_iter().unzip();
+        let best = fewest(&per_cell);
+        Ok((starts.swap_remove(best), per_cell.swap_remove(best)))
     }
 
     /// Trees from each tip, or from that `asked` for: the root of the best, the best, and how sure it is.
@@ -195,11 +219,10 @@ impl Search<'_> {
     /// A short fit of `cells` from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
     fn candidate(&self, start: &Start, cells: &Cells, chosen: Option<&[usize]>, run: &mut Run) -> Result<Fitted> {
         let settings = self.settings;
-        let trunk = (start.parting * TRUNK * settings.grid as f64) as usize;
         // Around a ring it is twice as far as to its other side.
         let times = if start.is_ring { 2 } else { 1 };
         let (grid, pieces) = (times * settings.grid, times * settings.pieces);
-        let tree = Tree::new(start.ends.len(), grid, trunk, settings.t_max, pieces);
+        let tree = Tree::new(&start.branching.map(&|at| EARLY * at), grid, settings.t_max, pieces);
         let mut posteriors = start.posteriors(self.skeleton, &tree);
         if let Some(chosen) = chosen {
             posteriors = chosen.iter().map(|&i| posteriors[i].clone()).collect();
@@ -211,13 +234,18 @@ impl Search<'_> {
         model.maximise_all(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS, true);
         rounds(self.fixed, cells, model, (settings.choice_rounds, 0.0), run)
     }
+}
 
-    /// Log-likelihood of each held-out cell under fits with 1, 2, … lineages to the other cells.
-    fn compare_lineages(&self, root: usize, parts: &Parts, run: &mut Run) -> Result<Vec<Vec<f64>>> {
-        run.reporter().begin("numbers of lineages", 0, self.settings.choice_rounds as u64 + 1);
-        let of = |k: usize| Start::new(self.skeleton, root, self.ends(root, k));
-        (1..self.skeleton.tips.len()).map(|k| Ok(self.held_out(&of(k), parts, run)?.1)).collect()
-    }
+/// Which of the trees was chosen, and the mean held-out log-likelihood of each.
+fn words(starts: &[Start], per_cell: &[Vec<f64>], best: usize) -> String {
+    let one = |(start, cells): (&Start, &Vec<f64>)| format!("{}: {:.2}", start.ends.len(), stats::mean(cells));
+    let list: Vec<String> = starts.iter().zip(per_cell).map(one).collect();
+    let chosen = &starts[best];
+    let points = match chosen.branching.points() {
+        0 | 1 => String::new(),
+        several => format!(", {several} branch points"),
+    };
+    format!("lineages: {}{points} (held-out log-likelihood per cell {})", chosen.ends.len(), list.join(", "))
 }
 
 /// Position of the simplest fit whose held-out log-likelihood is no more than one standard error below that of the best: the error is

@@ -315,12 +315,13 @@ fn solve_damped(a: &[f64], stride: usize, b: &[f64], damping: f64) -> Option<Vec
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::Branching;
     use super::*;
 
     /// A gene of which no unspliced molecule was counted in 10⁵ cells; its spliced ones decay from an abundance of 4.
     #[test]
     fn spliced_abundance_at_the_root_has_the_scale_of_spliced_counts() {
-        let tree = Tree::new(1, 40, 40, 20.0, 8);
+        let tree = Tree::new(&Branching::Lineage(0), 40, 20.0, 8);
         let (cells, none) = (vec![2500.0; tree.len()], vec![0.0; tree.len()]);
         let m: Vec<f64> = (0..tree.len()).map(|node| 2500.0 * (4.0 * (-0.3 * tree.time(node)).exp() + 0.01)).collect();
         let mean = m.iter().sum::<f64>() / cells.iter().sum::<f64>();

@@ -1,6 +1,6 @@
 //! From the fitted model to what every model returns.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::em::{Fixed, Gathered, Model};
 use super::expect::Posterior;
 use super::fit::Found;
 use super::scores::Scores;
-use super::tree::Tree;
+use super::tree::{Segment, Tree};
 use crate::data::quantities::{
     About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DELAY, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS,
     FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DELAY, FIT_PVAL_DYNAMICS,
@@ -83,25 +83,19 @@ impl Curves {
     }
 }
 
-/// Where each node's cells will be: nodes and weights. Cells of the trunk go to each lineage in the share that it has.
+/// Where each node's cells will be: nodes and weights. Cells before a branch point go to each branch in the share that it has.
 fn ahead(model: &Model) -> Vec<Vec<(u32, f32)>> {
     let tree = &model.tree;
     let steps = (AHEAD * (tree.length - 1) as f64).round() as usize;
-    let mut shares = vec![0.0; tree.lineages];
-    for pi in &model.pi {
-        for (node, pi) in pi.iter().enumerate() {
-            shares[tree.lineage(node).unwrap_or(0)] += if tree.lineage(node).is_some() { *pi } else { 0.0 };
-        }
+    let mass = |node: usize| model.pi.iter().map(|pi| pi[node]).sum::<f64>();
+    let own = |segment: &Segment| segment.nodes.clone().map(mass).sum::<f64>();
+    let mut through: Vec<f64> = tree.segments.iter().map(own).collect();
+    for at in (0..tree.segments.len()).rev() {
+        through[at] += tree.segments[at].next.iter().map(|&next| through[next]).sum::<f64>();
     }
-    let total: f64 = shares.iter().sum();
-    let share = |k: usize| if total > 0.0 { shares[k] / total } else { 1.0 / tree.lineages as f64 };
     let of_node = |node: usize| {
-        let position = (tree.position(node) + steps).min(tree.length - 1);
-        match tree.lineage(node) {
-            Some(k) => vec![(tree.node(k, position) as u32, 1.0)],
-            None if position < tree.trunk => vec![(position as u32, 1.0)],
-            None => (0..tree.lineages).map(|k| (tree.node(k, position) as u32, share(k) as f32)).collect(),
-        }
+        let later = tree.later(node, steps, &through);
+        later.into_iter().map(|(node, part)| (node as u32, part as f32)).collect()
     };
     (0..tree.len()).map(of_node).collect()
 }
@@ -122,16 +116,15 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
     fit.set(LATENT_TIME_STD, posteriors.iter().map(spread).collect());
     fit.set(CELL_SIZE, posteriors.iter().map(|posterior| posterior.size[1]).collect());
     if tree.lineages > 1 {
-        let mut lineages = Array2::zeros((n_obs, tree.lineages));
-        for (mut row, posterior) in lineages.rows_mut().into_iter().zip(posteriors) {
+        let mut segments = Array2::zeros((n_obs, tree.segments.len()));
+        for (mut row, posterior) in segments.rows_mut().into_iter().zip(posteriors) {
             for &(node, q) in &posterior.nodes {
-                if let Some(k) = tree.lineage(node as usize) {
-                    row[k] += q;
-                }
+                row[tree.segment_number(node as usize)] += q;
             }
         }
-        fit.set(LATENT_LINEAGE, likeliest(lineages.view()));
-        fit.set(LINEAGE_PROBABILITIES, lineages);
+        let own = own_segments(tree);
+        fit.set(LATENT_LINEAGE, likeliest(tree, &own, segments.view()));
+        fit.set(LINEAGE_PROBABILITIES, segments.select(Axis(1), &own));
     }
     if layers {
         let curves = Curves::new(model);
@@ -146,7 +139,7 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
         let ahead = ahead(model);
         let moved: Vec<Posterior> = posteriors.iter().map(|posterior| move_on(posterior, &ahead)).collect();
         fit.set(FIT_S_FUTURE, curves.average(&curves.s, &moved, false).0);
-        fit.facts.insert(FUTURE_TIME.to_owned(), (AHEAD * tree.step * (tree.length - 1) as f64).into());
+        fit.facts.insert(FUTURE_TIME.to_owned(), (AHEAD * tree.t_max()).into());
     }
     fit
 }
@@ -154,23 +147,26 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
 /// The category of `latent_lineage` before the lineages part.
 const TRUNK: &str = "trunk";
 
-/// The likeliest lineage of each cell, or the trunk.
-fn likeliest(lineages: ArrayView2<'_, f32>) -> Labels {
+/// The segment that leads to each lineage alone.
+fn own_segments(tree: &Tree) -> Vec<usize> {
+    let alone = |k: usize| tree.segments.iter().position(|segment| segment.lineages == [k]);
+    (0..tree.lineages).map(|k| alone(k).expect("every lineage ends in a segment of its own")).collect()
+}
+
+/// The likeliest lineage of each cell, of which `own` are the segments; the trunk; or, between branch points, the lineages that may follow.
+fn likeliest(tree: &Tree, own: &[usize], segments: ArrayView2<'_, f32>) -> Labels {
+    let between = (1..tree.segments.len()).filter(|at| !own.contains(at));
+    let order: Vec<usize> = std::iter::once(0).chain(own.iter().copied()).chain(between).collect();
     let code = |cell: ArrayView1<'_, f32>| {
-        let trunk = 1.0 - cell.sum();
-        let (mut best, mut most) = (0, trunk);
-        for (code, &q) in (1..).zip(cell) {
-            if q > most {
-                (best, most) = (code, q);
-            }
-        }
-        Some(best)
+        let q = |code: u32| cell[order[code as usize]];
+        let rest = 1..order.len() as u32;
+        Some(rest.fold(0, |best, code| if q(code) > q(best) { code } else { best }))
     };
-    let numbers = (0..lineages.ncols()).map(|k| k.to_string());
-    Labels {
-        codes: lineages.rows().into_iter().map(code).collect(),
-        categories: std::iter::once(TRUNK.to_owned()).chain(numbers).collect(),
-    }
+    let name = |&at: &usize| {
+        let lineages: Vec<String> = tree.segments[at].lineages.iter().map(ToString::to_string).collect();
+        if at == 0 { TRUNK.to_owned() } else { lineages.join("+") }
+    };
+    Labels { codes: segments.rows().into_iter().map(code).collect(), categories: order.iter().map(name).collect() }
 }
 
 /// First moments over the sizes that the model has inferred; see [`sized_moments`].
@@ -296,6 +292,7 @@ pub(super) fn details(
     let details = json!({
         "shape": if *ring { "ring" } else { "tree" },
         "lineages": tree.lineages,
+        "branch_points": tree.segments.iter().filter(|segment| !segment.next.is_empty()).count(),
         "node_time": nodes.clone().map(|node| tree.time(node)).collect::<Vec<_>>(),
         "node_lineage": nodes.map(|node| tree.lineage(node).map_or(-1.0, |k| k as f64)).collect::<Vec<_>>(),
         "node_piece": tree.piece.iter().map(|&piece| piece as f64).collect::<Vec<_>>(),

@@ -13,7 +13,7 @@
 //! state pass this test, and genes whose spliced counts alone change. *Delay* is the score over the gene that follows the same cells without
 //! delay (`rival.rs`); null: unspliced counts are drawn from that rival, and both are refitted and scored in the same way.
 //!
-//! p-values are ranks among the nulls of the genes nearest in depth, since scores of deep genes vary more; q-values are Benjamini and
+//! p-values are ranks among the nulls of all genes, each in the scale of the nulls of the genes nearest in depth; q-values are Benjamini and
 //! Hochberg's. Cells that the model was fitted to are no substitute for held-out ones: their posteriors have been drawn to the gene's own
 //! kinetics, and genes of steady clusters pass.
 
@@ -41,8 +41,10 @@ const STEPS: usize = 10;
 const FEW_STEPS: usize = 4;
 /// Cells that are scored, at most.
 const SCORED: usize = 1000;
-/// Genes nearest in depth whose nulls a score is ranked among.
+/// Genes nearest in depth whose nulls say how much a gene's score varies, ...
 const NEAREST: usize = 200;
+/// ... by this percentile.
+const UPPER: f64 = 90.0;
 /// The velocity genes are those of lower q-values of the delay.
 const LARGEST_Q: f64 = 0.05;
 
@@ -131,20 +133,26 @@ impl Scores {
     }
 }
 
-/// For each score, the share of nulls as high, among those of the [`NEAREST`] genes by `depth`.
+/// For each score, the share of all nulls that are as high. Scores of deep genes vary more, so a gene's score and null are first set in
+/// the scale of the nulls of the [`NEAREST`] genes by `depth`: the distance from their median, in units of that of their [`UPPER`]th
+/// percentile. Ranks among so few would give no p-value below 1/201, and hide a hundred clear genes among two thousand.
 fn p_values(depth: &[f64], scores: &[f64], nulls: &[f64]) -> Vec<f64> {
     let n = scores.len();
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| depth[a].total_cmp(&depth[b]));
     let window = NEAREST.min(n);
-    let mut p = vec![1.0; n];
+    let (mut scaled, mut scaled_nulls) = (vec![0.0; n], vec![0.0; n]);
     for (rank, &gene) in order.iter().enumerate() {
         let first = rank.saturating_sub(window / 2).min(n - window);
-        let near = &order[first..first + window];
-        let above = near.iter().filter(|&&other| nulls[other] >= scores[gene]).count();
-        p[gene] = (1 + above) as f64 / (1 + window) as f64;
+        let near: Vec<f64> = order[first..first + window].iter().map(|&other| nulls[other]).collect();
+        let middle = stats::median(&near);
+        let width = (stats::percentile(&near, UPPER) - middle).max(f64::MIN_POSITIVE);
+        scaled[gene] = (scores[gene] - middle) / width;
+        scaled_nulls[gene] = (nulls[gene] - middle) / width;
     }
-    p
+    scaled_nulls.sort_by(f64::total_cmp);
+    let below = |score: &f64| scaled_nulls.partition_point(|null| null < score);
+    scaled.iter().map(|score| (1 + n - below(score)) as f64 / (1 + n) as f64).collect()
 }
 
 /// Benjamini and Hochberg's q-values: of each gene, the least false discovery rate at which it is found.

@@ -92,11 +92,10 @@ impl Skeleton {
         Ok(Self { tips, distances, ring })
     }
 
-    /// Distance from tip `root` at which the paths to the tips `ends` first part; the farthest end if there is one.
-    pub(super) fn parting(&self, root: usize, ends: &[usize]) -> f64 {
+    /// Distance from tip `root` at which the paths to the tips `a` and `b` part.
+    pub(super) fn parting(&self, root: usize, a: usize, b: usize) -> f64 {
         let d = |a: usize, b: usize| self.distances[a][self.tips[b]];
-        let pairs = ends.iter().enumerate().flat_map(|(at, &a)| ends[..at].iter().map(move |&b| (a, b)));
-        pairs.map(|(a, b)| (d(root, a) + d(root, b) - d(a, b)) / 2.0).fold(f64::INFINITY, f64::min)
+        (d(root, a) + d(root, b) - d(a, b)) / 2.0
     }
 
     /// How far cell `i` is from the path between the tips `root` and `end`.
