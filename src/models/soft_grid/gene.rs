@@ -29,11 +29,30 @@ pub(super) struct Prior {
     pub(super) beta: (f64, f64),
     /// Mean and s.d. of ln γ.
     pub(super) gamma: (f64, f64),
+    /// Shift of both means, 0 or below: how much slower than believed all genes of the data are, on the clock of the grid.
+    pub(super) shift: f64,
     /// Weight w of the changes of ln α from piece to piece.
     pub(super) switch_cost: f64,
     /// Weight of its differences between lineages.
     pub(super) lineage_cost: f64,
 }
+
+impl Prior {
+    /// Moves the shift to its best for `genes`, within its range: the mean of what their rates differ by from the prior's means, each
+    /// weighted by the inverse variance of its prior.
+    pub(super) fn learn_shift(&mut self, genes: &[Gene]) {
+        let weights = [self.beta.1.powi(-2), self.gamma.1.powi(-2)];
+        let off = |gene: &Gene| {
+            weights[0] * (gene.params[BETA] - self.beta.0) + weights[1] * (gene.params[GAMMA] - self.gamma.0)
+        };
+        let sum: f64 = genes.iter().map(off).sum();
+        self.shift = (sum / ((weights[0] + weights[1]) * genes.len() as f64)).clamp(-LARGEST_SHIFT, 0.0);
+    }
+}
+
+/// The slowest genes that a shift allows are so slow that the whole path is one lifetime of a transcript: on shorter ones, rates
+/// say nothing but slopes.
+const LARGEST_SHIFT: f64 = 3.0;
 
 /// Prior s.d. of ln α, ln u₀ and ln s₀ around the gene's own scale: so wide that it only keeps parameters that the data do not
 /// identify from diverging.
@@ -129,7 +148,7 @@ impl Gene {
     /// Parameters with a normal prior: position, mean, s.d.
     fn normals(&self, n: usize, prior: &Prior) -> impl Iterator<Item = (usize, f64, f64)> + use<> {
         let [u, s] = self.scale.map(f64::ln);
-        let rates = [(BETA, prior.beta.0, prior.beta.1), (GAMMA, prior.gamma.0, prior.gamma.1)];
+        let rates = [(BETA, prior.beta.0 + prior.shift, prior.beta.1), (GAMMA, prior.gamma.0 + prior.shift, prior.gamma.1)];
         let levels = [(U0, u, FAR), (S0, s, FAR)];
         rates.into_iter().chain(levels).chain((ALPHA..n).map(move |at| (at, u, FAR)))
     }
@@ -325,7 +344,7 @@ mod tests {
         let m: Vec<f64> = (0..tree.len()).map(|node| 2500.0 * (4.0 * (-0.3 * tree.time(node)).exp() + 0.01)).collect();
         let mean = m.iter().sum::<f64>() / cells.iter().sum::<f64>();
         let mut gene = Gene::flat(&tree, [1e-6, mean], [0.0; 2], 0.0);
-        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), switch_cost: 1.0, lineage_cost: 0.3 };
+        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), shift: 0.0, switch_cost: 1.0, lineage_cost: 0.3 };
         let sums = Sums { n: [&cells, &cells], m: [&none, &m] };
         gene.maximise(&tree, &prior, sums, 100, &mut Course::default());
         let s0 = gene.params[S0].exp();

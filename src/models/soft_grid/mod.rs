@@ -43,7 +43,7 @@ mod start;
 mod stream;
 mod tree;
 
-pub use settings::{Likelihood, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
+pub use settings::{Likelihood, RateScale, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;

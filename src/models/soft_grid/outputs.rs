@@ -198,7 +198,7 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gath
         .par_iter()
         .enumerate()
         .map_init(Course::default, |course, (at, gene)| {
-            gene.standard_errors(tree, &fixed.prior, gathered.of(at), course)
+            gene.standard_errors(tree, &model.prior, gathered.of(at), course)
         })
         .collect();
     fit.set(FIT_BETA, param(BETA));
