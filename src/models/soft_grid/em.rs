@@ -42,7 +42,7 @@ impl Counts {
 pub(super) struct Model {
     pub(super) tree: Tree,
     pub(super) genes: Vec<Gene>,
-    /// What is believed of the genes' parameters, with the shift that is fitted.
+    /// What is believed of the genes' parameters, with the means of the rates that are fitted.
     pub(super) prior: Prior,
     /// `π_z` of each group of cells.
     pub(super) pi: Vec<Vec<f64>>,
@@ -57,6 +57,7 @@ pub(super) struct Fixed {
     pub(super) one_size: bool,
     pub(super) learn_dispersion: bool,
     pub(super) learn_pi: bool,
+    /// Whether the means of the prior of the rates are learned.
     pub(super) learn_shift: bool,
     /// Pseudocounts: cells added to each node before π is learned.
     pub(super) smoothing: f64,
@@ -70,7 +71,7 @@ impl Fixed {
             prior: Prior {
                 beta: rate(settings.beta_prior),
                 gamma: rate(settings.gamma_prior),
-                shift: 0.0,
+                shift: [0.0; 2],
                 switch_cost: settings.switch_cost,
                 lineage_cost: settings.lineage_cost,
             },
@@ -191,7 +192,7 @@ impl Model {
         genes + dispersions - if fixed.learn_pi { fixed.smoothing * pi } else { 0.0 }
     }
 
-    /// M-steps of π, of the genes, and of the shift of their rates.
+    /// M-steps of π, of the genes, and of the means of their rates.
     pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize) {
         if fixed.learn_pi {
             for (pi, cells) in self.pi.iter_mut().zip(&gathered.cells) {

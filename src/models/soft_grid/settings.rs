@@ -51,8 +51,8 @@ pub struct SoftGrid {
     pub beta_prior: [f64; 2],
     /// Prior of the degradation rate γ, likewise.
     pub gamma_prior: [f64; 2],
-    /// Medians of `beta_prior` and `gamma_prior`: `learned`: both are lowered by one factor, at most 20, to where the genes' rates are,
-    /// for cells may be on a shorter part of a trajectory than the medians suppose; `fixed`: they are as given.
+    /// Medians of `beta_prior` and `gamma_prior`: `learned`: each is lowered, by a factor of at most 20, to where the genes' rates
+    /// are: cells may lie on a shorter part of a trajectory than these suppose; `fixed`: they are as given.
     pub rate_scale: RateScale,
     /// Penalty on changes of the transcription rate α along time: w in `w ln(1 + (Δ ln α / 0.3)²)`, in nats
     /// (natural-log units).
@@ -129,7 +129,7 @@ pub enum TimePrior {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateScale {
-    /// Lowered by one factor to where the genes' rates are.
+    /// Each lowered to where the genes' rates are.
     Learned,
     /// As given.
     Fixed,
