@@ -8,7 +8,6 @@
 
 use std::fmt;
 
-use super::em::Fixed;
 use super::groups::CaptureGroups;
 use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
@@ -40,7 +39,7 @@ pub(super) struct Direction {
 
 impl Direction {
     /// The best of `candidates`, of which a single one was given by the user.
-    pub(super) fn new(candidates: &[Fitted], cells: &Cells, fixed: &Fixed) -> Self {
+    pub(super) fn new(candidates: &[Fitted], cells: &Cells) -> Self {
         let mut order: Vec<usize> = (0..candidates.len()).collect();
         order.sort_by(|&a, &b| candidates[b].objective().total_cmp(&candidates[a].objective()));
         let mut direction = Self {
@@ -56,7 +55,7 @@ impl Direction {
         if let Some(next) = direction.next {
             let pair = [&candidates[order[0]], &candidates[next]];
             direction.nats = pair[0].objective() - pair[1].objective();
-            direction.by_gene = advantage(pair, cells, fixed);
+            direction.by_gene = advantage(pair, cells);
             direction.alone = in_standard_errors(&direction.by_gene);
         }
         direction
@@ -64,8 +63,8 @@ impl Direction {
 
     /// Subtracts the advantage that the same two directions, `pair`, have on the cells `without` a direction. The rest is enough if its
     /// mean over genes is `wanted` standard errors above 0, and the advantage itself is.
-    pub(super) fn compare(&mut self, pair: [&Fitted; 2], without: &Cells, fixed: &Fixed, wanted: f64) {
-        let of_none = advantage(pair, without, fixed);
+    pub(super) fn compare(&mut self, pair: [&Fitted; 2], without: &Cells, wanted: f64) {
+        let of_none = advantage(pair, without);
         self.by_gene.iter_mut().zip(of_none).for_each(|(nats, of_none)| *nats -= of_none);
         self.z = in_standard_errors(&self.by_gene);
         self.determined = self.z >= wanted && self.alone >= wanted;
@@ -98,8 +97,8 @@ impl fmt::Display for Direction {
 }
 
 /// Each gene's advantage in the first fit over the second, in nats.
-fn advantage(pair: [&Fitted; 2], cells: &Cells, fixed: &Fixed) -> Vec<f64> {
-    let [best, next] = pair.map(|fitted| contributions(fitted, cells, fixed));
+fn advantage(pair: [&Fitted; 2], cells: &Cells) -> Vec<f64> {
+    let [best, next] = pair.map(|fitted| contributions(fitted, cells));
     best.into_iter().zip(next).map(|(best, next)| best - next).collect()
 }
 
@@ -110,7 +109,7 @@ fn in_standard_errors(values: &[f64]) -> f64 {
 }
 
 /// Each gene's part of the objective: its expected log-likelihood and its prior.
-fn contributions(fitted: &Fitted, cells: &Cells, fixed: &Fixed) -> Vec<f64> {
+fn contributions(fitted: &Fitted, cells: &Cells) -> Vec<f64> {
     use rayon::prelude::*;
     let gathered = fitted.gathered(cells);
     let tree = &fitted.model.tree;
@@ -119,7 +118,7 @@ fn contributions(fitted: &Fitted, cells: &Cells, fixed: &Fixed) -> Vec<f64> {
         let curve =
             [0, 1].map(|species: usize| mu[species].iter().map(|mu| mu - gene.floor[species]).collect::<Vec<_>>());
         let mut total =
-            gene.expected([&curve[0], &curve[1]], gathered.of(at)) - gene.penalty(tree, &gene.params, &fixed.prior);
+            gene.expected([&curve[0], &curve[1]], gathered.of(at)) - gene.penalty(tree, &gene.params, &fitted.model.prior);
         for species in 0..2 {
             let (of, counts) = cells.counts.genes[species].row(at);
             for (&i, &x) in of.iter().zip(counts) {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::course::Course;
 use super::expect::{self, Posterior, Tables, Weights};
 use super::gene::{Gene, Pair, Prior, Sums};
-use super::settings::{SoftGrid, TimePrior};
+use super::settings::{RateScale, SoftGrid, TimePrior};
 use super::tree::Tree;
 use crate::models::dispersion;
 use crate::sparse::Csr;
@@ -42,6 +42,8 @@ impl Counts {
 pub(super) struct Model {
     pub(super) tree: Tree,
     pub(super) genes: Vec<Gene>,
+    /// What is believed of the genes' parameters, with the means of the rates that are fitted.
+    pub(super) prior: Prior,
     /// `π_z` of each group of cells.
     pub(super) pi: Vec<Vec<f64>>,
 }
@@ -55,6 +57,8 @@ pub(super) struct Fixed {
     pub(super) one_size: bool,
     pub(super) learn_dispersion: bool,
     pub(super) learn_pi: bool,
+    /// Whether the means of the prior of the rates are learned.
+    pub(super) learn_shift: bool,
     /// Pseudocounts: cells added to each node before π is learned.
     pub(super) smoothing: f64,
 }
@@ -67,6 +71,7 @@ impl Fixed {
             prior: Prior {
                 beta: rate(settings.beta_prior),
                 gamma: rate(settings.gamma_prior),
+                shift: [0.0; 2],
                 switch_cost: settings.switch_cost,
                 lineage_cost: settings.lineage_cost,
             },
@@ -74,6 +79,7 @@ impl Fixed {
             one_size: settings.sizes != Sizes::Species,
             learn_dispersion: settings.likelihood == Likelihood::NegativeBinomial,
             learn_pi: settings.time_prior == TimePrior::Learned,
+            learn_shift: settings.rate_scale == RateScale::Learned,
             smoothing: settings.smoothing,
         }
     }
@@ -147,7 +153,7 @@ impl Model {
         let gene = |(&u, &s): (&f64, &f64)| Gene::flat(&tree, [u, s], dispersion, fixed.prior.beta.0);
         let genes = means[0].iter().zip(&means[1]).map(gene).collect();
         let nodes = tree.len();
-        Self { tree, genes, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups] }
+        Self { tree, genes, prior: fixed.prior, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups] }
     }
 
     /// E-step; returns the posteriors and the objective.
@@ -180,23 +186,26 @@ impl Model {
 
     /// `−ln p` of all parameters, up to a constant.
     fn penalty(&self, fixed: &Fixed) -> f64 {
-        let genes: f64 = self.genes.iter().map(|gene| gene.penalty(&self.tree, &gene.params, &fixed.prior)).sum();
+        let genes: f64 = self.genes.iter().map(|gene| gene.penalty(&self.tree, &gene.params, &self.prior)).sum();
         let dispersions: f64 = self.genes.iter().flat_map(|gene| gene.dispersion).map(dispersion::penalty).sum();
         let pi: f64 = self.pi.iter().flatten().map(|pi| pi.max(1e-300).ln()).sum();
         genes + dispersions - if fixed.learn_pi { fixed.smoothing * pi } else { 0.0 }
     }
 
-    /// M-steps of π and of the genes.
+    /// M-steps of π, of the genes, and of the means of their rates.
     pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize) {
         if fixed.learn_pi {
             for (pi, cells) in self.pi.iter_mut().zip(&gathered.cells) {
                 *pi = spread(&self.tree, cells, fixed.smoothing);
             }
         }
-        let tree = &self.tree;
+        let (tree, prior) = (&self.tree, &self.prior);
         self.genes.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
-            gene.maximise(tree, &fixed.prior, gathered.of(at), steps, course);
+            gene.maximise(tree, prior, gathered.of(at), steps, course);
         });
+        if fixed.learn_shift {
+            self.prior.learn_shift(&self.genes);
+        }
     }
 
     /// M-step of the dispersions.

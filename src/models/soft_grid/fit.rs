@@ -192,12 +192,12 @@ impl Search<'_> {
     fn best(&self, starts: &[Start], run: &mut Run) -> Result<(Fitted, Direction)> {
         let mut candidates =
             starts.iter().map(|start| self.candidate(start, self.cells, None, run)).collect::<Result<Vec<_>>>()?;
-        let mut direction = Direction::new(&candidates, self.cells, self.fixed);
+        let mut direction = Direction::new(&candidates, self.cells);
         if let Some(next) = direction.next {
             let without = null::undelayed(self.cells, &candidates[direction.chosen], run);
             let fit = |at: usize, run: &mut Run| self.candidate(&starts[at], &without, None, run);
             let pair = [fit(direction.chosen, run)?, fit(next, run)?];
-            direction.compare([&pair[0], &pair[1]], &without, self.fixed, self.settings.evidence);
+            direction.compare([&pair[0], &pair[1]], &without, self.settings.evidence);
         }
         run.reporter().end(&direction.to_string());
         Ok((candidates.swap_remove(direction.chosen), direction))

@@ -29,11 +29,31 @@ pub(super) struct Prior {
     pub(super) beta: (f64, f64),
     /// Mean and s.d. of ln γ.
     pub(super) gamma: (f64, f64),
+    /// Shift of the mean of ln β and of ln γ, 0 or below: how much slower than believed the genes of the data are, all together. Cells may lie on
+    /// a short part of a trajectory, and of unspliced molecules another share may be counted than of spliced ones, which multiplies β. Never
+    /// above 0: with rates so fast that both species rise and fall together, time can run either way.
+    pub(super) shift: Pair<f64>,
     /// Weight w of the changes of ln α from piece to piece.
     pub(super) switch_cost: f64,
     /// Weight of its differences between lineages.
     pub(super) lineage_cost: f64,
 }
+
+impl Prior {
+    /// Means of ln β and ln γ.
+    pub(super) fn means(&self) -> Pair<f64> {
+        [self.beta.0 + self.shift[0], self.gamma.0 + self.shift[1]]
+    }
+
+    /// Moves both shifts to their best for `genes`, within their range.
+    pub(super) fn learn_shift(&mut self, genes: &[Gene]) {
+        let mean = |at: usize| genes.iter().map(|gene| gene.params[at]).sum::<f64>() / genes.len() as f64;
+        self.shift = [mean(BETA) - self.beta.0, mean(GAMMA) - self.gamma.0].map(|off| off.clamp(-LARGEST_SHIFT, 0.0));
+    }
+}
+
+/// A factor of 20. Rates that are slower still make the path less than a lifetime of a transcript, and say nothing but slopes.
+const LARGEST_SHIFT: f64 = 3.0;
 
 /// Prior s.d. of ln α, ln u₀ and ln s₀ around the gene's own scale: so wide that it only keeps parameters that the data do not
 /// identify from diverging.
@@ -129,7 +149,8 @@ impl Gene {
     /// Parameters with a normal prior: position, mean, s.d.
     fn normals(&self, n: usize, prior: &Prior) -> impl Iterator<Item = (usize, f64, f64)> + use<> {
         let [u, s] = self.scale.map(f64::ln);
-        let rates = [(BETA, prior.beta.0, prior.beta.1), (GAMMA, prior.gamma.0, prior.gamma.1)];
+        let means = prior.means();
+        let rates = [(BETA, means[0], prior.beta.1), (GAMMA, means[1], prior.gamma.1)];
         let levels = [(U0, u, FAR), (S0, s, FAR)];
         rates.into_iter().chain(levels).chain((ALPHA..n).map(move |at| (at, u, FAR)))
     }
@@ -326,7 +347,7 @@ mod tests {
         let m: Vec<f64> = (0..tree.len()).map(|node| 2500.0 * (4.0 * (-0.3 * tree.time(node)).exp() + 0.01)).collect();
         let mean = m.iter().sum::<f64>() / cells.iter().sum::<f64>();
         let mut gene = Gene::flat(&tree, [1e-6, mean], [0.0; 2], 0.0);
-        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), switch_cost: 1.0, lineage_cost: 0.3 };
+        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), shift: [0.0; 2], switch_cost: 1.0, lineage_cost: 0.3 };
         let sums = Sums { n: [&cells, &cells], m: [&none, &m] };
         gene.maximise(&tree, &prior, sums, 100, &mut Course::default());
         let s0 = gene.params[S0].exp();

@@ -43,7 +43,7 @@ mod start;
 mod stream;
 mod tree;
 
-pub use settings::{Likelihood, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
+pub use settings::{Likelihood, RateScale, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;
@@ -86,7 +86,7 @@ impl VelocityModel for SoftGrid {
         let [mu, ms] = outputs::moments(data, &fitted.posteriors)?;
         fit.set(MU, mu);
         fit.set(MS, ms);
-        outputs::genes(&mut fit, &fitted.model, &fixed, &fitted.gathered(&cells), scores.as_ref());
+        outputs::genes(&mut fit, &fitted.model, &fitted.gathered(&cells), scores.as_ref());
         outputs::details(&mut fit, &fitted.model, &decided.shape, &fitted.history, &[]);
         Ok(fit)
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::course::{ALPHA, BETA, Course, GAMMA, S0, U0};
-use super::em::{Fixed, Gathered, Model};
+use super::em::{Gathered, Model};
 use super::expect::Posterior;
 use super::fit::Found;
 use super::scores::Scores;
@@ -185,7 +185,7 @@ fn move_on(posterior: &Posterior, ahead: &[Vec<(u32, f32)>]) -> Posterior {
 }
 
 /// Adds everything about genes.
-pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gathered, scores: Option<&Scores>) {
+pub(super) fn genes(fit: &mut Fit, model: &Model, gathered: &Gathered, scores: Option<&Scores>) {
     let tree = &model.tree;
     let column = |value: &dyn Fn(usize) -> f64| -> Array1<f64> { (0..model.genes.len()).map(value).collect() };
     let param = |at: usize| column(&|gene: usize| model.genes[gene].params[at].exp());
@@ -194,7 +194,7 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, fixed: &Fixed, gathered: &Gath
         .par_iter()
         .enumerate()
         .map_init(Course::default, |course, (at, gene)| {
-            gene.standard_errors(tree, &fixed.prior, gathered.of(at), course)
+            gene.standard_errors(tree, &model.prior, gathered.of(at), course)
         })
         .collect();
     fit.set(FIT_BETA, param(BETA));
@@ -300,6 +300,7 @@ pub(super) fn details(
         "pi": model.pi.concat(),
         "n_pieces": tree.pieces,
         "alpha": alpha,
+        "rate_medians": model.prior.means().map(f64::exp),
         "direction_determined": direction.determined,
         "direction_nats": finite(direction.nats),
         "direction_standard_errors": finite(direction.z),

@@ -24,7 +24,7 @@ use super::course::Course;
 use super::em::{Fixed, Gathered};
 use super::expect::Posterior;
 use super::fit::drawn;
-use super::gene::{Gene, Pair, Sums};
+use super::gene::{Gene, Pair, Prior, Sums};
 use super::rival::{Means, fit_dispersion, in_proportion, spliced_alone};
 use super::rounds::{Cells, Fitted, rounds};
 use super::tree::Tree;
@@ -84,7 +84,7 @@ impl Scores {
         let (posteriors, _) = fitted.model.expect(fixed, &test.counts.cells, &test.groups, &test.sizes);
         let setting = HeldOut {
             tree: &fitted.model.tree,
-            fixed,
+            prior: fitted.model.prior,
             train: &fitted.posteriors,
             test: &posteriors,
             gathered: fitted.gathered(&train),
@@ -185,7 +185,7 @@ fn permute(columns: &Pair<Vec<f32>>, rng: &mut impl rand::Rng) -> Pair<Vec<f32>>
 
 struct HeldOut<'a> {
     tree: &'a Tree,
-    fixed: &'a Fixed,
+    prior: Prior,
     train: &'a [Posterior],
     test: &'a [Posterior],
     gathered: Gathered,
@@ -203,14 +203,14 @@ impl HeldOut<'_> {
         let sums = self.gathered.of(at);
         // What the rival is given, the gene is given too: its best for these cells.
         let mut gene = gene.clone();
-        gene.maximise(self.tree, &self.fixed.prior, sums, FEW_STEPS, course);
+        gene.maximise(self.tree, &self.prior, sums, FEW_STEPS, course);
         self.disperse(&mut gene, &train, sums);
         let dynamic = Means::of(&gene, self.tree);
         let others = self.without(&dynamic, &test);
         let held_out = self.predicted(&dynamic, &others, &test);
         let dynamics = held_out - self.constant(&gene, &train, &test);
 
-        let s = spliced_alone(&gene, self.tree, &self.fixed.prior, sums, STEPS, course);
+        let s = spliced_alone(&gene, self.tree, &self.prior, sums, STEPS, course);
         let rival = self.rival(&gene, s, &train, sums, gene.dispersion[1]);
         let delay = held_out - self.predicted(&rival, &others, &test);
 
@@ -238,9 +238,9 @@ impl HeldOut<'_> {
         let m = self.summed(&train[0]);
         let sums = Sums { m: [&m, sums.m[1]], ..sums };
         let mut refitted = gene.clone();
-        refitted.maximise(self.tree, &self.fixed.prior, sums, STEPS, course);
+        refitted.maximise(self.tree, &self.prior, sums, STEPS, course);
         self.disperse(&mut refitted, &train, sums);
-        refitted.maximise(self.tree, &self.fixed.prior, sums, FEW_STEPS, course);
+        refitted.maximise(self.tree, &self.prior, sums, FEW_STEPS, course);
         // The spliced counts are the same, and so is their course alone.
         let rival = self.rival(gene, rival.mu[1].clone(), &train, sums, rival.dispersion[1]);
         self.predicted(&Means::of(&refitted, self.tree), others, &test) - self.predicted(&rival, others, &test)
@@ -367,9 +367,9 @@ impl HeldOut<'_> {
     fn refit(&self, gene: &Gene, columns: &Pair<Vec<f32>>, course: &mut Course) -> Gene {
         let m = columns.each_ref().map(|column| self.summed(column));
         let sums = Sums { m: [&m[0], &m[1]], ..self.gathered.of(0) };
-        let mut refitted = Gene::flat(self.tree, gene.scale, gene.dispersion, self.fixed.prior.beta.0);
+        let mut refitted = Gene::flat(self.tree, gene.scale, gene.dispersion, self.prior.means()[0]);
         for _ in 0..2 {
-            refitted.maximise(self.tree, &self.fixed.prior, sums, STEPS, course);
+            refitted.maximise(self.tree, &self.prior, sums, STEPS, course);
             self.disperse(&mut refitted, columns, sums);
         }
         refitted

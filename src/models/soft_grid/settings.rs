@@ -51,6 +51,9 @@ pub struct SoftGrid {
     pub beta_prior: [f64; 2],
     /// Prior of the degradation rate γ, likewise.
     pub gamma_prior: [f64; 2],
+    /// Medians of `beta_prior` and `gamma_prior`: `learned`: each is lowered, by a factor of at most 20, to where the genes' rates
+    /// are: cells may lie on a shorter part of a trajectory than these suppose; `fixed`: they are as given.
+    pub rate_scale: RateScale,
     /// Penalty on changes of the transcription rate α along time: w in `w ln(1 + (Δ ln α / 0.3)²)`, in nats
     /// (natural-log units).
     pub switch_cost: f64,
@@ -122,6 +125,16 @@ pub enum TimePrior {
     Uniform,
 }
 
+/// Medians of the priors of rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateScale {
+    /// Each lowered to where the genes' rates are.
+    Learned,
+    /// As given.
+    Fixed,
+}
+
 /// Size factors of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +167,7 @@ impl Default for SoftGrid {
             size_sd: 0.3,
             beta_prior: [1.0, 0.7],
             gamma_prior: [0.5, 0.7],
+            rate_scale: RateScale::Learned,
             switch_cost: 1.0,
             lineage_cost: 0.3,
             max_rounds: 60,

@@ -75,7 +75,7 @@ impl StreamingModel for SoftGrid {
             passes.pass(pass, run)?;
         }
         let mut fit: Fit = outputs::cells(&passes.model, &passes.posteriors, false, false);
-        outputs::genes(&mut fit, &passes.model, &fixed, &passes.gathered, scores.as_ref());
+        outputs::genes(&mut fit, &passes.model, &passes.gathered, scores.as_ref());
         outputs::details(&mut fit, &passes.model, &decided.shape, &fitted.history, &passes.evidence);
         Ok(Streamed { genes: data.genes, fit, layers: None })
     }
