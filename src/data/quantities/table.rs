@@ -203,7 +203,7 @@ quantities! {
     FIT_ALPHA_LAST: Numbers = Var "fit_alpha_last", MuPerTime, Fit;
     /// Rate of that approach; veloVI's `lambda_alpha`.
     FIT_ALPHA_APPROACH: Numbers = Var "fit_alpha_approach", PerTime, Fit;
-    /// Splicing rate.
+    /// Splicing rate, over the scaling: that of unspliced counts as they are.
     FIT_BETA: Numbers = Var "fit_beta", PerTime, Fit, known;
     /// Degradation rate.
     FIT_GAMMA: Numbers = Var "fit_gamma", PerTime, Fit, known;

@@ -3,8 +3,11 @@
 //! Transcription is constant between a node and its parent, so the step is exact ([`crate::kinetics`]):
 //!
 //! ```text
-//! u' = u e^{−βΔ} + α φ(Δ; 0, β)        s' = s e^{−γΔ} + β u φ(Δ; β, γ) + α ψ(Δ; β, γ)
+//! u' = u e^{−βΔ} + α φ(Δ; 0, β)        s' = s e^{−γΔ} + (β u φ(Δ; β, γ) + α ψ(Δ; β, γ)) / κ
 //! ```
+//!
+//! u, u₀ and α are in counts, and so is s. Of unspliced molecules another share is counted than of spliced ones: κ is the first share in parts of
+//! the second, and β u / κ of the counted unspliced abundance u becomes spliced in a unit of time.
 //!
 //! The grid is even, so the six coefficients are those of the gene: no exponential is taken at a node.
 
@@ -12,15 +15,16 @@ use super::tree::Tree;
 use crate::kinetics::{Rates, State, partials, phi, psi};
 use crate::simd::{Vectorized, mul_add_f64, vectorize};
 
-/// Parameters of a gene's course in logarithms: `[ln β, ln γ, ln u₀, ln s₀, ln α of each piece…]`.
+/// Parameters of a gene's course in logarithms: `[ln β, ln γ, ln u₀, ln s₀, ln κ, ln α of each piece…]`.
 pub(super) type Params = Vec<f64>;
 
 pub(super) const BETA: usize = 0;
 pub(super) const GAMMA: usize = 1;
 pub(super) const U0: usize = 2;
 pub(super) const S0: usize = 3;
+pub(super) const SCALING: usize = 4;
 /// Position of the first piece's ln α.
-pub(super) const ALPHA: usize = 4;
+pub(super) const ALPHA: usize = 5;
 
 /// What one step of the grid does to a gene.
 #[derive(Clone, Copy, Debug)]
@@ -35,32 +39,46 @@ struct Step {
 }
 
 impl Step {
-    fn new(step: f64, beta: f64, gamma: f64) -> Self {
+    fn new(step: f64, [beta, gamma, scaling]: [f64; 3]) -> Self {
         Self {
             uu: (-beta * step).exp(),
             ua: phi(step, 0.0, beta),
             ss: (-gamma * step).exp(),
-            su: beta * phi(step, beta, gamma),
-            sa: psi(step, beta, gamma),
+            su: beta * phi(step, beta, gamma) / scaling,
+            sa: psi(step, beta, gamma) / scaling,
         }
     }
 
     /// Derivatives of the coefficients by β and by γ.
-    fn by_rates(step: f64, beta: f64, gamma: f64) -> [Self; 2] {
+    fn by_rates(step: f64, [beta, gamma, scaling]: [f64; 3]) -> [Self; 2] {
         let of = |u: f64, s: f64, alpha: f64| partials(step, State { u, s }, Rates { alpha, beta, gamma });
         let (of_u, of_s, of_alpha) = (of(1.0, 0.0, 0.0), of(0.0, 1.0, 0.0), of(0.0, 0.0, 1.0));
-        let by_beta =
-            Self { uu: of_u.beta.u, ua: of_alpha.beta.u, ss: of_s.beta.s, su: of_u.beta.s, sa: of_alpha.beta.s };
-        let by_gamma =
-            Self { uu: of_u.gamma.u, ua: of_alpha.gamma.u, ss: of_s.gamma.s, su: of_u.gamma.s, sa: of_alpha.gamma.s };
+        let by_beta = Self {
+            uu: of_u.beta.u,
+            ua: of_alpha.beta.u,
+            ss: of_s.beta.s,
+            su: of_u.beta.s / scaling,
+            sa: of_alpha.beta.s / scaling,
+        };
+        let by_gamma = Self {
+            uu: of_u.gamma.u,
+            ua: of_alpha.gamma.u,
+            ss: of_s.gamma.s,
+            su: of_u.gamma.s / scaling,
+            sa: of_alpha.gamma.s / scaling,
+        };
         [by_beta, by_gamma]
     }
 }
 
+/// β, γ and κ.
+fn rates(params: &[f64]) -> [f64; 3] {
+    [BETA, GAMMA, SCALING].map(|at| params[at].exp())
+}
+
 /// Abundances `u` and `s` at every node.
 pub(super) fn solve(tree: &Tree, params: &[f64], u: &mut [f64], s: &mut [f64]) {
-    let (beta, gamma) = (params[BETA].exp(), params[GAMMA].exp());
-    let step = Step::new(tree.step, beta, gamma);
+    let step = Step::new(tree.step, rates(params));
     let alpha: Vec<f64> = params[ALPHA..].iter().map(|ln| ln.exp()).collect();
     (u[0], s[0]) = (params[U0].exp(), params[S0].exp());
     for node in 1..tree.len() {
@@ -119,9 +137,10 @@ impl Vectorized for Chain<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let (tree, n) = (self.tree, self.stride);
-        let (beta, gamma) = (self.params[BETA].exp(), self.params[GAMMA].exp());
-        let step = Step::new(tree.step, beta, gamma);
-        let [by_beta, by_gamma] = Step::by_rates(tree.step, beta, gamma);
+        let rates = rates(self.params);
+        let [beta, gamma, _] = rates;
+        let step = Step::new(tree.step, rates);
+        let [by_beta, by_gamma] = Step::by_rates(tree.step, rates);
         let alphas: Vec<f64> = self.params[ALPHA..].iter().map(|ln| ln.exp()).collect();
         for node in 1..tree.len() {
             let (from, piece) = (tree.parent[node], tree.piece[node]);
@@ -138,6 +157,7 @@ impl Vectorized for Chain<'_> {
             du[BETA] += beta * (by_beta.uu * u + by_beta.ua * alpha);
             ds[BETA] += beta * (by_beta.ss * s + by_beta.su * u + by_beta.sa * alpha);
             ds[GAMMA] += gamma * (by_gamma.ss * s + by_gamma.su * u + by_gamma.sa * alpha);
+            ds[SCALING] -= step.su * u + step.sa * alpha;
             du[at] += step.ua * alpha;
             ds[at] += step.sa * alpha;
         }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::course::Course;
 use super::expect::{self, Posterior, Tables, Weights};
 use super::gene::{Gene, Pair, Prior, Sums};
-use super::settings::{RateScale, SoftGrid, TimePrior};
+use super::settings::{RateScale, Scaling, SoftGrid, TimePrior};
 use super::tree::Tree;
 use crate::models::dispersion;
 use crate::sparse::Csr;
@@ -72,6 +72,8 @@ impl Fixed {
                 beta: rate(settings.beta_prior),
                 gamma: rate(settings.gamma_prior),
                 shift: [0.0; 2],
+                scaling: (0.0, 0.0),
+                free_scaling: settings.scaling == Scaling::Gene,
                 switch_cost: settings.switch_cost,
                 lineage_cost: settings.lineage_cost,
             },
@@ -150,10 +152,12 @@ impl Model {
     /// A model of constant genes over `tree`; `means` are the mean counts of every gene.
     pub(super) fn flat(tree: Tree, means: &Pair<Vec<f64>>, fixed: &Fixed, n_groups: usize) -> Self {
         let dispersion = if fixed.learn_dispersion { [dispersion::START; 2] } else { [0.0; 2] };
-        let gene = |(&u, &s): (&f64, &f64)| Gene::flat(&tree, [u, s], dispersion, fixed.prior.beta.0);
+        let mut prior = fixed.prior;
+        prior.begin_scaling(means);
+        let gene = |(&u, &s): (&f64, &f64)| Gene::flat(&tree, [u, s], dispersion, &prior);
         let genes = means[0].iter().zip(&means[1]).map(gene).collect();
         let nodes = tree.len();
-        Self { tree, genes, prior: fixed.prior, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups] }
+        Self { tree, genes, prior, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups] }
     }
 
     /// E-step; returns the posteriors and the objective.
@@ -206,6 +210,7 @@ impl Model {
         if fixed.learn_shift {
             self.prior.learn_shift(&self.genes);
         }
+        self.prior.learn_scaling(&self.genes);
     }
 
     /// M-step of the dispersions.

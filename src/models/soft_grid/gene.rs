@@ -12,12 +12,13 @@
 //!
 //! The penalty is a prior. Transcription follows a random walk from piece to piece, of heavy tails: a course with few
 //! switches is likelier than one that wavers. With d the difference of ln α between two pieces,
-//! `w ln(1 + d²/c²)`. Lineages are tied likewise. ln β and ln γ are normal around means that all genes share.
+//! `w ln(1 + d²/c²)`. Lineages are tied likewise. ln β, ln γ and ln κ are normal around means that all genes share.
 
-use super::course::{ALPHA, BETA, Course, GAMMA, Params, S0, U0, solve};
+use super::course::{ALPHA, BETA, Course, GAMMA, Params, S0, SCALING, U0, solve};
 use super::tree::Tree;
 use crate::negative_binomial;
 use crate::simd::{Vectorized, mul_add_f64, vectorize};
+use crate::stats;
 
 /// Spliced abundances are at index 1, unspliced at 0, everywhere in this model.
 pub(super) type Pair<T> = [T; 2];
@@ -33,6 +34,10 @@ pub(super) struct Prior {
     /// a short part of a trajectory, and of unspliced molecules another share may be counted than of spliced ones, which multiplies β. Never
     /// above 0: with rates so fast that both species rise and fall together, time can run either way.
     pub(super) shift: Pair<f64>,
+    /// Mean and s.d. of ln κ; both are learned if [`Self::free_scaling`].
+    pub(super) scaling: (f64, f64),
+    /// Whether κ is fitted; it is 1 otherwise.
+    pub(super) free_scaling: bool,
     /// Weight w of the changes of ln α from piece to piece.
     pub(super) switch_cost: f64,
     /// Weight of its differences between lineages.
@@ -45,6 +50,22 @@ impl Prior {
         [self.beta.0 + self.shift[0], self.gamma.0 + self.shift[1]]
     }
 
+    /// Begins with a median κ at which genes of mean abundances `means` have the prior's γ/β: in a steady state, u/s = κ γ/β.
+    pub(super) fn begin_scaling(&mut self, means: &Pair<Vec<f64>>) {
+        if self.free_scaling {
+            let ratios: Vec<f64> = means[0].iter().zip(&means[1]).map(|(u, s)| (u / s).ln()).collect();
+            self.scaling = (stats::median(&ratios) - (self.gamma.0 - self.beta.0), SPREAD);
+        }
+    }
+
+    /// Moves mean and s.d. of ln κ to their best for `genes`.
+    pub(super) fn learn_scaling(&mut self, genes: &[Gene]) {
+        if self.free_scaling {
+            let all: Vec<f64> = genes.iter().map(|gene| gene.params[SCALING]).collect();
+            self.scaling = (stats::mean(&all), (stats::variance(&all, 0) + LEAST_SPREAD * LEAST_SPREAD).sqrt());
+        }
+    }
+
     /// Moves both shifts to their best for `genes`, within their range.
     pub(super) fn learn_shift(&mut self, genes: &[Gene]) {
         let mean = |at: usize| genes.iter().map(|gene| gene.params[at]).sum::<f64>() / genes.len() as f64;
@@ -52,12 +73,20 @@ impl Prior {
     }
 }
 
+/// ln κ of a gene is taken to vary by this s.d. besides what is seen: with none, the likeliest s.d. of all is 0.
+const LEAST_SPREAD: f64 = 0.1;
+/// S.d. of ln κ between genes of which nothing is known yet.
+const SPREAD: f64 = 0.5;
+
 /// A factor of 20. Rates that are slower still make the path less than a lifetime of a transcript, and say nothing but slopes.
 const LARGEST_SHIFT: f64 = 3.0;
 
 /// Prior s.d. of ln α, ln u₀ and ln s₀ around the gene's own scale: so wide that it only keeps parameters that the data do not
 /// identify from diverging.
 const FAR: f64 = 10.0;
+
+/// Prior s.d. of a parameter that is not fitted.
+const HELD: f64 = 1e-6;
 
 /// Logarithms of abundances stay within this of the gene's scale of their species, those of rates within this of 0.
 const RANGE: f64 = 12.0;
@@ -91,11 +120,13 @@ pub(super) struct Sums<'a> {
 
 impl Gene {
     /// A gene of mean abundances `scale` that is in its steady state all the time.
-    pub(super) fn flat(tree: &Tree, scale: Pair<f64>, dispersion: Pair<f64>, ln_beta: f64) -> Self {
+    pub(super) fn flat(tree: &Tree, scale: Pair<f64>, dispersion: Pair<f64>, prior: &Prior) -> Self {
+        let (ln_beta, ln_scaling) = (prior.means()[0], prior.scaling.0);
         let [u, s] = scale.map(f64::ln);
         let mut params = vec![ln_beta + u; ALPHA + tree.pieces];
         params[BETA] = ln_beta;
-        params[GAMMA] = ln_beta + u - s;
+        params[GAMMA] = ln_beta + u - s - ln_scaling;
+        params[SCALING] = ln_scaling;
         (params[U0], params[S0]) = (u, s);
         Self { params, dispersion, floor: scale.map(|mean| FLOOR * mean), scale }
     }
@@ -143,7 +174,10 @@ impl Gene {
             weight * (d * d / (WIDTH * WIDTH)).ln_1p()
         };
         let normals: f64 = self.normals(params.len(), prior).map(normal).sum();
-        normals + pairs(tree, prior).map(walk).sum::<f64>()
+        // What varies with the learned s.d. of ln κ alone.
+        let (_, spread) = prior.scaling;
+        let scaling = if prior.free_scaling { 0.5 * (LEAST_SPREAD / spread).powi(2) + spread.ln() } else { 0.0 };
+        normals + scaling + pairs(tree, prior).map(walk).sum::<f64>()
     }
 
     /// Parameters with a normal prior: position, mean, s.d.
@@ -152,7 +186,8 @@ impl Gene {
         let means = prior.means();
         let rates = [(BETA, means[0], prior.beta.1), (GAMMA, means[1], prior.gamma.1)];
         let levels = [(U0, u, FAR), (S0, s, FAR)];
-        rates.into_iter().chain(levels).chain((ALPHA..n).map(move |at| (at, u, FAR)))
+        let scaling = (SCALING, prior.scaling.0, if prior.free_scaling { prior.scaling.1 } else { HELD });
+        rates.into_iter().chain([scaling]).chain(levels).chain((ALPHA..n).map(move |at| (at, u, FAR)))
     }
 
     /// Gradient of Q, and the information: its expected curvature with the sign changed, as a lower triangle.
@@ -216,7 +251,7 @@ impl Gene {
                 if let Some(direction) = solve_damped(&information, course.stride, &gradient, damping) {
                     let moved = |(at, direction): (usize, f64)| {
                         let centre = match at {
-                            BETA | GAMMA => 0.0,
+                            BETA | GAMMA | SCALING => 0.0,
                             S0 => s,
                             _ => u,
                         };
@@ -346,8 +381,16 @@ mod tests {
         let (cells, none) = (vec![2500.0; tree.len()], vec![0.0; tree.len()]);
         let m: Vec<f64> = (0..tree.len()).map(|node| 2500.0 * (4.0 * (-0.3 * tree.time(node)).exp() + 0.01)).collect();
         let mean = m.iter().sum::<f64>() / cells.iter().sum::<f64>();
-        let mut gene = Gene::flat(&tree, [1e-6, mean], [0.0; 2], 0.0);
-        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), shift: [0.0; 2], switch_cost: 1.0, lineage_cost: 0.3 };
+        let prior = Prior {
+            beta: (0.0, 0.7),
+            gamma: (-0.7, 0.7),
+            shift: [0.0; 2],
+            scaling: (0.0, 0.5),
+            free_scaling: false,
+            switch_cost: 1.0,
+            lineage_cost: 0.3,
+        };
+        let mut gene = Gene::flat(&tree, [1e-6, mean], [0.0; 2], &prior);
         let sums = Sums { n: [&cells, &cells], m: [&none, &m] };
         gene.maximise(&tree, &prior, sums, 100, &mut Course::default());
         let s0 = gene.params[S0].exp();

@@ -5,7 +5,7 @@
 //! constant on pieces of it, with one β and one γ per gene:
 //!
 //! ```text
-//! du/dt = α_g(piece) − β_g u,    ds/dt = β_g u − γ_g s,    velocity = E[β u − γ s | counts]
+//! du/dt = α_g(piece) − β_g u,    ds/dt = β_g u / κ_g − γ_g s,    velocity = E[β u / κ − γ s | counts]
 //! x_ig | z ~ NB(mean n_i μ_zg, variance n_i μ_zg (1 + d_g μ_zg)),    z ~ π
 //! ```
 //!
@@ -43,7 +43,7 @@ mod start;
 mod stream;
 mod tree;
 
-pub use settings::{Likelihood, RateScale, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
+pub use settings::{Likelihood, RateScale, Scaling, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
 
 use self::direction::Direction;
 use self::em::Fixed;

@@ -4,10 +4,11 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::course::{ALPHA, BETA, Course, GAMMA, S0, U0};
+use super::course::{ALPHA, BETA, Course, GAMMA, S0, SCALING, U0};
 use super::em::{Gathered, Model};
 use super::expect::Posterior;
 use super::fit::Found;
+use super::gene::Gene;
 use super::scores::Scores;
 use super::tree::{Segment, Tree};
 use crate::data::quantities::{
@@ -41,14 +42,14 @@ impl Curves {
         let mut course = Course::default();
         for (at, gene) in model.genes.iter().enumerate() {
             course.solve(&model.tree, &gene.params);
-            let (beta, gamma) = (gene.params[BETA].exp(), gene.params[GAMMA].exp());
+            let [beta, gamma, scaling] = [BETA, GAMMA, SCALING].map(|at| gene.params[at].exp());
             for node in 0..nodes {
                 let (u, s) = (course.values[0][node], course.values[1][node]);
                 let alpha = gene.params[ALPHA + model.tree.piece[node]].exp();
                 let to = node * n_vars + at;
                 (curves.u[to], curves.s[to]) = (u as f32, s as f32);
                 (curves.velocity_u[to], curves.velocity[to]) =
-                    ((alpha - beta * u) as f32, (beta * u - gamma * s) as f32);
+                    ((alpha - beta * u) as f32, (beta * u / scaling - gamma * s) as f32);
             }
         }
         curves
@@ -197,13 +198,16 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, gathered: &Gathered, scores: O
             gene.standard_errors(tree, &model.prior, gathered.of(at), course)
         })
         .collect();
-    fit.set(FIT_BETA, param(BETA));
+    // The custom of scVelo: fit_beta belongs to unspliced counts as they are, and fit_alpha to those over the scaling.
+    let scaling = |gene: usize| model.genes[gene].params[SCALING].exp();
+    fit.set(FIT_BETA, column(&|gene| model.genes[gene].params[BETA].exp() / scaling(gene)));
+    fit.set(FIT_SCALING, column(&scaling));
     fit.set(FIT_GAMMA, param(GAMMA));
     fit.set(FIT_U0, param(U0));
     fit.set(FIT_S0, param(S0));
     let highest =
         |gene: usize| model.genes[gene].params[ALPHA..].iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
-    fit.set(FIT_ALPHA, column(&highest));
+    fit.set(FIT_ALPHA, column(&|gene| highest(gene) / scaling(gene)));
     fit.set(FIT_LN_BETA_SE, column(&|gene| errors[gene][0]));
     fit.set(FIT_LN_GAMMA_SE, column(&|gene| errors[gene][1]));
     fit.set(FIT_DISPERSION_U, column(&|gene| model.genes[gene].dispersion[0]));
@@ -286,7 +290,11 @@ pub(super) fn details(
 ) {
     let tree: &Tree = &model.tree;
     let nodes = 0..tree.len();
-    let alpha: Vec<f64> = model.genes.iter().flat_map(|gene| gene.params[ALPHA..].iter().map(|ln| ln.exp())).collect();
+    let of_gene = |gene: &Gene| {
+        let scaling = gene.params[SCALING];
+        gene.params[ALPHA..].iter().map(move |ln| (ln - scaling).exp()).collect::<Vec<f64>>()
+    };
+    let alpha: Vec<f64> = model.genes.iter().flat_map(of_gene).collect();
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!("given") };
     fit.set(FIT_DIRECTION, direction.by_gene.iter().copied().collect());
     let details = json!({
@@ -300,6 +308,8 @@ pub(super) fn details(
         "pi": model.pi.concat(),
         "n_pieces": tree.pieces,
         "alpha": alpha,
+        "scaling_median": model.prior.scaling.0.exp(),
+        "scaling_sd": model.prior.scaling.1,
         "rate_medians": model.prior.means().map(f64::exp),
         "direction_determined": direction.determined,
         "direction_nats": finite(direction.nats),

@@ -367,7 +367,7 @@ impl HeldOut<'_> {
     fn refit(&self, gene: &Gene, columns: &Pair<Vec<f32>>, course: &mut Course) -> Gene {
         let m = columns.each_ref().map(|column| self.summed(column));
         let sums = Sums { m: [&m[0], &m[1]], ..self.gathered.of(0) };
-        let mut refitted = Gene::flat(self.tree, gene.scale, gene.dispersion, self.prior.means()[0]);
+        let mut refitted = Gene::flat(self.tree, gene.scale, gene.dispersion, &self.prior);
         for _ in 0..2 {
             refitted.maximise(self.tree, &self.prior, sums, STEPS, course);
             self.disperse(&mut refitted, columns, sums);

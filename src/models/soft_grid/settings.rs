@@ -54,6 +54,9 @@ pub struct SoftGrid {
     /// Medians of `beta_prior` and `gamma_prior`: `learned`: each is lowered, by a factor of at most 20, to where the genes' rates
     /// are: cells may lie on a shorter part of a trajectory than these suppose; `fixed`: they are as given.
     pub rate_scale: RateScale,
+    /// Relative capture of unspliced molecules, κ: `gene`: each gene has its own, around a median of all genes; median and spread are learned; `one`:
+    /// unspliced and spliced molecules are counted alike.
+    pub scaling: Scaling,
     /// Penalty on changes of the transcription rate α along time: w in `w ln(1 + (Δ ln α / 0.3)²)`, in nats
     /// (natural-log units).
     pub switch_cost: f64,
@@ -135,6 +138,16 @@ pub enum RateScale {
     Fixed,
 }
 
+/// Relative capture of unspliced molecules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// One for each gene, around a median of all.
+    Gene,
+    /// 1: unspliced and spliced molecules are counted alike.
+    One,
+}
+
 /// Size factors of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -168,6 +181,7 @@ impl Default for SoftGrid {
             beta_prior: [1.0, 0.7],
             gamma_prior: [0.5, 0.7],
             rate_scale: RateScale::Learned,
+            scaling: Scaling::Gene,
             switch_cost: 1.0,
             lineage_cost: 0.3,
             max_rounds: 60,

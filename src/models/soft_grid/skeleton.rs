@@ -1,7 +1,8 @@
 //! The shape of the data before any model: tips of the cloud of cells, and distances along it.
 //!
 //! Cells lie in the space of the principal components, each at the mean of its neighbourhood, which takes away most of the
-//! noise. Distances are shortest paths along a graph of nearest neighbours there. On a tree the lengths of paths say all:
+//! noise. Distances are shortest paths along a graph of nearest neighbours there. An edge counts with the square of its length: paths
+//! lead where cells are many, and a few doublets between two ends of a trajectory are no short cut. On a tree the lengths of paths say all:
 //!
 //! - the two cells farthest apart are tips; so is, again and again, the cell with the longest detour
 //!   `e(i) = min over tips a, b of (d(a, i) + d(b, i) − d(a, b)) / 2`, which is how far i is from the path between them;
@@ -171,8 +172,9 @@ impl Graph {
         for i in 0..n {
             let (to, lengths) = nearest.row(i);
             for (&j, &length) in to.iter().zip(lengths) {
-                edges[i].push((j as usize, f64::from(length)));
-                edges[j as usize].push((i, f64::from(length)));
+                let length = f64::from(length).powi(2);
+                edges[i].push((j as usize, length));
+                edges[j as usize].push((i, length));
             }
         }
         Ok(Self { edges })
@@ -186,8 +188,7 @@ impl Graph {
                 (0..distances.len()).partition(|&i| distances[i].is_finite())
             };
             let length = |a: usize, b: usize| {
-                let squares = space.row(a).iter().zip(space.row(b)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-                squares.sqrt()
+                space.row(a).iter().zip(space.row(b)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
             };
             let best_of = |&a: &usize| {
                 let lengths = near.iter().map(|&b| (length(a, b), a, b));

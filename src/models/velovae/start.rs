@@ -283,7 +283,9 @@ fn fit_soft_grid(settings: &Velovae, data: &Dataset, run: &mut Run) -> Result<Fi
     };
     let t_max = settings.t_max;
     let capture_time = settings.capture_time.clone();
-    SoftGrid { uncertainty: false, likelihood, t_max, capture_time, ..SoftGrid::default() }.fit(data, run)
+    // The decoder of counts has no scaling, and takes the rates as they are.
+    let scaling = if settings.of_counts() { soft_grid::Scaling::One } else { soft_grid::Scaling::Gene };
+    SoftGrid { uncertainty: false, likelihood, t_max, capture_time, scaling, ..SoftGrid::default() }.fit(data, run)
 }
 
 /// The share of each lineage in each cell, row by row, where lineages have rates of their own: of the column that the settings name,

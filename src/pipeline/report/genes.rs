@@ -170,7 +170,8 @@ impl Facts {
         let on = value(FIT_T_ON).unwrap_or(0.0);
         let scaling = value(FIT_SCALING).unwrap_or(1.0);
         let offset = self.offsets.each_ref().map(|column| column.as_ref().map_or(0.0, |values| values[gene]));
-        let rates = |alpha| Rates { alpha, beta, gamma };
+        // fit_beta belongs to unspliced counts as they are, the other rates to those over the scaling.
+        let rates = |alpha| Rates { alpha, beta: beta * scaling, gamma };
         let branch = |name: &str, from: State, start: f64, length: f64, alpha: f64| {
             let at = |point: usize| length * point as f64 / (POINTS - 1) as f64;
             let states: Vec<State> = (0..POINTS).map(|point| solve(at(point), from, rates(alpha))).collect();
@@ -183,10 +184,33 @@ impl Facts {
         };
         let length = (off - on).max(0.0);
         let top = solve(length, State::default(), rates(alpha));
-        let decay = 4.0 / gamma.min(beta).max(1e-6);
+        let decay = 4.0 / gamma.min(beta * scaling).max(1e-6);
         vec![
             branch("induction", State::default(), on, length, alpha),
             branch("repression", top, on + length, decay, 0.0),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gene that is on for a long time comes to `u = α / β` in units of the counts, `fit_beta` being the β of unscaled counts, and
+    /// `s = α / γ`.
+    #[test]
+    fn the_curve_of_a_scaled_gene_ends_at_its_steady_state() {
+        let numbers = [(FIT_ALPHA, 5.0), (FIT_BETA, 0.1), (FIT_GAMMA, 0.4), (FIT_SCALING, 3.0), (FIT_T_OFF, 500.0)];
+        let facts = Facts {
+            numbers: numbers.map(|(quantity, value)| (quantity.key(), "", vec![value])).into(),
+            status: None,
+            used: vec![true],
+            own_clocks: false,
+            offsets: [None, None],
+        };
+        let on = &facts.courses(0, 10.0)[0];
+        let (u, s) = (on.u.last().copied().unwrap_or(0.0), on.s.last().copied().unwrap_or(0.0));
+        // α is that of scaled counts: α κ molecules are counted in a unit of time, and β u / κ become spliced.
+        assert!((u - 5.0 / 0.1).abs() < 1e-9 && (s - 5.0 / 0.4).abs() < 1e-9, "{u} {s}");
     }
 }
