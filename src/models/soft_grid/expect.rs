@@ -209,11 +209,21 @@ fn one_cell(
     if weights.size_shape.is_some() {
         // Σ ln(n + k d) over counts is replaced by A ln n + B n of the same first two derivatives at the present size.
         let mut by = [[0.0, 0.0]; 2];
+        let mut ones = [0.0; 2];
         tables.over_counts(cell, |species, x, d| {
+            // Half of all counts are 1, whose term is ln n.
+            if (x - 1.0).abs() < f64::EPSILON {
+                ones[species] += 1.0;
+                return;
+            }
             let (first, second) = negative_binomial::constant_by_size(x, size[species], d);
             by[species][0] += first;
             by[species][1] += second;
         });
+        for species in 0..2 {
+            by[species][0] += ones[species] / size[species];
+            by[species][1] -= ones[species] / size[species].powi(2);
+        }
         let like = [0, 1].map(|species| {
             let a = -by[species][1] * size[species] * size[species];
             (a, by[species][0] - a / size[species])

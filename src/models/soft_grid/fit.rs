@@ -7,7 +7,7 @@ use super::direction::{self, Direction};
 use super::em::{Fixed, Model};
 use super::groups::CaptureGroups;
 use super::null;
-use super::rounds::{Cells, Fitted, rounds, split};
+use super::rounds::{Cells, Fitted, more_rounds, rounds, split};
 use super::settings::{Shape, SoftGrid};
 use super::skeleton::Skeleton;
 use super::start::Start;
@@ -131,7 +131,7 @@ impl Search<'_> {
         let start = starts.swap_remove(best);
         // The directions were tried with all lineages, which part at one point.
         if start.ends.len() < most || start.branching.depth() > 1 {
-            fitted = self.candidate(&start, self.cells, None, run)?;
+            fitted = self.candidate(&start, self.cells, None, self.settings.choice_rounds, run)?;
         }
         Ok((fitted, found))
     }
@@ -161,14 +161,14 @@ impl Search<'_> {
         let title = format!("{} cells, {tips} tips: directions", self.cells.counts.n_obs());
         run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
         let to_all = |&root: &usize| Start::new(self.skeleton, root, self.ends(root, tips));
-        let (fitted, direction) = self.best(&roots.iter().map(to_all).collect::<Vec<_>>(), run)?;
-        Ok((roots[direction.chosen], fitted, direction))
+        let (best, fitted, direction) = self.best(&roots.iter().map(to_all).collect::<Vec<_>>(), run)?;
+        Ok((roots[best], fitted, direction))
     }
 
     /// A line around the ring, one way or the other; `held_out` is of the trees that were tried.
     fn ring(&self, turns: &[f64], held_out: Vec<f64>, run: &mut Run) -> Result<(Fitted, Found)> {
         run.reporter().begin("directions around the ring", 0, self.settings.choice_rounds as u64 + 1);
-        let (fitted, direction) = self.best(&[false, true].map(|backward| Start::around(turns, backward)), run)?;
+        let (_, fitted, direction) = self.best(&[false, true].map(|backward| Start::around(turns, backward)), run)?;
         Ok((fitted, Found { direction, held_out, ring: true }))
     }
 
@@ -188,25 +188,39 @@ impl Search<'_> {
         Ok(found)
     }
 
-    /// The best of the fits from `starts`, and how sure that is.
-    fn best(&self, starts: &[Start], run: &mut Run) -> Result<(Fitted, Direction)> {
-        let mut candidates =
-            starts.iter().map(|start| self.candidate(start, self.cells, None, run)).collect::<Result<Vec<_>>>()?;
-        let mut direction = Direction::new(&candidates, self.cells);
+    /// The best of the fits from `starts`, with its position, and how sure that is. The two best after a third of the rounds are fitted to the end.
+    fn best(&self, starts: &[Start], run: &mut Run) -> Result<(usize, Fitted, Direction)> {
+        let all = self.settings.choice_rounds;
+        let begun = starts.iter().map(|start| self.candidate(start, self.cells, None, all.div_ceil(3), run));
+        let mut begun: Vec<(usize, Fitted)> = begun.collect::<Result<Vec<_>>>()?.into_iter().enumerate().collect();
+        begun.sort_by(|(_, a), (_, b)| b.objective().total_cmp(&a.objective()));
+        begun.truncate(2);
+        let (kept, begun): (Vec<usize>, Vec<Fitted>) = begun.into_iter().unzip();
+        let to_the_end = |fitted: Fitted| more_rounds(self.fixed, self.cells, fitted, (all, 0.0), run);
+        let mut fits = begun.into_iter().map(to_the_end).collect::<Result<Vec<_>>>()?;
+        let mut direction = Direction::new(&fits, self.cells);
         if let Some(next) = direction.next {
-            let without = null::undelayed(self.cells, &candidates[direction.chosen], run);
-            let fit = |at: usize, run: &mut Run| self.candidate(&starts[at], &without, None, run);
-            let pair = [fit(direction.chosen, run)?, fit(next, run)?];
+            let without = null::undelayed(self.cells, &fits[direction.chosen], run);
+            let pair =
+                [self.refitted(&fits[direction.chosen], &without, run)?, self.refitted(&fits[next], &without, run)?];
             direction.compare([&pair[0], &pair[1]], &without, self.settings.evidence);
         }
         run.reporter().end(&direction.to_string());
-        Ok((candidates.swap_remove(direction.chosen), direction))
+        Ok((kept[direction.chosen], fits.swap_remove(direction.chosen), direction))
+    }
+
+    /// The fit that `fitted` becomes with the counts of `cells`, which are at the same places.
+    fn refitted(&self, fitted: &Fitted, cells: &Cells, run: &mut Run) -> Result<Fitted> {
+        let mut model = fitted.model.clone();
+        model.maximise_all(self.fixed, &cells.counts, &cells.groups, &fitted.posteriors, FIRST_STEPS, true);
+        let limits = (self.settings.choice_rounds.div_ceil(2), 0.0);
+        rounds(self.fixed, cells, model, &fitted.sizes(), limits, run)
     }
 
     /// The objective of a short fit from `start` to four fifths of the cells, and the log-likelihood of each of the others.
     fn held_out(&self, start: &Start, parts: &Parts, run: &mut Run) -> Result<(f64, Vec<f64>)> {
         let Parts { kept, train, test } = parts;
-        let fitted = self.candidate(start, train, Some(kept), run)?;
+        let fitted = self.candidate(start, train, Some(kept), self.settings.choice_rounds, run)?;
         let (posteriors, _) = fitted.model.expect(self.fixed, &test.counts.cells, &test.groups, &test.sizes);
         Ok((fitted.objective(), posteriors.iter().map(|posterior| posterior.evidence).collect()))
     }
@@ -216,8 +230,15 @@ impl Search<'_> {
         (0..self.skeleton.tips.len()).filter(|&tip| tip != root).take(k).collect()
     }
 
-    /// A short fit of `cells` from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
-    fn candidate(&self, start: &Start, cells: &Cells, chosen: Option<&[usize]>, run: &mut Run) -> Result<Fitted> {
+    /// A fit of `cells` by `most` rounds from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
+    fn candidate(
+        &self,
+        start: &Start,
+        cells: &Cells,
+        chosen: Option<&[usize]>,
+        most: usize,
+        run: &mut Run,
+    ) -> Result<Fitted> {
         let settings = self.settings;
         // Around a ring it is twice as far as to its other side.
         let times = if start.is_ring { 2 } else { 1 };
@@ -232,7 +253,7 @@ impl Search<'_> {
         }
         let mut model = Model::flat(tree, &cells.means(), self.fixed, cells.n_groups);
         model.maximise_all(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS, true);
-        rounds(self.fixed, cells, model, (settings.choice_rounds, 0.0), run)
+        rounds(self.fixed, cells, model, &cells.sizes, (most, 0.0), run)
     }
 }
 

@@ -73,10 +73,15 @@ impl VelocityModel for SoftGrid {
         let decided = fit::decide(self, data, &groups, run)?;
         announce(&decided.shape.direction, run);
         let all = decided.sample.len() == data.n_obs();
-        let cells =
-            if all { decided.cells } else { Cells::new(self, data, &groups, &(0..data.n_obs()).collect::<Vec<_>>()) };
+        let (cells, sizes) = if all {
+            (decided.cells, decided.fitted.sizes())
+        } else {
+            let cells = Cells::new(self, data, &groups, &(0..data.n_obs()).collect::<Vec<_>>());
+            let sizes = cells.sizes.clone();
+            (cells, sizes)
+        };
         run.reporter().begin("rounds", 0, self.max_rounds as u64 + 1);
-        let fitted = rounds(&fixed, &cells, decided.fitted.model, (self.max_rounds, self.tolerance), run)?;
+        let fitted = rounds(&fixed, &cells, decided.fitted.model, &sizes, (self.max_rounds, self.tolerance), run)?;
         run.reporter().end(&format!("{} rounds, objective {:.1}", fitted.history.len(), fitted.objective()));
         let scores = self.uncertainty.then(|| Scores::new(&fixed, &cells, &fitted, run)).transpose()?;
         if let Some(scores) = &scores {

@@ -90,6 +90,11 @@ impl Fitted {
         *self.history.last().expect("there is at least one round")
     }
 
+    /// The sizes of the cells.
+    pub(super) fn sizes(&self) -> Vec<Pair<f64>> {
+        sizes_of(&self.posteriors)
+    }
+
     /// The sums over the cells that the model was fitted to.
     pub(super) fn gathered(&self, cells: &Cells) -> Gathered {
         let mut gathered = Gathered::new(self.model.genes.len(), self.model.tree.len(), cells.n_groups);
@@ -98,33 +103,50 @@ impl Fitted {
     }
 }
 
-/// Rounds from `model` until the objective rises by less than `tolerance` of itself, or `most` are done.
+/// Rounds from `model`, the cells being of the sizes `sizes`, until the objective rises by less than `tolerance` of itself, or `most` are done.
 pub(super) fn rounds(
     fixed: &Fixed,
     cells: &Cells,
-    mut model: Model,
+    model: Model,
+    sizes: &[Pair<f64>],
+    limits: (usize, f64),
+    run: &mut Run,
+) -> Result<Fitted> {
+    let (posteriors, objective) = model.expect(fixed, &cells.counts.cells, &cells.groups, sizes);
+    more_rounds(fixed, cells, Fitted { model, posteriors, history: vec![objective] }, limits, run)
+}
+
+/// The same from a fit of these cells; `most` counts the rounds that it has had.
+pub(super) fn more_rounds(
+    fixed: &Fixed,
+    cells: &Cells,
+    mut fitted: Fitted,
     (most, tolerance): (usize, f64),
     run: &mut Run,
 ) -> Result<Fitted> {
-    let mut sizes = cells.sizes.clone();
-    let mut history: Vec<f64> = Vec::new();
     loop {
         if run.interrupted() {
             return Err(Error::Interrupted { run: None });
         }
-        let (posteriors, objective) = model.expect(fixed, &cells.counts.cells, &cells.groups, &sizes);
-        let gained = history.last().map_or(f64::INFINITY, |before| objective - before);
-        history.push(objective);
-        let done = history.len() as u64;
-        run.reporter().advance(done, &format!("objective {objective:.1}"));
-        if history.len() > most || gained < tolerance * objective.abs() {
-            return Ok(Fitted { model, posteriors, history });
+        let Fitted { model, posteriors, history } = &mut fitted;
+        let (done, objective) = (history.len(), history[history.len() - 1]);
+        run.reporter().advance(done as u64, &format!("objective {objective:.1}"));
+        let gained = if done > 1 { objective - history[done - 2] } else { f64::INFINITY };
+        if done > most || gained < tolerance * objective.abs() {
+            return Ok(fitted);
         }
-        sizes = posteriors.iter().map(|posterior| posterior.size).collect();
         // Dispersions settle early and cost as much as all else.
-        let disperse = history.len() % DISPERSE == 1;
-        model.maximise_all(fixed, &cells.counts, &cells.groups, &posteriors, STEPS, disperse);
+        let disperse = done % DISPERSE == 1;
+        model.maximise_all(fixed, &cells.counts, &cells.groups, posteriors, STEPS, disperse);
+        let sizes = sizes_of(posteriors);
+        let (renewed, objective) = model.expect(fixed, &cells.counts.cells, &cells.groups, &sizes);
+        *posteriors = renewed;
+        history.push(objective);
     }
+}
+
+fn sizes_of(posteriors: &[Posterior]) -> Vec<Pair<f64>> {
+    posteriors.iter().map(|posterior| posterior.size).collect()
 }
 
 /// Positions held out, and the others.

@@ -80,7 +80,7 @@ impl Scores {
         run.reporter().begin("held-out cells", 0, ROUNDS as u64 + 1);
         let (test, train) = cells.split();
         let test = test.select(&drawn(test.counts.n_obs(), SCORED, &mut run.rng("held-out cells", 0)));
-        let fitted = rounds(fixed, &train, fitted.model.clone(), (ROUNDS, 0.0), run)?;
+        let fitted = rounds(fixed, &train, fitted.model.clone(), &train.sizes, (ROUNDS, 0.0), run)?;
         let (posteriors, _) = fitted.model.expect(fixed, &test.counts.cells, &test.groups, &test.sizes);
         let setting = HeldOut {
             tree: &fitted.model.tree,

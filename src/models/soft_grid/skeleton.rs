@@ -1,8 +1,8 @@
 //! The shape of the data before any model: tips of the cloud of cells, and distances along it.
 //!
 //! Cells lie in the space of the principal components, each at the mean of its neighbourhood, which takes away most of the
-//! noise. Distances are shortest paths along a graph of nearest neighbours there. An edge counts with the square of its length: paths
-//! lead where cells are many, and a few doublets between two ends of a trajectory are no short cut. On a tree the lengths of paths say all:
+//! noise. Distances are shortest paths along a graph of nearest neighbours there. Two cells are neighbours if each is among
+//! the nearest of the other: so a few doublets between two ends of a trajectory, whose nearest cells have nearer ones, are no short cut. On a tree the lengths of paths say all:
 //!
 //! - the two cells farthest apart are tips; so is, again and again, the cell with the longest detour
 //!   `e(i) = min over tips a, b of (d(a, i) + d(b, i) − d(a, b)) / 2`, which is how far i is from the path between them;
@@ -159,7 +159,7 @@ fn space(data: &Dataset, cells: &[usize]) -> Result<Array2<f32>> {
     Ok(pca::pca(&Csr::from_dense(chosen.view()), n)?.scores)
 }
 
-/// An undirected graph with lengths.
+/// An undirected graph of mutual nearest neighbours, with lengths.
 struct Graph {
     edges: Vec<Vec<(usize, f64)>>,
 }
@@ -168,37 +168,52 @@ impl Graph {
     fn new(space: &Array2<f32>) -> Result<Self> {
         let n = space.nrows();
         let nearest = neighbors::nearest(space.view(), NEAREST.min(n))?;
+        let near: Vec<(&[u32], &[f32])> = (0..n).map(|i| nearest.row(i)).collect();
         let mut edges = vec![Vec::new(); n];
-        for i in 0..n {
-            let (to, lengths) = nearest.row(i);
-            for (&j, &length) in to.iter().zip(lengths) {
-                let length = f64::from(length).powi(2);
-                edges[i].push((j as usize, length));
-                edges[j as usize].push((i, length));
+        for (i, (to, lengths)) in near.iter().enumerate() {
+            for (&j, &length) in to.iter().zip(*lengths) {
+                if near[j as usize].0.contains(&(i as u32)) {
+                    edges[i].push((j as usize, f64::from(length)));
+                }
             }
         }
         Ok(Self { edges })
     }
 
-    /// Joins what is not connected, by the shortest edge each time.
+    /// Joins what is not connected to cell 0, part by part, each by the shortest edge to what already is.
     fn join(&mut self, space: &Array2<f32>) {
+        let length = |a: usize, b: usize| {
+            let squares = space.row(a).iter().zip(space.row(b)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+            squares.sqrt()
+        };
+        let mut joined = self.connected(0);
+        let mut is_far = vec![true; self.edges.len()];
+        joined.iter().for_each(|&i| is_far[i] = false);
+        // Of each far cell, the nearest that is joined.
+        let mut nearest = vec![(f64::INFINITY, 0); self.edges.len()];
         loop {
-            let (near, far): (Vec<usize>, Vec<usize>) = {
-                let distances = self.distances(0);
-                (0..distances.len()).partition(|&i| distances[i].is_finite())
-            };
-            let length = |a: usize, b: usize| {
-                space.row(a).iter().zip(space.row(b)).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
-            };
-            let best_of = |&a: &usize| {
-                let lengths = near.iter().map(|&b| (length(a, b), a, b));
-                lengths.min_by(|x, y| x.0.total_cmp(&y.0)).expect("cell 0 is near")
-            };
-            let candidates: Vec<(f64, usize, usize)> = far.par_iter().map(best_of).collect();
-            let Some(&(length, a, b)) = candidates.iter().min_by(|x, y| x.0.total_cmp(&y.0)) else { return };
-            self.edges[a].push((b, length));
-            self.edges[b].push((a, length));
+            nearest.par_iter_mut().enumerate().filter(|(far, _)| is_far[*far]).for_each(|(far, best)| {
+                for &i in &joined {
+                    let length = length(i, far);
+                    if length < best.0 {
+                        *best = (length, i);
+                    }
+                }
+            });
+            let far = (0..nearest.len()).filter(|&far| is_far[far]);
+            let Some(far) = far.min_by(|&a, &b| nearest[a].0.total_cmp(&nearest[b].0)) else { return };
+            let (length, i) = nearest[far];
+            joined = self.connected(far);
+            joined.iter().for_each(|&i| is_far[i] = false);
+            self.edges[i].push((far, length));
+            self.edges[far].push((i, length));
         }
+    }
+
+    /// The cells that are connected to `from`.
+    fn connected(&self, from: usize) -> Vec<usize> {
+        let distances = self.distances(from);
+        (0..distances.len()).filter(|&i| distances[i].is_finite()).collect()
     }
 
     /// Shortest path to every cell, infinite where there is none.

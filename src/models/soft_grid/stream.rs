@@ -51,7 +51,8 @@ impl StreamingModel for SoftGrid {
         announce(&decided.shape.direction, run);
         let limits = (self.max_rounds, self.tolerance);
         run.reporter().begin("rounds on the sample", 0, self.max_rounds as u64 + 1);
-        let fitted = rounds(&fixed, &decided.cells, decided.fitted.model, limits, run)?;
+        let sizes = decided.fitted.sizes();
+        let fitted = rounds(&fixed, &decided.cells, decided.fitted.model, &sizes, limits, run)?;
         run.reporter().end(&format!("{} rounds, objective {:.1}", fitted.history.len(), fitted.objective()));
         let scores = self.uncertainty.then(|| Scores::new(&fixed, &decided.cells, &fitted, run)).transpose()?;
         if let Some(scores) = &scores {
