@@ -117,8 +117,8 @@ fn contributions(fitted: &Fitted, cells: &Cells) -> Vec<f64> {
         let mu = gene.means(tree);
         let curve =
             [0, 1].map(|species: usize| mu[species].iter().map(|mu| mu - gene.floor[species]).collect::<Vec<_>>());
-        let mut total =
-            gene.expected([&curve[0], &curve[1]], gathered.of(at)) - gene.penalty(tree, &gene.params, &fitted.model.prior);
+        let mut total = gene.expected([&curve[0], &curve[1]], gathered.of(at))
+            - gene.penalty(tree, &gene.params, &fitted.model.prior);
         for species in 0..2 {
             let (of, counts) = cells.counts.genes[species].row(at);
             for (&i, &x) in of.iter().zip(counts) {

@@ -346,7 +346,8 @@ mod tests {
         let m: Vec<f64> = (0..tree.len()).map(|node| 2500.0 * (4.0 * (-0.3 * tree.time(node)).exp() + 0.01)).collect();
         let mean = m.iter().sum::<f64>() / cells.iter().sum::<f64>();
         let mut gene = Gene::flat(&tree, [1e-6, mean], [0.0; 2], 0.0);
-        let prior = Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), shift: [0.0; 2], switch_cost: 1.0, lineage_cost: 0.3 };
+        let prior =
+            Prior { beta: (0.0, 0.7), gamma: (-0.7, 0.7), shift: [0.0; 2], switch_cost: 1.0, lineage_cost: 0.3 };
         let sums = Sums { n: [&cells, &cells], m: [&none, &m] };
         gene.maximise(&tree, &prior, sums, 100, &mut Course::default());
         let s0 = gene.params[S0].exp();
