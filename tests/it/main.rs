@@ -62,6 +62,7 @@ mod preprocess_golden;
 mod program;
 #[cfg(feature = "h5ad")]
 mod quantities;
+mod rate_scale;
 #[cfg(feature = "h5ad")]
 mod report;
 #[cfg(feature = "h5ad")]

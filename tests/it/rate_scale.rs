@@ -6,7 +6,7 @@ use nascent::metrics::velocity_scores;
 use nascent::models::soft_grid::{RateScale, SoftGrid};
 use nascent::simulate::{SimulateConfig, simulate};
 use nascent::sparse::Csr;
-use nascent::stats::{mean, median};
+use nascent::stats::mean;
 use ndarray::Array2;
 use rand::Rng;
 use rand_distr::{Distribution, Poisson, StandardNormal};
@@ -20,7 +20,10 @@ const GENES: usize = 120;
 /// and the true velocities. Of spliced molecules four times as many are counted as of unspliced ones.
 fn short() -> (Counts, Array2<f32>, Vec<f64>) {
     let mut rng = stream(1, "short trajectories", 0);
-    let mut normal = |sd: f64| -> f64 { let z: f64 = StandardNormal.sample(&mut rng); (sd * z).exp() };
+    let mut normal = |sd: f64| -> f64 {
+        let z: f64 = StandardNormal.sample(&mut rng);
+        (sd * z).exp()
+    };
     let rates: Vec<[f64; 3]> = (0..GENES).map(|_| [normal(0.5), normal(0.25), 0.9 * normal(0.35)]).collect();
     let sizes: Vec<f64> = (0..CELLS).map(|_| normal(0.3)).collect();
     let times: Vec<f64> = (0..CELLS).map(|_| rng.random_range(0.0..1.3)).collect();
@@ -50,4 +53,46 @@ fn settings(rate_scale: RateScale) -> SoftGrid {
 
 fn medians(fit: &Fit) -> [f64; 2] {
     [0, 1].map(|at| fit[SOFT_GRID]["rate_medians"][at].as_f64().expect("a number"))
+}
+
+#[test]
+fn slow_rates_are_found_and_cell_sizes_do_not_grow_along_time_in_their_place() {
+    let (counts, velocity, times) = short();
+    let [learned, fixed] = [RateScale::Learned, RateScale::Fixed]
+        .map(|rate_scale| in_memory(&settings(rate_scale), &counts).expect("the model can be fitted"));
+    let found = |fit: &Fit| velocity_scores(fit[VELOCITY].view(), velocity.view()).expect("same shape").gene_pearson;
+    let trend = |fit: &Fit| {
+        let of = |late: bool| {
+            let sizes: Vec<f64> = times
+                .iter()
+                .zip(&fit[CELL_SIZE])
+                .filter(|(t, _)| (**t > 0.65) == late)
+                .map(|(_, size)| *size)
+                .collect();
+            mean(&sizes)
+        };
+        of(true) / of(false)
+    };
+    let said = format!(
+        "learned: {:?}, {}, {:?}; fixed: {:?}, {}",
+        found(&learned),
+        trend(&learned),
+        medians(&learned),
+        found(&fixed),
+        trend(&fixed)
+    );
+    assert!(found(&learned) > found(&fixed).map(|pearson| pearson + 0.2), "{said}");
+    assert!(trend(&learned) < trend(&fixed), "{said}");
+    // On this clock the median of γ is 0.9 · 1.3 / 20 = 0.06; the prior says 0.5.
+    let [beta, gamma] = medians(&learned);
+    assert!((0.1..0.6).contains(&beta) && (0.03..0.15).contains(&gamma), "{said}");
+    assert_eq!(medians(&fixed), [1.0, 0.5], "as given");
+}
+
+#[test]
+fn medians_of_rates_are_lowered_and_never_raised() {
+    let simulation = simulate(&SimulateConfig { cells: 300, genes: 60, seed: 5, ..SimulateConfig::default() });
+    let settings = SoftGrid { beta_prior: [0.2, 0.7], gamma_prior: [0.1, 0.7], ..settings(RateScale::Learned) };
+    let fit = in_memory(&settings, &simulation.expect("valid settings").counts).expect("the model can be fitted");
+    assert_eq!(medians(&fit), [0.2, 0.1], "the genes are faster");
 }

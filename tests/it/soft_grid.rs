@@ -7,7 +7,7 @@ use nascent::data::quantities::{
 use nascent::data::{Dataset, Fit};
 use nascent::metrics::{VelocityScores, velocity_scores};
 use nascent::models::VelocityModel;
-use nascent::models::soft_grid::{Likelihood, Sizes, SoftGrid};
+use nascent::models::soft_grid::{Likelihood, RateScale, Sizes, SoftGrid};
 use nascent::preprocess;
 use nascent::simulate::{Process, SimulateConfig, Simulation, simulate};
 use nascent::stats::{median, spearman};
@@ -91,6 +91,7 @@ fn the_objective_never_falls() {
         SoftGrid { likelihood: Likelihood::Poisson, lineages: 2, ..quick() },
         SoftGrid { sizes: Sizes::Species, lineages: 2, ..quick() },
         SoftGrid { sizes: Sizes::Total, lineages: 2, ..quick() },
+        SoftGrid { rate_scale: RateScale::Fixed, lineages: 2, ..quick() },
         SoftGrid { capture_time: "capture_time".to_owned(), lineages: 2, ..quick() },
     ];
     for settings in settings {

@@ -16,6 +16,12 @@ use super::tree::Tree;
 use crate::models::dispersion;
 use crate::sparse::Csr;
 
+/// M-steps of the genes, at most, in which the means of their rates settle at the start.
+const MOST_SHIFTS: usize = 20;
+
+/// Means of ln β and ln γ that move by less have settled.
+const SETTLED: f64 = 0.02;
+
 /// Counts of some cells, by cell and by gene, `[unspliced, spliced]`.
 pub(super) struct Counts {
     pub(super) cells: Pair<Csr<f32>>,
@@ -227,6 +233,30 @@ impl Model {
                 gene.dispersion[species] = around.fit(gene.dispersion[species]);
             }
         });
+    }
+
+    /// All M-steps from the first posteriors of cells in memory, until the means of the rates have settled. Here cells are all of one size:
+    /// later, sizes that grow along time can make up for rates that are too fast, and the rounds would be slow to undo that.
+    pub(super) fn begin(
+        &mut self,
+        fixed: &Fixed,
+        counts: &Counts,
+        groups: &[u32],
+        posteriors: &[Posterior],
+        steps: usize,
+    ) {
+        let mut before = self.prior.shift;
+        self.maximise_all(fixed, counts, groups, posteriors, steps, true);
+        let mut gathered = Gathered::new(self.genes.len(), self.tree.len(), self.pi.len());
+        gathered.add(&counts.genes, posteriors, groups);
+        for _ in 0..MOST_SHIFTS {
+            let moved = before.iter().zip(self.prior.shift).any(|(before, now)| (now - before).abs() > SETTLED);
+            if !moved {
+                break;
+            }
+            before = self.prior.shift;
+            self.maximise(fixed, &gathered, steps);
+        }
     }
 
     /// All M-steps from the posteriors of cells in memory.

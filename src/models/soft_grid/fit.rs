@@ -252,7 +252,7 @@ impl Search<'_> {
             posterior.size = size;
         }
         let mut model = Model::flat(tree, &cells.means(), self.fixed, cells.n_groups);
-        model.maximise_all(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS, true);
+        model.begin(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS);
         rounds(self.fixed, cells, model, &cells.sizes, (most, 0.0), run)
     }
 }
