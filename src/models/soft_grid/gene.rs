@@ -74,7 +74,7 @@ impl Prior {
 }
 
 /// ln κ of a gene is taken to vary by this s.d. besides what is seen: with none, the likeliest s.d. of all is 0.
-const LEAST_SPREAD: f64 = 0.1;
+const LEAST_SPREAD: f64 = 0.03;
 /// S.d. of ln κ between genes of which nothing is known yet.
 const SPREAD: f64 = 0.5;
 
