@@ -265,7 +265,7 @@ quantities! {
     FIT_DISPERSION_U: Numbers = Var "fit_dispersion_u", None, Fit;
     /// Overdispersion d of spliced counts: variance m + d m².
     FIT_DISPERSION_S: Numbers = Var "fit_dispersion_s", None, Fit;
-    /// How far cells depart from the curve of unspliced abundances: s.d. of a factor of mean 1 that neighbours share.
+    /// How far cells depart from the curve of unspliced abundances: s.d. over cells of the factor that their neighbours tell.
     FIT_DEPARTURE_U: Numbers = Var "fit_departure_u", None, Fit;
     /// How far cells depart from the curve of spliced abundances, likewise.
     FIT_DEPARTURE_S: Numbers = Var "fit_departure_s", None, Fit;

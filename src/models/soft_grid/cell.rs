@@ -13,7 +13,8 @@
 //! **What is learned, and from what.** τ of each gene and species, and k, from the counts of every cell that `K` and `T` leave out: they are
 //! predicted as negative binomial around `n m ρ_T (1 + b (ρ_K / ρ_T − 1))`. τ is one of [`VARIANCES`], 0 among them; how often each
 //! occurs among the genes is learned by EM (nonparametric empirical Bayes), and b is averaged over the gene's posterior. Without evidence
-//! τ is 0: then the velocity is the curve's.
+//! τ is 0: then the velocity is the curve's. (d was fitted around the curve and contains the departures, so τ is what shrinks well and not
+//! quite their variance; what is written of a gene is the s.d. over cells of `E[e]`.)
 //!
 //! **Why it is not taken in by noise.** Three traps would make noise look like departures, or hide them:
 //! - a gene's own counts must not choose its neighbours: `K` is found by the other half of the genes (principal components of
@@ -37,6 +38,7 @@ use crate::error::Result;
 use crate::negative_binomial;
 use crate::neighbors::nearest;
 use crate::pca::pca_dense;
+use crate::stats;
 
 /// Cells in `T`: about as many as a stretch of the curve over which a fit does not bend.
 const NEAR: usize = 100;
@@ -62,11 +64,14 @@ const ROUNDS: usize = 200;
 /// Log-likelihood of the left-out counts of one gene and species, over that without departures: by k and τ.
 type Gains = [[f64; VARIANCES.len()]; AROUND.len()];
 
+/// Posterior of one gene over [`VARIANCES`].
+type Shares = [f64; VARIANCES.len()];
+
 /// What was learned of departures from the curve.
 pub(super) struct Departures {
     /// The cell's velocity, `[n_obs, n_vars]`.
     pub(super) velocity: Array2<f32>,
-    /// Posterior mean of √τ per species, `[n_vars]`.
+    /// S.d. over cells of `E[e]` per species, `[n_vars]`.
     pub(super) spread: Pair<Vec<f64>>,
     /// Number of neighbours k; 0 if there are too few cells or genes to learn from.
     pub(super) around: usize,
@@ -98,15 +103,17 @@ impl Departures {
             .max_by(|(_, a), (_, b)| (a[0].1 + a[1].1).total_cmp(&(b[0].1 + b[1].1)))
             .expect("the least number is always tried");
         let (k, [(of_u, gain_u), (of_s, gain_s)]) = best;
-        let columns: Vec<f32> = (0..n_vars)
+        let moved: Vec<Moved> = (0..n_vars)
             .into_par_iter()
-            .flat_map_iter(|gene| cells.velocity(gene, [&of_u[gene], &of_s[gene]], AROUND[k], &around))
+            .map(|gene| cells.moved(gene, [&of_u[gene], &of_s[gene]], AROUND[k], &around))
             .collect();
-        let by_gene = Array2::from_shape_vec((n_vars, n_obs), columns).expect("a velocity for each gene and cell");
-        let spread = |shares: &[[f64; VARIANCES.len()]]| shares.iter().map(|shares| mean(shares, f64::sqrt)).collect();
+        let mut velocity = fit[VELOCITY].clone();
+        for (mut velocity, moved) in velocity.columns_mut().into_iter().zip(&moved) {
+            velocity.iter_mut().zip(&moved.velocity).for_each(|(velocity, moved)| *velocity += moved);
+        }
         Ok(Self {
-            velocity: &fit[VELOCITY] + &by_gene.t(),
-            spread: [spread(&of_u), spread(&of_s)],
+            velocity,
+            spread: [0, 1].map(|species| moved.iter().map(|moved| moved.spread[species]).collect()),
             around: AROUND[k],
             gain: (gain_u + gain_s) / (2 * n_vars * n_obs) as f64,
         })
@@ -115,7 +122,7 @@ impl Departures {
     /// Adds what was learned of the genes, and says it.
     pub(super) fn tell(&self, fit: &mut Fit, run: &mut Run) {
         let [u, s] = self.spread.each_ref().map(|spread| spread.iter().copied().collect::<ndarray::Array1<f64>>());
-        let middle = |spread: &[f64]| crate::stats::median(spread);
+        let middle = |spread: &[f64]| stats::median(spread);
         run.reporter().say(&format!(
             "cells around the curve: s.d. {:.2} of unspliced and {:.2} of spliced abundances (medians over genes), as the {} nearest cells tell; \
              left-out counts gain {:.4} nats each",
@@ -130,12 +137,12 @@ impl Departures {
 }
 
 /// Mean of a function of τ over a gene's posterior.
-fn mean(shares: &[f64; VARIANCES.len()], of: impl Fn(f64) -> f64) -> f64 {
+fn mean(shares: &Shares, of: impl Fn(f64) -> f64) -> f64 {
     shares.iter().zip(VARIANCES).map(|(share, variance)| share * of(variance)).sum()
 }
 
 /// Posterior over [`VARIANCES`] of each gene, and the log-likelihood of all under the frequencies that fit them best.
-fn shares(gains: &[[f64; VARIANCES.len()]]) -> (Vec<[f64; VARIANCES.len()]>, f64) {
+fn shares(gains: &[[f64; VARIANCES.len()]]) -> (Vec<Shares>, f64) {
     let most = |gains: &[f64]| gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let likelihood: Vec<(f64, [f64; VARIANCES.len()])> =
         gains.iter().map(|gains| (most(gains), gains.map(|gain| (gain - most(gains)).exp()))).collect();
@@ -331,30 +338,38 @@ impl Cells<'_> {
         gains
     }
 
-    /// What the departures of a gene add to the velocity of every cell; `shares`: of each variance, by species.
-    fn velocity(
-        &self,
-        gene: usize,
-        shares: Pair<&[f64; VARIANCES.len()]>,
-        k: usize,
-        around: &Around,
-    ) -> impl Iterator<Item = f32> {
+    /// Departures of a gene as told by `k` cells and the cell itself; `shares`: of each variance, by species.
+    fn moved(&self, gene: usize, shares: Pair<&Shares>, k: usize, around: &Around) -> Moved {
         let params = &self.model.genes[gene].params;
         let rates = [params[BETA].exp(), -params[GAMMA].exp()];
-        let mut velocity = vec![0.0_f64; self.posteriors.len()];
-        for species in 0..2 {
+        let n_obs = self.posteriors.len();
+        let mut velocity = vec![0.0_f32; n_obs];
+        let spread = [0, 1].map(|species| {
             let column = self.column(gene, species);
-            for (cell, velocity) in velocity.iter_mut().enumerate() {
+            let departure = |cell: usize| {
                 let on_tree = column.on_tree(&around.tree[cell * around.near..][..around.near]);
                 let mut sums = column.sum(&around.close[gene % 2][cell * around.most..][..k]);
                 column.add(&mut sums, cell);
                 let b = mean(shares[species], |variance| shrinkage(variance, sums.information));
+                b * (sums.ratio() / on_tree - 1.0)
+            };
+            let departures: Vec<f64> = (0..n_obs).map(departure).collect();
+            for (cell, velocity) in velocity.iter_mut().enumerate() {
                 let abundance = f64::from(self.curve[species][[cell, gene]]);
-                *velocity += rates[species] * abundance * b * (sums.ratio() / on_tree - 1.0);
+                *velocity += (rates[species] * abundance * departures[cell]) as f32;
             }
-        }
-        velocity.into_iter().map(|velocity| velocity as f32)
+            stats::std_dev(&departures, 0)
+        });
+        Moved { velocity, spread }
     }
+}
+
+/// What the departures of one gene come to.
+struct Moved {
+    /// What they add to the velocity of every cell.
+    velocity: Vec<f32>,
+    /// Their s.d. over cells, by species.
+    spread: Pair<f64>,
 }
 
 #[cfg(test)]
