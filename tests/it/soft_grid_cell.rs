@@ -94,9 +94,9 @@ fn where_cells_depart_from_the_curve_their_own_velocity_is_nearer_to_the_truth()
     let fit = in_memory(&quick(), &simulation.counts).expect("the model can be fitted");
     let [curve, cell] = [VELOCITY, VELOCITY_CELL].map(|quantity| correlation(&fit[quantity], &truth));
     assert!(cell > curve + 0.1, "cell {cell}, curve {curve}");
-    // What was put in, and not much of it: the s.d. of the factors is .42.
+    // The s.d. of the factors put in is .42; what neighbours tell of them is less.
     let [u, s] = middle(&fit);
-    assert!((0.2..0.7).contains(&u) && (0.2..0.7).contains(&s), "{u} {s}");
+    assert!((0.2..0.5).contains(&u) && (0.2..0.5).contains(&s), "{u} {s}");
 }
 
 #[test]

@@ -209,7 +209,9 @@ impl Column {
 
     fn sum(&self, cells: &[u32]) -> Sums {
         let mut sums = Sums::default();
-        cells.iter().for_each(|&cell| self.add(&mut sums, cell as usize));
+        for &cell in cells {
+            self.add(&mut sums, cell as usize);
+        }
         sums
     }
 
@@ -325,9 +327,9 @@ impl Cells<'_> {
             let without = column.ln_p(cell, curve * on_tree);
             let (mut sums, mut seen) = (Sums::default(), 0);
             for (&k, gains) in AROUND.iter().zip(&mut gains).filter(|(k, _)| **k <= around.most) {
-                around.close[gene % 2][cell * around.most..][seen..k]
-                    .iter()
-                    .for_each(|&j| column.add(&mut sums, j as usize));
+                for &j in &around.close[gene % 2][cell * around.most..][seen..k] {
+                    column.add(&mut sums, j as usize);
+                }
                 seen = k;
                 for (variance, gain) in VARIANCES.iter().zip(gains).skip(1) {
                     let b = shrinkage(*variance, sums.information);
