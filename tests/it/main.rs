@@ -79,6 +79,7 @@ mod simulate_gillespie;
 #[cfg(feature = "h5ad")]
 mod simulate_program;
 mod soft_grid;
+mod soft_grid_cell;
 #[cfg(feature = "h5ad")]
 mod soft_grid_gaussian;
 mod soft_grid_stream;

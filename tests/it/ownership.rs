@@ -269,7 +269,8 @@ fn layers_that_nobody_asked_for_are_left_out_and_named() {
     let record = file.fit().expect("ours");
     let layers =
         |paths: &[String]| paths.iter().filter(|path| path.starts_with("layers/")).cloned().collect::<BTreeSet<_>>();
-    assert_eq!(layers(&record.written), ["layers/Ms", "layers/Mu", "layers/velocity"].map(str::to_owned).into());
+    let needed = ["layers/Ms", "layers/Mu", "layers/velocity", "layers/velocity_cell"];
+    assert_eq!(layers(&record.written), needed.map(str::to_owned).into());
     assert!(layers(&record.left_out).contains("layers/fit_s"));
     assert_eq!(record.moments, MomentUnits::CellSize);
     // What was measured of the layers that were left out is kept.

@@ -127,6 +127,10 @@ quantities! {
     VELOCITY_STD: Matrix = Layers "velocity_std", MsPerTime, Fit;
     /// Posterior s.d. of `velocity_u`.
     VELOCITY_U_STD: Matrix = Layers "velocity_u_std", MuPerTime, Fit;
+    /// `ds/dt` of the soft grid's curve at the cell, where `velocity` is the cell's own. Written so that both can be compared.
+    VELOCITY_CURVE: Matrix = Layers "velocity_curve", MsPerTime, Fit, needed;
+    /// `ds/dt` of the cell around the soft grid's curve, where `velocity` is the curve's. Written so that both can be compared.
+    VELOCITY_CELL: Matrix = Layers "velocity_cell", MsPerTime, Fit, needed;
     /// Residual of the stochastic model's equation of second moments.
     VARIANCE_VELOCITY: Matrix = Layers "variance_velocity", MsSquared, Fit, known;
     /// Unspliced abundance of the fit.
@@ -261,6 +265,10 @@ quantities! {
     FIT_DISPERSION_U: Numbers = Var "fit_dispersion_u", None, Fit;
     /// Overdispersion d of spliced counts: variance m + d m².
     FIT_DISPERSION_S: Numbers = Var "fit_dispersion_s", None, Fit;
+    /// How far cells depart from the curve of unspliced abundances: s.d. over cells of the factor that their neighbours tell.
+    FIT_DEPARTURE_U: Numbers = Var "fit_departure_u", None, Fit;
+    /// How far cells depart from the curve of spliced abundances, likewise.
+    FIT_DEPARTURE_S: Numbers = Var "fit_departure_s", None, Fit;
     /// Log-likelihood of the gene in held-out cells, given the other genes.
     FIT_LL_HELD_OUT: Numbers = Var "fit_ll_held_out", NatsPerCell, Fit;
     /// Log-likelihood in held-out cells less that of a constant abundance.

@@ -17,6 +17,7 @@
 //! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
 //! - **rounds** of both (`rounds.rs`);
 //! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`, `rival.rs`);
+//! - **the cell's own velocity** around the curve (`cell.rs`), from what its neighbours' counts say;
 //! - **more cells than memory** (`stream.rs`): stochastic EM over blocks of the file.
 //!
 //! With a `likelihood` of moments instead of counts the model is that of `gaussian/`.
@@ -24,6 +25,7 @@
 //! Why counts, and why sizes within: total counts change along a trajectory, so dividing by them bends every curve and
 //! the clock. What was measured: `models/soft_grid/README.md`.
 
+mod cell;
 mod course;
 mod direction;
 mod em;
@@ -43,8 +45,9 @@ mod start;
 mod stream;
 mod tree;
 
-pub use settings::{Likelihood, RateScale, Scaling, Shape, Sizes, SoftGrid, TimePrior, TimeScope};
+pub use settings::{Likelihood, RateScale, Scaling, Shape, Sizes, SoftGrid, TimePrior, TimeScope, VelocityOf};
 
+use self::cell::Departures;
 use self::direction::Direction;
 use self::em::Fixed;
 #[allow(unused_imports, reason = "VeloVAE reads cells so too, and the core is without it")]
@@ -88,6 +91,11 @@ impl VelocityModel for SoftGrid {
             run.reporter().say(&scores.summary());
         }
         let mut fit = outputs::cells(&fitted.model, &fitted.posteriors, true, self.uncertainty);
+        if self.uncertainty || self.velocity == VelocityOf::Cell {
+            let departures = Departures::new(&fitted.model, &cells.counts, &fitted.posteriors, &fit)?;
+            departures.tell(&mut fit, run);
+            outputs::velocities(&mut fit, self.velocity, departures.velocity);
+        }
         let [mu, ms] = outputs::moments(data, &fitted.posteriors)?;
         fit.set(MU, mu);
         fit.set(MS, ms);

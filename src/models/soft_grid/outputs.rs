@@ -10,13 +10,15 @@ use super::expect::Posterior;
 use super::fit::Found;
 use super::gene::Gene;
 use super::scores::Scores;
+use super::settings::VelocityOf;
 use super::tree::{Segment, Tree};
 use crate::data::quantities::{
-    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DELAY, FIT_DIRECTION, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS,
-    FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE, FIT_LN_GAMMA_SE, FIT_PVAL_DELAY, FIT_PVAL_DYNAMICS,
-    FIT_QVAL_DELAY, FIT_S, FIT_S_FUTURE, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF,
-    FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE, LATENT_TIME, LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels, SOFT_GRID,
-    VELOCITY, VELOCITY_GENES, VELOCITY_STD, VELOCITY_U, VELOCITY_U_STD,
+    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DELAY, FIT_DEPARTURE_S, FIT_DEPARTURE_U, FIT_DIRECTION,
+    FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE,
+    FIT_LN_GAMMA_SE, FIT_PVAL_DELAY, FIT_PVAL_DYNAMICS, FIT_QVAL_DELAY, FIT_S, FIT_S_FUTURE, FIT_S0, FIT_SCALING,
+    FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE, LATENT_TIME,
+    LATENT_TIME_STD, LINEAGE_PROBABILITIES, Labels, SOFT_GRID, VELOCITY, VELOCITY_CELL, VELOCITY_CURVE, VELOCITY_GENES,
+    VELOCITY_STD, VELOCITY_U, VELOCITY_U_STD,
 };
 use crate::data::{Dataset, FUTURE_TIME, Fit, MomentUnits};
 use crate::error::Result;
@@ -145,6 +147,18 @@ pub(super) fn cells(model: &Model, posteriors: &[Posterior], layers: bool, std: 
     fit
 }
 
+/// Makes the velocity that is asked for `velocity`, and keeps the other beside it.
+pub(super) fn velocities(fit: &mut Fit, of: VelocityOf, cell: Array2<f32>) {
+    match of {
+        VelocityOf::Curve => fit.set(VELOCITY_CELL, cell),
+        VelocityOf::Cell => {
+            let curve = fit[VELOCITY].clone();
+            fit.set(VELOCITY_CURVE, curve);
+            fit.set(VELOCITY, cell);
+        }
+    }
+}
+
 /// The category of `latent_lineage` before the lineages part.
 const TRUNK: &str = "trunk";
 
@@ -228,6 +242,8 @@ pub(super) fn genes(fit: &mut Fit, model: &Model, gathered: &Gathered, scores: O
 /// What the model writes, in both of its forms.
 pub(in crate::models) const WRITES: &[&About] = &[
     VELOCITY.about(),
+    VELOCITY_CURVE.about(),
+    VELOCITY_CELL.about(),
     VELOCITY_STD.about(),
     VELOCITY_U.about(),
     VELOCITY_U_STD.about(),
@@ -256,6 +272,8 @@ pub(in crate::models) const WRITES: &[&About] = &[
     FIT_LN_GAMMA_SE.about(),
     FIT_DISPERSION_U.about(),
     FIT_DISPERSION_S.about(),
+    FIT_DEPARTURE_U.about(),
+    FIT_DEPARTURE_S.about(),
     FIT_LL_HELD_OUT.about(),
     FIT_DYNAMICS.about(),
     FIT_PVAL_DYNAMICS.about(),

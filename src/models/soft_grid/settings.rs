@@ -71,6 +71,10 @@ pub struct SoftGrid {
     pub choice_cells: usize,
     /// EM rounds of each candidate in these decisions.
     pub choice_rounds: usize,
+    /// Whose velocity is `velocity`: `curve`: the mean of the curve's over the cell's posterior, the same for all cells at one time of one
+    /// lineage; `cell`: the cell's own, from its abundances around the curve as its neighbours' counts tell them. The other is written
+    /// as `velocity_cell` or `velocity_curve`; s.d. and all else are the curve's.
+    pub velocity: VelocityOf,
     /// Whether to compute the posterior s.d. of velocities, and each gene's score on held-out cells and against
     /// permuted ones.
     pub uncertainty: bool,
@@ -160,6 +164,16 @@ pub enum Sizes {
     Total,
 }
 
+/// Whose velocity is written as `velocity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VelocityOf {
+    /// The curve's, where the cell is.
+    Curve,
+    /// The cell's own, around the curve.
+    Cell,
+}
+
 impl Default for SoftGrid {
     fn default() -> Self {
         Self {
@@ -188,6 +202,7 @@ impl Default for SoftGrid {
             tolerance: 5e-6,
             choice_cells: 3000,
             choice_rounds: 15,
+            velocity: VelocityOf::Curve,
             uncertainty: true,
             stream: false,
             block_cells: 20_000,
@@ -253,6 +268,11 @@ impl SoftGrid {
         require(!round || self.of_counts(), "model.shape", "\"ring\"", wanted)?;
         let alone = !self.of_counts() || self.time_scope == TimeScope::Shared;
         require(alone, "model.time_scope", "gene", "needs model.likelihood = \"gaussian\" or \"seed\"")?;
+        let own = self.velocity == VelocityOf::Cell;
+        let wanted = "needs a likelihood of counts";
+        require(!own || self.of_counts(), "model.velocity", "\"cell\"", wanted)?;
+        let wanted = "does not go with model.stream: a streamed fit writes times and rates, and no velocities";
+        require(!(own && self.stream), "model.velocity", "\"cell\"", wanted)?;
         let streams = !self.stream || self.of_counts();
         require(streams, "model.stream", self.stream, "needs a likelihood of counts")
     }
