@@ -75,8 +75,8 @@ pub struct SoftGrid {
     /// lineage; `cell`: the cell's own, from its abundances around the curve as its neighbours' counts tell them. The other is written
     /// as `velocity_cell` or `velocity_curve`; s.d. and all else are the curve's.
     pub velocity: VelocityOf,
-    /// Whether to compute the posterior s.d. of velocities, and each gene's score on held-out cells and against
-    /// permuted ones.
+    /// Whether to compute the posterior s.d. of velocities, the cell's own velocity beside the curve's, and each gene's score on held-out cells
+    /// and against permuted ones.
     pub uncertainty: bool,
     /// Whether to read cells block by block, for files larger than memory; no layers are written then.
     pub stream: bool,
