@@ -49,6 +49,7 @@ mod io_stream;
 mod kinetics;
 mod metrics;
 mod neighbors;
+mod nested_tree;
 #[cfg(feature = "flex")]
 mod nn;
 #[cfg(all(feature = "h5ad", feature = "flex"))]

@@ -37,6 +37,8 @@ pub(super) struct Found {
     pub(super) direction: Direction,
     /// Held-out log-likelihood per cell of each number of lineages tried, from 1; empty if none was to be chosen.
     pub(super) held_out: Vec<f64>,
+    /// Shapes tried, in words, with the same of each; the number of lineages that was not the better of two trees is left out.
+    pub(super) tried: Vec<(String, f64)>,
     /// Whether time runs around a ring.
     pub(super) ring: bool,
 }
@@ -102,12 +104,12 @@ impl Search<'_> {
                     "half-way between the two cells farthest apart there are no two sides; set model.shape = \"auto\""
                         .to_owned(),
             })?;
-            return self.ring(turns, Vec::new(), run);
+            return self.ring(turns, run);
         }
         let free = self.settings.shape == Shape::Auto && asked.is_none() && self.settings.lineages == 0;
         let turns = turns.filter(|_| free);
         let (root, mut fitted, direction) = self.directions(asked, run)?;
-        let mut found = Found { direction, held_out: Vec::new(), ring: false };
+        let mut found = Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: false };
         let most = self.skeleton.tips.len() - 1;
         let numbers = if self.settings.lineages > 0 { most..=most } else { 1..=most };
         let starts: Vec<Vec<Start>> = numbers.map(|k| self.starts(root, k)).collect();
@@ -120,13 +122,18 @@ impl Search<'_> {
         let (mut starts, per_cell): (Vec<Start>, Vec<Vec<f64>>) = trees.into_iter().unzip();
         let best = fewest(&per_cell);
         run.reporter().end(&words(&starts, &per_cell, best));
+        found.tried =
+            starts.iter().zip(&per_cell).map(|(start, cells)| (start.in_words(), stats::mean(cells))).collect();
         if self.settings.lineages == 0 {
             found.held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
         }
-        if let Some(turns) = turns
-            && self.is_ring(turns, &per_cell[best], &parts, run)?
-        {
-            return self.ring(turns, found.held_out, run);
+        if let Some(turns) = turns {
+            let (is_ring, held_out) = self.is_ring(turns, &per_cell[best], &parts, run)?;
+            found.tried.push(("ring".to_owned(), held_out));
+            if is_ring {
+                let (fitted, ring) = self.ring(turns, run)?;
+                return Ok((fitted, Found { held_out: found.held_out, tried: found.tried, ..ring }));
+            }
         }
         let start = starts.swap_remove(best);
         // The directions were tried with all lineages, which part at one point.
@@ -165,17 +172,17 @@ impl Search<'_> {
         Ok((roots[best], fitted, direction))
     }
 
-    /// A line around the ring, one way or the other; `held_out` is of the trees that were tried.
-    fn ring(&self, turns: &[f64], held_out: Vec<f64>, run: &mut Run) -> Result<(Fitted, Found)> {
+    /// A line around the ring, one way or the other.
+    fn ring(&self, turns: &[f64], run: &mut Run) -> Result<(Fitted, Found)> {
         run.reporter().begin("directions around the ring", 0, self.settings.choice_rounds as u64 + 1);
         let (_, fitted, direction) = self.best(&[false, true].map(|backward| Start::around(turns, backward)), run)?;
-        Ok((fitted, Found { direction, held_out, ring: true }))
+        Ok((fitted, Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: true }))
     }
 
     /// Whether a ring, in the direction that is the better for the other cells, is as likely for the held-out cells as the best tree,
     /// under which each has the log-likelihood of `tree`. A tree on a ring runs backward on one side, and the cells' places say a ring:
-    /// the tree has to be clearly likelier.
-    fn is_ring(&self, turns: &[f64], tree: &[f64], parts: &Parts, run: &mut Run) -> Result<bool> {
+    /// the tree has to be clearly likelier. Also the mean of the ring.
+    fn is_ring(&self, turns: &[f64], tree: &[f64], parts: &Parts, run: &mut Run) -> Result<(bool, f64)> {
         let forward = self.held_out(&Start::around(turns, false), parts, run)?;
         let backward = self.held_out(&Start::around(turns, true), parts, run)?;
         let (_, ring) = if backward.0 > forward.0 { backward } else { forward };
@@ -185,7 +192,7 @@ impl Search<'_> {
         let [ring, tree] = per_cell.map(|cells| stats::mean(&cells));
         let words = format!("shape: {word} (held-out log-likelihood per cell, ring: {ring:.2}, tree: {tree:.2})");
         run.reporter().say(&words);
-        Ok(found)
+        Ok((found, ring))
     }
 
     /// The best of the fits from `starts`, with its position, and how sure that is. The two best after a third of the rounds are fitted to the end.
@@ -207,14 +214,6 @@ impl Search<'_> {
         }
         run.reporter().end(&direction.to_string());
         Ok((kept[direction.chosen], fits.swap_remove(direction.chosen), direction))
-    }
-
-    /// The fit that `fitted` becomes with the counts of `cells`, which are at the same places.
-    fn refitted(&self, fitted: &Fitted, cells: &Cells, run: &mut Run) -> Result<Fitted> {
-        let mut model = fitted.model.clone();
-        model.maximise_all(self.fixed, &cells.counts, &cells.groups, &fitted.posteriors, FIRST_STEPS, true);
-        let limits = (self.settings.choice_rounds.div_ceil(2), 0.0);
-        rounds(self.fixed, cells, model, &fitted.sizes(), limits, run)
     }
 
     /// The objective of a short fit from `start` to four fifths of the cells, and the log-likelihood of each of the others.
@@ -261,12 +260,7 @@ impl Search<'_> {
 fn words(starts: &[Start], per_cell: &[Vec<f64>], best: usize) -> String {
     let one = |(start, cells): (&Start, &Vec<f64>)| format!("{}: {:.2}", start.ends.len(), stats::mean(cells));
     let list: Vec<String> = starts.iter().zip(per_cell).map(one).collect();
-    let chosen = &starts[best];
-    let points = match chosen.branching.points() {
-        0 | 1 => String::new(),
-        several => format!(", {several} branch points"),
-    };
-    format!("lineages: {}{points} (held-out log-likelihood per cell {})", chosen.ends.len(), list.join(", "))
+    format!("shape: {} (held-out log-likelihood per cell by lineages {})", starts[best].in_words(), list.join(", "))
 }
 
 /// Position of the simplest fit whose held-out log-likelihood is no more than one standard error below that of the best: the error is

@@ -292,7 +292,9 @@ pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
         return serde_json::Value::Null;
     };
     let of_evidence = |key: &str| {
-        key.starts_with("direction_") || key == "shape" || key == "lineages" || key == "held_out_by_lineages"
+        let of_shape =
+            ["shape", "shapes_tried", "held_out_by_shape", "lineages", "held_out_by_lineages", "branch_points"];
+        key.starts_with("direction_") || of_shape.contains(&key)
     };
     let kept = record.iter().filter(|(key, _)| of_evidence(key.as_str()));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
@@ -302,7 +304,7 @@ pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
 pub(super) fn details(
     fit: &mut Fit,
     model: &Model,
-    Found { direction, held_out, ring }: &Found,
+    Found { direction, held_out, tried, ring }: &Found,
     history: &[f64],
     passes: &[f64],
 ) {
@@ -334,6 +336,8 @@ pub(super) fn details(
         "direction_standard_errors": finite(direction.z),
         "direction_standard_errors_alone": finite(direction.alone),
         "held_out_by_lineages": held_out,
+        "shapes_tried": tried.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "held_out_by_shape": tried.iter().map(|&(_, held_out)| held_out).collect::<Vec<_>>(),
         "objective": history,
         "evidence_by_pass": passes,
     });

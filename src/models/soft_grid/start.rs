@@ -67,6 +67,15 @@ impl Start {
         }
     }
 
+    /// The shape: lineages, and branch points if there are several.
+    pub(super) fn in_words(&self) -> String {
+        match (self.ends.len(), self.branching.points()) {
+            (1, _) => "a line".to_owned(),
+            (k, 1) => format!("{k} lineages"),
+            (k, points) => format!("{k} lineages, {points} branch points"),
+        }
+    }
+
     /// Posteriors of the cells, each of size 1.
     pub(super) fn posteriors(&self, skeleton: &Skeleton, tree: &Tree) -> Vec<Posterior> {
         let of_cell = |i: usize| {

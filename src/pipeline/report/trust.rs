@@ -45,6 +45,7 @@ pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Subject, of_l
     let mut lines = vec![unspliced(file)?, genes(content, asked), permutation(file)];
     lines.extend(of_layers.direction);
     lines.extend(grid_direction(file)?);
+    lines.extend(grid_shape(file)?);
     lines.extend(of_layers.early);
     lines.push(root(asked.graph));
     lines.extend(times(asked.graph));
@@ -168,6 +169,32 @@ fn grid_direction(file: &FittedFile) -> Result<Option<Trust>> {
         (Verdict::Caution, "NOT DETERMINED: fits in another direction explain the counts about as well.")
     };
     Ok(Some(line("Forward against reversed likelihood of the soft grid?", value, verdict, explanation)))
+}
+
+/// Which shape of the trajectory the soft grid found, and how much less likely the next best is for cells that it was not fitted to.
+fn grid_shape(file: &FittedFile) -> Result<Option<Trust>> {
+    let Some(record) = file.record(SOFT_GRID)? else { return Ok(None) };
+    let list = |key: &str| record.get(key).and_then(Value::as_array);
+    let Some((names, held_out)) = list("shapes_tried").zip(list("held_out_by_shape")) else { return Ok(None) };
+    let named = names.iter().filter_map(Value::as_str).zip(held_out.iter().filter_map(Value::as_f64));
+    let mut shapes: Vec<(&str, f64)> = named.collect();
+    shapes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let [best, next, ..] = shapes[..] else { return Ok(None) };
+    let ring = record.get("shape").and_then(Value::as_str) == Some("ring");
+    let lineages = record.get("lineages").and_then(Value::as_u64).unwrap_or(1);
+    let found = match (ring, lineages) {
+        (true, _) => "ring".to_owned(),
+        (false, 1) => "a line".to_owned(),
+        (false, lineages) => format!("{lineages} lineages"),
+    };
+    let verdict = if best.0.starts_with(&found) { Verdict::Good } else { Verdict::Caution };
+    let value = format!(
+        "{found}; log-likelihood of left-out cells, nats per cell: {} {:.2}, next best {} {:.2}",
+        best.0, best.1, next.0, next.1
+    );
+    let explanation = "The simplest shape that is within one standard error of the best is taken. Where the two differ by little, look at both: \
+                       model.lineages and model.shape set the shape.";
+    Ok(Some(line("Which shape does the trajectory have?", value, verdict, explanation)))
 }
 
 /// Do most of the genes that the graph was made with fall at first? `velocity` is read already, `[n_obs, n_vars]`.
