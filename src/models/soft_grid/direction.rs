@@ -20,10 +20,8 @@ use crate::stats;
 /// The decision.
 #[derive(Clone, Debug)]
 pub(super) struct Direction {
-    /// Position of the best candidate.
-    pub(super) chosen: usize,
-    /// Position of the next best; `None` if the direction was given.
-    pub(super) next: Option<usize>,
+    /// Whether the user gave it.
+    is_given: bool,
     /// Advantage of the chosen direction over the next best in the whole objective, in nats; infinite if it was given.
     pub(super) nats: f64,
     /// Advantage by gene, in nats, less that on counts without a direction.
@@ -38,13 +36,10 @@ pub(super) struct Direction {
 }
 
 impl Direction {
-    /// The best of `candidates`, of which a single one was given by the user.
-    pub(super) fn new(candidates: &[Fitted], cells: &Cells) -> Self {
-        let mut order: Vec<usize> = (0..candidates.len()).collect();
-        order.sort_by(|&a, &b| candidates[b].objective().total_cmp(&candidates[a].objective()));
+    /// Of the best fit over the next best; a single one was given by the user.
+    pub(super) fn new(fits: &[Fitted], cells: &Cells) -> Self {
         let mut direction = Self {
-            chosen: order[0],
-            next: order.get(1).copied(),
+            is_given: fits.len() < 2,
             nats: f64::INFINITY,
             by_gene: vec![f64::NAN; cells.counts.n_vars()],
             alone: f64::INFINITY,
@@ -52,10 +47,9 @@ impl Direction {
             determined: true,
             n_cells: cells.counts.n_obs(),
         };
-        if let Some(next) = direction.next {
-            let pair = [&candidates[order[0]], &candidates[next]];
-            direction.nats = pair[0].objective() - pair[1].objective();
-            direction.by_gene = advantage(pair, cells);
+        if let [best, next, ..] = fits {
+            direction.nats = best.objective() - next.objective();
+            direction.by_gene = advantage([best, next], cells);
             direction.alone = in_standard_errors(&direction.by_gene);
         }
         direction
@@ -78,7 +72,7 @@ impl Direction {
 
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.next.is_none() {
+        if self.is_given {
             return write!(f, "direction of time: given");
         }
         let word = if self.determined { "determined" } else { "NOT DETERMINED" };

@@ -108,13 +108,18 @@ impl Search<'_> {
         }
         let free = self.settings.shape == Shape::Auto && asked.is_none() && self.settings.lineages == 0;
         let turns = turns.filter(|_| free);
-        let (root, mut fitted, direction) = self.directions(asked, run)?;
-        let mut found = Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: false };
-        let most = self.skeleton.tips.len() - 1;
+        let tips: Vec<usize> = (0..self.skeleton.tips.len()).collect();
+        let to_all = self.from_each(asked, &tips, false);
+        let title = format!("{} cells, {} tips: directions", self.cells.counts.n_obs(), tips.len());
+        run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
+        let two = self.two_best(&to_all, run)?;
+        let root = to_all[two[0].0].root;
+        let most = tips.len() - 1;
         let numbers = if self.settings.lineages > 0 { most..=most } else { 1..=most };
         let starts: Vec<Vec<Start>> = numbers.map(|k| self.starts(root, k)).collect();
         if turns.is_none() && starts.len() == 1 && starts[0].len() == 1 {
-            return Ok((fitted, found));
+            let (fitted, direction) = self.judged(&to_all, two, run)?;
+            return Ok((fitted, Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: false }));
         }
         let parts = Parts::new(self.cells);
         run.reporter().begin("numbers of lineages", 0, self.settings.choice_rounds as u64 + 1);
@@ -122,25 +127,41 @@ impl Search<'_> {
         let (mut starts, per_cell): (Vec<Start>, Vec<Vec<f64>>) = trees.into_iter().unzip();
         let best = fewest(&per_cell);
         run.reporter().end(&words(&starts, &per_cell, best));
-        found.tried =
+        let mut tried: Vec<(String, f64)> =
             starts.iter().zip(&per_cell).map(|(start, cells)| (start.in_words(), stats::mean(cells))).collect();
-        if self.settings.lineages == 0 {
-            found.held_out = per_cell.iter().map(|cells| stats::mean(cells)).collect();
-        }
+        let by_lineages = tried.iter().map(|&(_, held_out)| held_out);
+        let held_out = if self.settings.lineages == 0 { by_lineages.collect() } else { Vec::new() };
         if let Some(turns) = turns {
-            let (is_ring, held_out) = self.is_ring(turns, &per_cell[best], &parts, run)?;
-            found.tried.push(("ring".to_owned(), held_out));
+            let (is_ring, of_ring) = self.is_ring(turns, &per_cell[best], &parts, run)?;
+            tried.push(("ring".to_owned(), of_ring));
             if is_ring {
                 let (fitted, ring) = self.ring(turns, run)?;
-                return Ok((fitted, Found { held_out: found.held_out, tried: found.tried, ..ring }));
+                return Ok((fitted, Found { held_out, tried, ..ring }));
             }
         }
         let start = starts.swap_remove(best);
-        // The directions were tried with all lineages, which part at one point.
-        if start.ends.len() < most || start.branching.depth() > 1 {
-            fitted = self.candidate(&start, self.cells, None, self.settings.choice_rounds, run)?;
-        }
-        Ok((fitted, found))
+        let several = start.branching.depth() > 1;
+        let (fitted, direction) = if start.ends.len() == most && !several {
+            self.judged(&to_all, two, run)?
+        } else {
+            // The directions of the shape that was found: with more tips than it has, the next best root is often right beside the best.
+            run.reporter().begin("directions of this shape", 0, self.settings.choice_rounds as u64 + 1);
+            let tips: Vec<usize> = std::iter::once(start.root).chain(start.ends.iter().copied()).collect();
+            let starts = self.from_each(asked, &tips, several);
+            let two = self.two_best(&starts, run)?;
+            self.judged(&starts, two, run)?
+        };
+        Ok((fitted, Found { direction, held_out, tried, ring: false }))
+    }
+
+    /// Trees from each of `tips` to the others, or from that `asked` for alone; with more than one branch point if they are to be `nested`.
+    fn from_each(&self, asked: Option<usize>, tips: &[usize], nested: bool) -> Vec<Start> {
+        let from = |root: usize| {
+            let ends: Vec<usize> = tips.iter().copied().filter(|&tip| tip != root).collect();
+            let several = if nested { Start::nested(self.skeleton, root, ends.clone()) } else { None };
+            several.unwrap_or_else(|| Start::new(self.skeleton, root, ends))
+        };
+        tips.iter().copied().filter(|&tip| asked.is_none_or(|root| root == tip)).map(from).collect()
     }
 
     /// Trees with `k` lineages: that whose lineages part at one point, and that with more branch points if there is one.
@@ -161,21 +182,12 @@ impl Search<'_> {
         Ok((starts.swap_remove(best), per_cell.swap_remove(best)))
     }
 
-    /// Trees from each tip, or from that `asked` for: the root of the best, the best, and how sure it is.
-    fn directions(&self, asked: Option<usize>, run: &mut Run) -> Result<(usize, Fitted, Direction)> {
-        let tips = self.skeleton.tips.len();
-        let roots: Vec<usize> = asked.map_or_else(|| (0..tips).collect(), |root| vec![root]);
-        let title = format!("{} cells, {tips} tips: directions", self.cells.counts.n_obs());
-        run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
-        let to_all = |&root: &usize| Start::new(self.skeleton, root, self.ends(root, tips));
-        let (best, fitted, direction) = self.best(&roots.iter().map(to_all).collect::<Vec<_>>(), run)?;
-        Ok((roots[best], fitted, direction))
-    }
-
     /// A line around the ring, one way or the other.
     fn ring(&self, turns: &[f64], run: &mut Run) -> Result<(Fitted, Found)> {
         run.reporter().begin("directions around the ring", 0, self.settings.choice_rounds as u64 + 1);
-        let (_, fitted, direction) = self.best(&[false, true].map(|backward| Start::around(turns, backward)), run)?;
+        let starts = [false, true].map(|backward| Start::around(turns, backward));
+        let two = self.two_best(&starts, run)?;
+        let (fitted, direction) = self.judged(&starts, two, run)?;
         Ok((fitted, Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: true }))
     }
 
@@ -195,25 +207,36 @@ impl Search<'_> {
         Ok((found, ring))
     }
 
-    /// The best of the fits from `starts`, with its position, and how sure that is. The two best after a third of the rounds are fitted to the end.
-    fn best(&self, starts: &[Start], run: &mut Run) -> Result<(usize, Fitted, Direction)> {
+    /// The two best of the fits from `starts` with their positions, the best first: after a third of the rounds the others are left.
+    fn two_best(&self, starts: &[Start], run: &mut Run) -> Result<Vec<(usize, Fitted)>> {
         let all = self.settings.choice_rounds;
         let begun = starts.iter().map(|start| self.candidate(start, self.cells, None, all.div_ceil(3), run));
-        let mut begun: Vec<(usize, Fitted)> = begun.collect::<Result<Vec<_>>>()?.into_iter().enumerate().collect();
-        begun.sort_by(|(_, a), (_, b)| b.objective().total_cmp(&a.objective()));
-        begun.truncate(2);
-        let (kept, begun): (Vec<usize>, Vec<Fitted>) = begun.into_iter().unzip();
-        let to_the_end = |fitted: Fitted| more_rounds(self.fixed, self.cells, fitted, (all, 0.0), run);
-        let mut fits = begun.into_iter().map(to_the_end).collect::<Result<Vec<_>>>()?;
+        let mut fits: Vec<(usize, Fitted)> = begun.collect::<Result<Vec<_>>>()?.into_iter().enumerate().collect();
+        let sort = |fits: &mut Vec<(usize, Fitted)>| {
+            fits.sort_by(|(_, a), (_, b)| b.objective().total_cmp(&a.objective()));
+        };
+        sort(&mut fits);
+        fits.truncate(2);
+        let to_the_end = |(at, fitted)| Ok((at, more_rounds(self.fixed, self.cells, fitted, (all, 0.0), run)?));
+        let mut fits = fits.into_iter().map(to_the_end).collect::<Result<Vec<_>>>()?;
+        sort(&mut fits);
+        Ok(fits)
+    }
+
+    /// The first of the `two` best of the fits from `starts`, and how sure its direction is.
+    fn judged(&self, starts: &[Start], two: Vec<(usize, Fitted)>, run: &mut Run) -> Result<(Fitted, Direction)> {
+        let (at, mut fits): (Vec<usize>, Vec<Fitted>) = two.into_iter().unzip();
         let mut direction = Direction::new(&fits, self.cells);
-        if let Some(next) = direction.next {
-            let without = null::undelayed(self.cells, &fits[direction.chosen], run);
-            let pair =
-                [self.refitted(&fits[direction.chosen], &without, run)?, self.refitted(&fits[next], &without, run)?];
+        if fits.len() > 1 {
+            let without = null::undelayed(self.cells, &fits[0], run);
+            // From where the two began: a fit that goes on from its end would have the counts' own direction in it.
+            let all = self.settings.choice_rounds;
+            let mut anew = |at: usize| self.candidate(&starts[at], &without, None, all, run);
+            let pair = [anew(at[0])?, anew(at[1])?];
             direction.compare([&pair[0], &pair[1]], &without, self.settings.evidence);
         }
         run.reporter().end(&direction.to_string());
-        Ok((kept[direction.chosen], fits.swap_remove(direction.chosen), direction))
+        Ok((fits.swap_remove(0), direction))
     }
 
     /// The objective of a short fit from `start` to four fifths of the cells, and the log-likelihood of each of the others.

@@ -27,7 +27,7 @@ use crate::sparse::Csr;
 /// Principal components of the space.
 const COMPONENTS: usize = 10;
 /// Neighbours along which paths lead.
-const NEAREST: usize = 15;
+const NEAREST: usize = 25;
 /// Passes of smoothing: the neighbourhood, and its neighbourhoods.
 const PASSES: usize = 2;
 /// A tip is off the paths between the others by at least this part of the longest one.
@@ -38,7 +38,7 @@ const HALF_WAY: f64 = 0.1;
 /// ... and the way by them is longer by less than this part.
 const ROUNDABOUT: f64 = 0.3;
 /// Half-way cells lie on two sides of a ring if they are at least this part of the longest path apart: on a tree they are one place.
-const OPEN: f64 = 0.6;
+const OPEN: f64 = 0.8;
 
 /// Tips of the cloud of cells.
 pub(super) struct Skeleton {
