@@ -104,5 +104,10 @@ fn a_second_branch_point_is_found_with_the_lineages_that_part_there() {
     }
     let late = segments.iter().filter(|&&segment| segment > 0).count();
     assert!(right as f64 > 0.85 * late as f64, "{right} of {late}");
-    assert!(of_stem[2] * 10 > 8 * of_stem.iter().sum::<usize>(), "the stem is that of lineages 1 and 2: {of_stem:?}");
+    // Branch points are placed early: cells before the true ones are on either side of them, but none behind the second, or of lineage 0.
+    let behind = of_stem[1] + of_stem[3] + of_stem[4];
+    assert!(
+        of_stem[2] > 20 && behind * 20 < of_stem.iter().sum::<usize>(),
+        "the stem of lineages 1 and 2: {of_stem:?}"
+    );
 }

@@ -20,15 +20,7 @@ const CELLS: usize = 500;
 const GENES: usize = 80;
 
 fn quick() -> SoftGrid {
-    SoftGrid {
-        grid: 50,
-        pieces: 10,
-        max_rounds: 15,
-        choice_rounds: 6,
-        lineages: 1,
-        uncertainty: false,
-        ..SoftGrid::default()
-    }
+    SoftGrid { grid: 50, pieces: 10, max_rounds: 15, choice_rounds: 6, lineages: 1, ..SoftGrid::default() }
 }
 
 fn simulation(capture: f64) -> Simulation {

@@ -23,6 +23,9 @@ const FIRST_STEPS: usize = 15;
 /// on the tree can be corrected by the fit; one that is too late cannot.
 const EARLY: f64 = 0.65;
 
+/// A tree that is likelier than a ring by more standard errors is taken where cells lie on a ring.
+const RING: f64 = 2.0;
+
 /// What was decided on a sample of the cells.
 pub(super) struct Decided {
     /// Positions of the sample among all cells, rising.
@@ -193,13 +196,13 @@ impl Search<'_> {
 
     /// Whether a ring, in the direction that is the better for the other cells, is as likely for the held-out cells as the best tree,
     /// under which each has the log-likelihood of `tree`. A tree on a ring runs backward on one side, and the cells' places say a ring:
-    /// the tree has to be clearly likelier. Also the mean of the ring.
+    /// the tree has to be clearly likelier, by [`RING`] standard errors. Also the mean of the ring.
     fn is_ring(&self, turns: &[f64], tree: &[f64], parts: &Parts, run: &mut Run) -> Result<(bool, f64)> {
         let forward = self.held_out(&Start::around(turns, false), parts, run)?;
         let backward = self.held_out(&Start::around(turns, true), parts, run)?;
         let (_, ring) = if backward.0 > forward.0 { backward } else { forward };
         let per_cell = [ring, tree.to_vec()];
-        let found = fewest(&per_cell) == 0;
+        let found = behind(&per_cell[1], &per_cell[0]) <= RING;
         let word = if found { "a ring" } else { "a tree, not a ring" };
         let [ring, tree] = per_cell.map(|cells| stats::mean(&cells));
         let words = format!("shape: {word} (held-out log-likelihood per cell, ring: {ring:.2}, tree: {tree:.2})");
@@ -247,9 +250,11 @@ impl Search<'_> {
         Ok((fitted.objective(), posteriors.iter().map(|posterior| posterior.evidence).collect()))
     }
 
-    /// The tips at which the first `k` lineages end, by falling detour.
+    /// The tips at which the first `k` lineages from `root` end.
     fn ends(&self, root: usize, k: usize) -> Vec<usize> {
-        (0..self.skeleton.tips.len()).filter(|&tip| tip != root).take(k).collect()
+        let mut ends = self.skeleton.others(root);
+        ends.truncate(k);
+        ends
     }
 
     /// A fit of `cells` by `most` rounds from `start`; they are those of the skeleton at the positions `chosen`, or all of them.
@@ -286,16 +291,21 @@ fn words(starts: &[Start], per_cell: &[Vec<f64>], best: usize) -> String {
     format!("shape: {} (held-out log-likelihood per cell by lineages {})", starts[best].in_words(), list.join(", "))
 }
 
-/// Position of the simplest fit whose held-out log-likelihood is no more than one standard error below that of the best: the error is
-/// that of the cells' differences.
+/// Position of the simplest fit whose held-out log-likelihood is no more than one standard error below that of the best.
 fn fewest(per_cell: &[Vec<f64>]) -> usize {
     let best = (0..per_cell.len()).max_by(|&a, &b| stats::mean(&per_cell[a]).total_cmp(&stats::mean(&per_cell[b])));
     let Some(best) = best else { return 0 };
-    let as_good = |cells: &Vec<f64>| {
-        let behind: Vec<f64> = per_cell[best].iter().zip(cells).map(|(best, own)| best - own).collect();
-        stats::mean(&behind) <= stats::std_dev(&behind, 1) / (behind.len() as f64).sqrt()
-    };
-    per_cell.iter().position(as_good).unwrap_or(best)
+    per_cell.iter().position(|cells| behind(&per_cell[best], cells) <= 1.0).unwrap_or(best)
+}
+
+/// How far `cells` are below `best` in the mean, in standard errors: those of the cells' differences.
+fn behind(best: &[f64], cells: &[f64]) -> f64 {
+    let by: Vec<f64> = best.iter().zip(cells).map(|(best, own)| best - own).collect();
+    let error = stats::std_dev(&by, 1) / (by.len() as f64).sqrt();
+    match stats::mean(&by) {
+        mean if mean <= 0.0 => 0.0,
+        mean => mean / error,
+    }
 }
 
 #[cfg(test)]
