@@ -6,7 +6,6 @@ use nascent::metrics::velocity_scores;
 use nascent::models::soft_grid::{RateScale, SoftGrid};
 use nascent::simulate::{SimulateConfig, simulate};
 use nascent::sparse::Csr;
-use nascent::stats::mean;
 use ndarray::Array2;
 use rand::Rng;
 use rand_distr::{Distribution, Poisson, StandardNormal};

@@ -189,7 +189,7 @@ impl Default for SoftGrid {
             smoothing: 0.01,
             capture_time: String::new(),
             root: String::new(),
-            evidence: 3.0,
+            evidence: 3.5,
             sizes: Sizes::Shared,
             size_sd: 0.3,
             beta_prior: [1.0, 0.7],

@@ -26,8 +26,8 @@ use crate::sparse::Csr;
 
 /// Principal components of the space.
 const COMPONENTS: usize = 10;
-/// Neighbours along which paths lead.
-const NEAREST: usize = 25;
+/// Neighbours along which paths lead, if they are mutual: a twentieth of the cells, within this range.
+const NEAREST: (usize, usize) = (15, 25);
 /// Passes of smoothing: the neighbourhood, and its neighbourhoods.
 const PASSES: usize = 2;
 /// A tip is off the paths between the others by at least this part of the longest one.
@@ -190,7 +190,7 @@ struct Graph {
 impl Graph {
     fn new(space: &Array2<f32>) -> Result<Self> {
         let n = space.nrows();
-        let nearest = neighbors::nearest(space.view(), NEAREST.min(n))?;
+        let nearest = neighbors::nearest(space.view(), (n / 20).clamp(NEAREST.0, NEAREST.1).min(n))?;
         let near: Vec<(&[u32], &[f32])> = (0..n).map(|i| nearest.row(i)).collect();
         let mut edges = vec![Vec::new(); n];
         for (i, (to, lengths)) in near.iter().enumerate() {
