@@ -18,8 +18,10 @@ use super::gene::Gene;
 use super::objective;
 use super::projection::distance;
 use super::row::Row;
+use super::settings::VelocityFrom;
 use super::shape::{Frame, Point, Shape};
 use crate::data::Dataset;
+use crate::kinetics::{self, Rates, State};
 use crate::stats;
 
 /// A gene on the shared clock.
@@ -293,8 +295,35 @@ fn nearest_times(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64
     times.par_iter().enumerate().map(best).collect()
 }
 
-/// `(velocity, velocity_u)` of a gene at the cells' times, at least `−s` and `−u`.
-pub(super) fn velocity(data: &Dataset, gene: &SharedGene, times: &[f64]) -> (Vec<f64>, Vec<f64>) {
+/// `(velocity, velocity_u)` of a gene at the cells' times, `[n_obs]` each.
+pub(super) fn velocity(
+    data: &Dataset,
+    gene: &SharedGene,
+    times: &[f64],
+    from: VelocityFrom,
+) -> (Vec<f64>, Vec<f64>) {
+    match from {
+        VelocityFrom::Fit => of_fit(data, gene, times),
+        VelocityFrom::Residuals => of_residuals(data, gene, times),
+    }
+}
+
+/// Velocities from the observed abundances, without bounds; `velocity.rs` has the same for a gene with times of its own.
+fn of_residuals(data: &Dataset, gene: &SharedGene, times: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let Params { alpha, beta, gamma, scaling, t_switch } = gene.params;
+    let rates_of = |(cell, &t): (usize, &f64)| {
+        let at = [cell, gene.index];
+        let observed = State { u: f64::from(data.mu[at]) / scaling, s: f64::from(data.ms[at]) };
+        let is_on = gene.t_on <= t && t < t_switch;
+        let rates = Rates { alpha: if is_on { alpha } else { 0.0 }, beta, gamma };
+        let velocity = kinetics::velocity(observed, rates);
+        (velocity.s, velocity.u * scaling)
+    };
+    times.iter().enumerate().map(rates_of).unzip()
+}
+
+/// Velocities of the curve, at least `−s` and `−u`.
+fn of_fit(data: &Dataset, gene: &SharedGene, times: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let frame = gene.frame();
     let Params { beta, .. } = gene.params;
     let rates_of = |(cell, &t): (usize, &f64)| {
