@@ -91,13 +91,22 @@ fn consensus(fit_t: &Array2<f32>, genes: &[SharedGene], t_max: f64) -> Vec<f64> 
     spread(&(0..n_obs).into_par_iter().map(median).collect::<Vec<f64>>())
 }
 
-/// Every gene's curve for the cells' `times`: the better of where it was and of a start without delay.
+/// Every gene's curve for the cells' `times`: the best of descents from where it was, and from three fresh starts.
+///
+/// A curve whose switches both lie outside the clock does not feel them: no descent leads from one that rises throughout to one
+/// that falls. So both are tried, and the gene's own course without delay.
 fn fitted(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64) -> Vec<SharedGene> {
     let fit = |gene: &SharedGene| {
         let cells = Observed::new(data, gene);
-        let here = gene.descended(&cells, times, t_max);
-        let fresh = SharedGene { t_on: 0.0, ..*gene }.descended(&cells, times, t_max);
-        if fresh.loss < here.loss { fresh } else { here }
+        let t_off = gene.params.t_switch;
+        let starts = [(gene.t_on, t_off), (0.0, t_off), (0.0, 2.0 * t_max), (-t_max, 0.0)];
+        let from = |(t_on, t_switch): (f64, f64)| {
+            let params = Params { t_switch, ..gene.params };
+            SharedGene { t_on, params, ..*gene }.descended(&cells, times, t_max)
+        };
+        let best = |best: SharedGene, other: SharedGene| if other.loss < best.loss { other } else { best };
+        let [here, fresh @ ..] = starts.map(from);
+        fresh.into_iter().fold(here, best)
     };
     genes.par_iter().map(fit).collect()
 }
