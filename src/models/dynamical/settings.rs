@@ -122,7 +122,12 @@ impl Dynamical {
         require(self.min_likelihood >= 0.0, "model.min_likelihood", self.min_likelihood, "must be 0 or more")?;
         require(self.min_r2 <= 1.0, "model.min_r2", self.min_r2, "must be 1 or less")?;
         let of_shared = !self.groups.is_empty() && self.time_scope == TimeScope::Shared;
-        require(!of_shared, "model.groups", &self.groups, "needs model.time_scope = \"gene\" (the test is of fits of single genes)")?;
+        require(
+            !of_shared,
+            "model.groups",
+            &self.groups,
+            "needs model.time_scope = \"gene\" (the test is of fits of single genes)",
+        )?;
         let silence = self.silence_groups && self.groups.is_empty();
         require(!silence, "model.silence_groups", true, "needs model.groups, a column of obs")
     }

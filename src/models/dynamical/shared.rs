@@ -102,7 +102,7 @@ fn fitted(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64) -> Ve
         let starts = [(gene.t_on, t_off), (0.0, t_off), (0.0, 2.0 * t_max), (-t_max, 0.0)];
         let from = |(t_on, t_switch): (f64, f64)| {
             let params = Params { t_switch, ..gene.params };
-            SharedGene { t_on, params, ..*gene }.descended(&cells, times, t_max)
+            SharedGene { params, t_on, ..*gene }.descended(&cells, times, t_max)
         };
         let best = |best: SharedGene, other: SharedGene| if other.loss < best.loss { other } else { best };
         let [here, fresh @ ..] = starts.map(from);
@@ -305,12 +305,7 @@ fn nearest_times(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64
 }
 
 /// `(velocity, velocity_u)` of a gene at the cells' times, `[n_obs]` each.
-pub(super) fn velocity(
-    data: &Dataset,
-    gene: &SharedGene,
-    times: &[f64],
-    from: VelocityFrom,
-) -> (Vec<f64>, Vec<f64>) {
+pub(super) fn velocity(data: &Dataset, gene: &SharedGene, times: &[f64], from: VelocityFrom) -> (Vec<f64>, Vec<f64>) {
     match from {
         VelocityFrom::Fit => of_fit(data, gene, times),
         VelocityFrom::Residuals => of_residuals(data, gene, times),
