@@ -13,7 +13,7 @@ use nascent::models::{ModelConfig, VelocityModel};
 use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{SimulateConfig, simulate};
 use nascent::sparse::Csr;
-use nascent::stats::{mean, pearson, spearman};
+use nascent::stats::{mean, pearson, ranks, spearman};
 use ndarray::{Array1, Array2};
 
 const SCHEDULES: [Schedule; 2] = [Schedule::Converged, Schedule::Compat];
@@ -203,6 +203,21 @@ fn a_shared_time_follows_the_true_time_better_than_times_of_genes() {
     assert!(spearman(&time, &truth) > mean(&of_genes), "{} {}", spearman(&time, &truth), mean(&of_genes));
     assert!(spearman(&time, &truth) > 0.95, "{}", spearman(&time, &truth));
     assert!(shared[FIT_T].columns().into_iter().all(|gene| gene == shared[FIT_T].column(0)));
+}
+
+#[test]
+fn on_a_shared_clock_a_gene_that_was_switched_off_before_it_falls() {
+    let mut data = simulated();
+    let truth = data.obs.get("true_t").expect("the truth").to_numbers().expect("numbers");
+    let rates = Rates { alpha: 3.0, beta: 0.4, gamma: 0.2 };
+    let n_obs = data.n_obs();
+    for (cell, rank) in ranks(&truth).into_iter().enumerate() {
+        let state = switch(20.0 * rank / n_obs as f64, -100.0, 0.0, rates);
+        (data.mu[[cell, 0]], data.ms[[cell, 0]]) = (state.u as f32, state.s as f32);
+    }
+    let fit = fit(&Dynamical { genes: Genes::All, ..Dynamical::default() }, &data);
+    let falling = fit[VELOCITY].column(0).iter().filter(|velocity| **velocity < 0.0).count();
+    assert!(falling * 10 >= 9 * n_obs, "{falling} of {n_obs}");
 }
 
 #[test]
