@@ -38,27 +38,32 @@ fn bench(bencher: Bencher, n_genes: usize, settings: &Dynamical) {
     });
 }
 
+/// One time for each gene.
+fn single() -> Dynamical {
+    Dynamical { time_scope: TimeScope::Gene, ..Dynamical::default() }
+}
+
 #[divan::bench]
 fn converged_1x3000(bencher: Bencher) {
-    bench(bencher, 1, &Dynamical::default());
+    bench(bencher, 1, &single());
 }
 
 #[divan::bench]
 fn one_round_1x3000(bencher: Bencher) {
-    bench(bencher, 1, &Dynamical { max_rounds: 1, ..Dynamical::default() });
+    bench(bencher, 1, &Dynamical { max_rounds: 1, ..single() });
 }
 
 #[divan::bench]
 fn converged_100x3000(bencher: Bencher) {
-    bench(bencher, 100, &Dynamical::default());
+    bench(bencher, 100, &single());
 }
 
 #[divan::bench(sample_count = 5)]
 fn compat_100x3000(bencher: Bencher) {
-    bench(bencher, 100, &Dynamical { schedule: Schedule::Compat, ..Dynamical::default() });
+    bench(bencher, 100, &Dynamical { schedule: Schedule::Compat, ..single() });
 }
 
 #[divan::bench(sample_count = 5)]
 fn shared_100x3000(bencher: Bencher) {
-    bench(bencher, 100, &Dynamical { time_scope: TimeScope::Shared, ..Dynamical::default() });
+    bench(bencher, 100, &Dynamical { time_scope: TimeScope::Shared, ..single() });
 }

@@ -62,8 +62,10 @@ def nascent():
 
 
 def train(program, data, output, schedule, n_threads, settings):
-    """Fits the dynamical model. `output` ends in .h5ad; the run's folder lies next to it."""
-    words = ["model.kind=dynamical", f"model.schedule={schedule}", "output.genes=all", *settings]
+    """Fits the dynamical model, with one time for each gene as scVelo has it, unless `settings` say otherwise. `output` ends in
+    .h5ad; the run's folder lies next to it.
+    """
+    words = ["model.kind=dynamical", f"model.schedule={schedule}", "model.time_scope=gene", "output.genes=all", *settings]
     command = [program, "train", "--input", data, "--output", output, "--run", output.with_suffix(".run")]
     command += ["--threads", n_threads, *(word for setting in words for word in ("--set", setting))]
     done = run(command)

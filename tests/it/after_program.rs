@@ -9,7 +9,10 @@ use serde_json::Value;
 use crate::io_samples::opened;
 use crate::program::Program;
 
-/// A simulated file with two lineages, and a fit by a model of classic statistics.
+/// The dynamical model with times of genes, from which `nascent graph` makes one.
+const TIMES_OF_GENES: &str = "dynamical --set model.time_scope=gene";
+
+/// A simulated file with two lineages, and a fit by a model of classic statistics; `kind` can have more flags behind it.
 fn fitted(program: &Program, kind: &str, name: &str) {
     if !program.path("counts.h5ad").exists() {
         program.simulate("counts.h5ad", 300, 60, 2);
@@ -27,7 +30,7 @@ fn column(path: &Path, name: &str) -> Vec<f64> {
 #[test]
 fn a_fit_gets_a_graph_arrows_times_and_scores() {
     let program = Program::new();
-    fitted(&program, "dynamical", "fit.h5ad");
+    fitted(&program, TIMES_OF_GENES, "fit.h5ad");
     let said = program.succeed("graph fit.h5ad --output graph.h5ad");
     for word in
         ["velocity graph of 300 cells", "X_umap", "inferred", "latent_time", "reconstructability of the first 10"]
@@ -102,13 +105,13 @@ fn genes_can_be_chosen_and_a_wrong_choice_is_explained() {
     assert!(error.contains("velocity") && error.contains("nascent train"), "{error}");
 }
 
-/// The soft grid times cells itself; the time that the dynamical model's genes vote for is another.
+/// Genes that share a clock time the cells themselves; the time that genes with times of their own vote for is another.
 #[test]
 fn the_time_of_a_model_is_not_overwritten_and_that_of_an_earlier_graph_is() {
     let program = Program::new();
-    fitted(&program, "dynamical", "a.h5ad");
+    fitted(&program, TIMES_OF_GENES, "a.h5ad");
     program.succeed("graph a.h5ad");
-    program.succeed("train --input a.h5ad --output b.h5ad --set model.kind=dynamical --set model.time_scope=shared");
+    program.succeed("train --input a.h5ad --output b.h5ad --set model.kind=dynamical");
     let own = column(&program.path("b.h5ad"), "latent_time");
     let said = program.succeed("graph b.h5ad");
     assert!(said.contains("latent_time_genes"), "{said}");

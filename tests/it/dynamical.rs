@@ -13,7 +13,7 @@ use nascent::models::{ModelConfig, VelocityModel};
 use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{SimulateConfig, simulate};
 use nascent::sparse::Csr;
-use nascent::stats::{mean, pearson, spearman};
+use nascent::stats::{mean, pearson, ranks, spearman};
 use ndarray::{Array1, Array2};
 
 const SCHEDULES: [Schedule; 2] = [Schedule::Converged, Schedule::Compat];
@@ -24,8 +24,9 @@ fn simulated() -> Dataset {
     preprocess::run(&counts, &PreprocessConfig::default()).expect("valid data").0
 }
 
+/// One time for each gene.
 fn model(schedule: Schedule) -> Dynamical {
-    Dynamical { schedule, genes: Genes::All, ..Dynamical::default() }
+    Dynamical { schedule, time_scope: TimeScope::Gene, genes: Genes::All, ..Dynamical::default() }
 }
 
 fn fit(settings: &Dynamical, data: &Dataset) -> Fit {
@@ -174,13 +175,14 @@ fn velocities_never_take_more_than_there_is() {
 #[test]
 fn residual_velocities_vanish_on_the_steady_state_line() {
     let data = simulated();
-    let settings = Dynamical { velocity: VelocityFrom::Residuals, ..model(Schedule::Converged) };
-    let fit = fit(&settings, &data);
-    let (beta, gamma) = (&fit[FIT_BETA], &fit[FIT_GAMMA]);
-    for gene in 0..data.n_vars() {
-        for cell in 0..data.n_obs() {
-            let wanted = beta[gene] * f64::from(data.mu[[cell, gene]]) - gamma[gene] * f64::from(data.ms[[cell, gene]]);
-            assert!((f64::from(fit[VELOCITY][[cell, gene]]) - wanted).abs() < 1e-4 * (1.0 + wanted.abs()));
+    for time_scope in [TimeScope::Gene, TimeScope::Shared] {
+        let settings = Dynamical { velocity: VelocityFrom::Residuals, time_scope, ..model(Schedule::Converged) };
+        let fit = fit(&settings, &data);
+        let (beta, gamma) = (&fit[FIT_BETA], &fit[FIT_GAMMA]);
+        for ((cell, gene), &found) in fit[VELOCITY].indexed_iter() {
+            let [u, s] = [&data.mu, &data.ms].map(|moments| f64::from(moments[[cell, gene]]));
+            let wanted = beta[gene] * u - gamma[gene] * s;
+            assert!((f64::from(found) - wanted).abs() < 1e-4 * (1.0 + wanted.abs()), "{time_scope:?}");
         }
     }
 }
@@ -201,6 +203,27 @@ fn a_shared_time_follows_the_true_time_better_than_times_of_genes() {
     assert!(spearman(&time, &truth) > mean(&of_genes), "{} {}", spearman(&time, &truth), mean(&of_genes));
     assert!(spearman(&time, &truth) > 0.95, "{}", spearman(&time, &truth));
     assert!(shared[FIT_T].columns().into_iter().all(|gene| gene == shared[FIT_T].column(0)));
+}
+
+#[test]
+fn on_a_shared_clock_a_gene_that_was_switched_off_before_it_falls() {
+    let mut data = simulated();
+    let truth = data.obs.get("true_t").expect("the truth").to_numbers().expect("numbers");
+    let rates = Rates { alpha: 3.0, beta: 0.4, gamma: 0.2 };
+    let n_obs = data.n_obs();
+    for (cell, rank) in ranks(&truth).into_iter().enumerate() {
+        let state = switch(20.0 * rank / n_obs as f64, -100.0, 0.0, rates);
+        (data.mu[[cell, 0]], data.ms[[cell, 0]]) = (state.u as f32, state.s as f32);
+    }
+    let fit = fit(&Dynamical { genes: Genes::All, ..Dynamical::default() }, &data);
+    let falling = fit[VELOCITY].column(0).iter().filter(|velocity| **velocity < 0.0).count();
+    assert!(falling * 10 >= 9 * n_obs, "{falling} of {n_obs}");
+}
+
+#[test]
+fn by_default_genes_share_the_time_of_a_cell() {
+    let fit = fit(&Dynamical::default(), &simulated());
+    assert!(fit.get(LATENT_TIME).is_some() && fit.get(FIT_TAU).is_none());
 }
 
 #[test]
@@ -230,6 +253,7 @@ fn settings_that_cannot_be_used_are_named() {
     refused(Dynamical { tolerance: f64::NAN, ..Dynamical::default() }, "model.tolerance");
     refused(Dynamical { silence_groups: true, ..Dynamical::default() }, "model.silence_groups");
     let groups = Dynamical { groups: "clusters".to_owned(), ..Dynamical::default() };
+    assert!(Dynamical { time_scope: TimeScope::Gene, ..groups.clone() }.validate().is_ok());
     refused(Dynamical { time_scope: TimeScope::Shared, ..groups }, "model.groups");
     assert!(ModelConfig::named("dynamical").expect("a model").as_model().validate().is_ok());
 }

@@ -14,7 +14,7 @@ use nascent::data::quantities::{
 use nascent::data::{Dataset, Fit, Run, Silent};
 use nascent::io;
 use nascent::models::VelocityModel;
-use nascent::models::dynamical::{Dynamical, Schedule};
+use nascent::models::dynamical::{Dynamical, Schedule, TimeScope};
 use nascent::stats::{median, pearson, percentile};
 use ndarray::{Array1, Array2};
 use serde_json::Value;
@@ -24,9 +24,10 @@ use crate::shared::shared;
 
 const SIMULATION: &str = CASES[0];
 
+/// With one time for each gene, as scVelo has it.
 fn fit(schedule: Schedule, data: &Dataset) -> Fit {
     let mut run = Run::new(Path::new("unused"), 0, String::new(), Box::new(Silent));
-    Dynamical { schedule, ..Dynamical::default() }.fit(data, &mut run).unwrap()
+    Dynamical { schedule, time_scope: TimeScope::Gene, ..Dynamical::default() }.fit(data, &mut run).unwrap()
 }
 
 fn json(path: &Path) -> Value {

@@ -14,6 +14,9 @@ use nascent::models::ModelConfig;
 use crate::io_samples::{counting, opened, small};
 use crate::program::Program;
 
+/// The dynamical model with times of genes, from which `nascent graph` makes one.
+const TIMES_OF_GENES: &str = "dynamical --set model.time_scope=gene";
+
 /// Flags that make a fit of each model short.
 fn quick(kind: &str) -> String {
     let flags = match kind {
@@ -104,7 +107,7 @@ fn after_any_model_a_fit_of_any_other_is_what_it_is_on_the_bare_counts() {
 fn graph_evaluate_and_report_say_nothing_of_an_earlier_fit() {
     let program = Program::new();
     program.simulate("counts.h5ad", 200, 40, 2);
-    train(&program, "dynamical", "counts.h5ad", "fit.h5ad");
+    train(&program, TIMES_OF_GENES, "counts.h5ad", "fit.h5ad");
     assert!(program.succeed("graph fit.h5ad").contains("latent time"));
     train(&program, "steady_state", "fit.h5ad", "fit.h5ad");
     let said = program.succeed("graph fit.h5ad");
@@ -134,7 +137,7 @@ fn graph_evaluate_and_report_say_nothing_of_an_earlier_fit() {
 fn a_graph_made_anew_removes_the_earlier_one_and_keeps_what_it_had_to_compute() {
     let program = Program::new();
     program.simulate("counts.h5ad", 200, 40, 2);
-    train(&program, "dynamical", "counts.h5ad", "fit.h5ad");
+    train(&program, TIMES_OF_GENES, "counts.h5ad", "fit.h5ad");
     program.succeed("graph fit.h5ad --set graph.transitions.write=true --set scores.edges=[\"L0_0>L0_1\"]");
     let first = opened(&program.path("fit.h5ad")).graph().expect("a graph").clone();
     for path in ["obsp/T_fwd", "uns/velocity_boundaries", "obs/latent_time", "obsm/X_umap"] {

@@ -14,7 +14,8 @@
 //! `schedule = "compat"` is scVelo's way there, step by step: few simplex steps, no test of convergence. `"converged"`, the
 //! default, minimises the same objective (`converge.rs`).
 //!
-//! Genes are then put on one clock (`align.rs`), and velocities follow from each gene's curve (`velocity.rs`).
+//! Genes are then put on one clock (`align.rs`), and velocities follow from each gene's curve (`velocity.rs`). With
+//! `time_scope = "shared"`, the default, all this is the start of a fit with one time per cell for all genes (`shared.rs`).
 //!
 //! Source: Bergen et al., Nature Biotechnology 38, 2020; scVelo 0.3.4. What differs: `models/dynamical/README.md`.
 
@@ -71,7 +72,7 @@ impl VelocityModel for Dynamical {
         let begun = (Instant::now(), ProcessTime::now());
         self.fit_all(data, &chosen, &mut tables, run)?;
         if self.time_scope == TimeScope::Shared {
-            let said = tables.share(data, (self.t_max, self.max_rounds, self.tolerance));
+            let said = tables.share(data, self);
             run.reporter().say(&said);
         }
         let seconds = (begun.0.elapsed().as_secs_f64(), begun.1.elapsed().as_secs_f64());

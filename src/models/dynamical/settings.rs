@@ -8,10 +8,11 @@ use crate::error::{Result, require};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::struct_excessive_bools, reason = "switches of a config file, each for itself")]
 pub struct Dynamical {
-    /// How parameters are optimised: `converged`: to the minimum of the loss; `compat`: the few simplex steps of
-    /// scVelo.
+    /// How parameters of single genes are optimised: `converged`: to the minimum of the loss; `compat`: the few simplex
+    /// steps of scVelo. The fit as scVelo has it is `compat` with one time for each gene.
     pub schedule: Schedule,
-    /// Time of a cell: `gene`: one for each gene (scVelo); `shared`: one for all genes.
+    /// Time of a cell: `shared`: one latent time for all genes, from fits of single genes; `gene`: one for each gene
+    /// (scVelo).
     pub time_scope: TimeScope,
     /// Genes to fit: `velocity_genes` (those that the steady-state model selects, as in scVelo), or `all` that
     /// preprocessing kept.
@@ -20,9 +21,9 @@ pub struct Dynamical {
     pub fit_scaling: bool,
     /// Length of the time axis: each gene's times are rescaled so that its cells span it (scVelo: 20, called hours).
     pub t_max: f64,
-    /// `converged`: maximum number of EM rounds.
+    /// Maximum number of EM rounds of `converged`, and of the shared time.
     pub max_rounds: usize,
-    /// `converged`: the fit ends after a round that lowers the loss by less than this fraction.
+    /// `converged` and the shared time: the fit ends after a round that lowers the loss by less than this fraction.
     pub tolerance: f64,
     /// `compat`: scVelo's `max_iter`; each simplex makes `max_iter` / 5 − 1 steps.
     pub max_iter: usize,
@@ -36,13 +37,13 @@ pub struct Dynamical {
     pub min_likelihood: f64,
     /// Velocity genes have an R² of the steady-state line through all cells above this.
     pub min_r2: f64,
-    /// Column of obs with groups of cells to test for kinetics that differ from those of the other cells; empty: no
-    /// test.
+    /// With one time for each gene: column of obs with groups of cells to test for kinetics that differ from those of
+    /// the other cells; empty: no test.
     pub groups: String,
     /// Whether velocities are set to 0 in groups whose kinetics differ.
     pub silence_groups: bool,
-    /// Whether to write `fit_tau` and `fit_tau_`, the times on both branches, from which scVelo recomputes
-    /// velocities.
+    /// With one time for each gene: whether to write `fit_tau` and `fit_tau_`, the times on both branches, from which
+    /// scVelo recomputes velocities.
     pub branch_times: bool,
 }
 
@@ -90,7 +91,7 @@ impl Default for Dynamical {
     fn default() -> Self {
         Self {
             schedule: Schedule::Converged,
-            time_scope: TimeScope::Gene,
+            time_scope: TimeScope::Shared,
             genes: Genes::VelocityGenes,
             fit_scaling: true,
             t_max: 20.0,
@@ -121,7 +122,12 @@ impl Dynamical {
         require(self.min_likelihood >= 0.0, "model.min_likelihood", self.min_likelihood, "must be 0 or more")?;
         require(self.min_r2 <= 1.0, "model.min_r2", self.min_r2, "must be 1 or less")?;
         let of_shared = !self.groups.is_empty() && self.time_scope == TimeScope::Shared;
-        require(!of_shared, "model.groups", &self.groups, "needs model.time_scope = \"gene\"")?;
+        require(
+            !of_shared,
+            "model.groups",
+            &self.groups,
+            "needs model.time_scope = \"gene\" (the test is of fits of single genes)",
+        )?;
         let silence = self.silence_groups && self.groups.is_empty();
         require(!silence, "model.silence_groups", true, "needs model.groups, a column of obs")
     }

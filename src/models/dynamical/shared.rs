@@ -18,8 +18,10 @@ use super::gene::Gene;
 use super::objective;
 use super::projection::distance;
 use super::row::Row;
+use super::settings::VelocityFrom;
 use super::shape::{Frame, Point, Shape};
 use crate::data::Dataset;
+use crate::kinetics::{self, Rates, State};
 use crate::stats;
 
 /// A gene on the shared clock.
@@ -89,13 +91,22 @@ fn consensus(fit_t: &Array2<f32>, genes: &[SharedGene], t_max: f64) -> Vec<f64> 
     spread(&(0..n_obs).into_par_iter().map(median).collect::<Vec<f64>>())
 }
 
-/// Every gene's curve for the cells' `times`: the better of where it was and of a start without delay.
+/// Every gene's curve for the cells' `times`: the best of descents from where it was, and from three fresh starts.
+///
+/// A curve whose switches both lie outside the clock does not feel them: no descent leads from one that rises throughout to one
+/// that falls. So both are tried, and the gene's own course without delay.
 fn fitted(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64) -> Vec<SharedGene> {
     let fit = |gene: &SharedGene| {
         let cells = Observed::new(data, gene);
-        let here = gene.descended(&cells, times, t_max);
-        let fresh = SharedGene { t_on: 0.0, ..*gene }.descended(&cells, times, t_max);
-        if fresh.loss < here.loss { fresh } else { here }
+        let t_off = gene.params.t_switch;
+        let starts = [(gene.t_on, t_off), (0.0, t_off), (0.0, 2.0 * t_max), (-t_max, 0.0)];
+        let from = |(t_on, t_switch): (f64, f64)| {
+            let params = Params { t_switch, ..gene.params };
+            SharedGene { params, t_on, ..*gene }.descended(&cells, times, t_max)
+        };
+        let best = |best: SharedGene, other: SharedGene| if other.loss < best.loss { other } else { best };
+        let [here, fresh @ ..] = starts.map(from);
+        fresh.into_iter().fold(here, best)
     };
     genes.par_iter().map(fit).collect()
 }
@@ -293,8 +304,30 @@ fn nearest_times(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64
     times.par_iter().enumerate().map(best).collect()
 }
 
-/// `(velocity, velocity_u)` of a gene at the cells' times, at least `−s` and `−u`.
-pub(super) fn velocity(data: &Dataset, gene: &SharedGene, times: &[f64]) -> (Vec<f64>, Vec<f64>) {
+/// `(velocity, velocity_u)` of a gene at the cells' times, `[n_obs]` each.
+pub(super) fn velocity(data: &Dataset, gene: &SharedGene, times: &[f64], from: VelocityFrom) -> (Vec<f64>, Vec<f64>) {
+    match from {
+        VelocityFrom::Fit => of_fit(data, gene, times),
+        VelocityFrom::Residuals => of_residuals(data, gene, times),
+    }
+}
+
+/// Velocities from the observed abundances, without bounds; `velocity.rs` has the same for a gene with times of its own.
+fn of_residuals(data: &Dataset, gene: &SharedGene, times: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    let Params { alpha, beta, gamma, scaling, t_switch } = gene.params;
+    let rates_of = |(cell, &t): (usize, &f64)| {
+        let at = [cell, gene.index];
+        let observed = State { u: f64::from(data.mu[at]) / scaling, s: f64::from(data.ms[at]) };
+        let is_on = gene.t_on <= t && t < t_switch;
+        let rates = Rates { alpha: if is_on { alpha } else { 0.0 }, beta, gamma };
+        let velocity = kinetics::velocity(observed, rates);
+        (velocity.s, velocity.u * scaling)
+    };
+    times.iter().enumerate().map(rates_of).unzip()
+}
+
+/// Velocities of the curve, at least `−s` and `−u`.
+fn of_fit(data: &Dataset, gene: &SharedGene, times: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let frame = gene.frame();
     let Params { beta, .. } = gene.params;
     let rates_of = |(cell, &t): (usize, &f64)| {

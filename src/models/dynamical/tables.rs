@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 
 use super::row::{GeneFit, Layers, Row, Status};
+use super::settings::Dynamical;
 use super::shared::{self, SharedGene};
 use crate::data::quantities::{
     About, FIT_ALIGNMENT_SCALING, FIT_ALPHA, FIT_BETA, FIT_DIFF_KINETICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LOSS,
@@ -101,19 +102,19 @@ impl Tables {
     }
 
     /// Fits all genes with a fit anew, on one clock; their own times are only the start.
-    pub(super) fn share(&mut self, data: &Dataset, settings: (f64, usize, f64)) -> String {
+    pub(super) fn share(&mut self, data: &Dataset, settings: &Dynamical) -> String {
         let with_fit = self.rows.iter().enumerate().filter(|(_, row)| row.status.has_fit());
         let genes: Vec<SharedGene> = with_fit.map(|(index, row)| SharedGene::new(data, index, row)).collect();
         let n_genes = genes.len();
         if n_genes == 0 {
             return "no gene has a fit: there is no time to share".to_owned();
         }
-        let shared = shared::share(data, genes, &self.t, settings);
+        let shared = shared::share(data, genes, &self.t, (settings.t_max, settings.max_rounds, settings.tolerance));
         for gene in &shared.genes {
             let (likelihood, variance) = gene.scores(data, &shared.times);
             let row = &mut self.rows[gene.index];
             *row = Row { params: gene.params, t_on: gene.t_on, loss: gene.loss, likelihood, variance, ..*row };
-            let (velocity, velocity_u) = shared::velocity(data, gene, &shared.times);
+            let (velocity, velocity_u) = shared::velocity(data, gene, &shared.times, settings.velocity);
             let layers =
                 [(&mut self.velocity, &velocity), (&mut self.velocity_u, &velocity_u), (&mut self.t, &shared.times)];
             for (layer, values) in layers {
