@@ -31,7 +31,7 @@ const NEAREST: (usize, usize) = (15, 25);
 /// Passes of smoothing: the neighbourhood, and its neighbourhoods.
 const PASSES: usize = 2;
 /// A tip is off the paths between the others by at least this part of the longest one.
-const DETOUR: f64 = 0.12;
+const DETOUR: f64 = 0.1;
 
 /// Cells are half-way between two others if their distances from them differ by less than this part of the longest path, ...
 const HALF_WAY: f64 = 0.1;
