@@ -63,8 +63,6 @@ pub(super) struct Fixed {
     pub(super) one_size: bool,
     pub(super) learn_dispersion: bool,
     pub(super) learn_pi: bool,
-    /// Whether the means of the prior of the rates are learned.
-    pub(super) learn_shift: bool,
     /// Pseudocounts: cells added to each node before π is learned.
     pub(super) smoothing: f64,
 }
@@ -78,6 +76,7 @@ impl Fixed {
                 beta: rate(settings.beta_prior),
                 gamma: rate(settings.gamma_prior),
                 shift: [0.0; 2],
+                free_shift: settings.rate_scale == RateScale::Learned,
                 scaling: (0.0, 0.0),
                 free_scaling: settings.scaling == Scaling::Gene,
                 switch_cost: settings.switch_cost,
@@ -87,7 +86,6 @@ impl Fixed {
             one_size: settings.sizes != Sizes::Species,
             learn_dispersion: settings.likelihood == Likelihood::NegativeBinomial,
             learn_pi: settings.time_prior == TimePrior::Learned,
-            learn_shift: settings.rate_scale == RateScale::Learned,
             smoothing: settings.smoothing,
         }
     }
@@ -213,9 +211,7 @@ impl Model {
         self.genes.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
             gene.maximise(tree, prior, gathered.of(at), steps, course);
         });
-        if fixed.learn_shift {
-            self.prior.learn_shift(&self.genes);
-        }
+        self.prior.learn_shift(&self.genes);
         self.prior.learn_scaling(&self.genes);
     }
 

@@ -112,7 +112,7 @@ impl Search<'_> {
         let free = self.settings.shape == Shape::Auto && asked.is_none() && self.settings.lineages == 0;
         let turns = turns.filter(|_| free);
         let tips: Vec<usize> = (0..self.skeleton.tips.len()).collect();
-        let to_all = self.from_each(asked, &tips, false);
+        let to_all = self.trees(asked, &tips, false);
         let title = format!("{} cells, {} tips: directions", self.cells.counts.n_obs(), tips.len());
         run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
         let two = self.two_best(&to_all, run)?;
@@ -150,7 +150,7 @@ impl Search<'_> {
             // The directions of the shape that was found: with more tips than it has, the next best root is often right beside the best.
             run.reporter().begin("directions of this shape", 0, self.settings.choice_rounds as u64 + 1);
             let tips: Vec<usize> = std::iter::once(start.root).chain(start.ends.iter().copied()).collect();
-            let starts = self.from_each(asked, &tips, several);
+            let starts = self.trees(asked, &tips, several);
             let two = self.two_best(&starts, run)?;
             self.judged(&starts, two, run)?
         };
@@ -158,7 +158,7 @@ impl Search<'_> {
     }
 
     /// Trees from each of `tips` to the others, or from that `asked` for alone; with more than one branch point if they are to be `nested`.
-    fn from_each(&self, asked: Option<usize>, tips: &[usize], nested: bool) -> Vec<Start> {
+    fn trees(&self, asked: Option<usize>, tips: &[usize], nested: bool) -> Vec<Start> {
         let from = |root: usize| {
             let ends: Vec<usize> = tips.iter().copied().filter(|&tip| tip != root).collect();
             let several = if nested { Start::nested(self.skeleton, root, ends.clone()) } else { None };

@@ -34,6 +34,8 @@ pub(super) struct Prior {
     /// a short part of a trajectory, and of unspliced molecules another share may be counted than of spliced ones, which multiplies β. Never
     /// above 0: with rates so fast that both species rise and fall together, time can run either way.
     pub(super) shift: Pair<f64>,
+    /// Whether it is learned; it is 0 otherwise.
+    pub(super) free_shift: bool,
     /// Mean and s.d. of ln κ; both are learned if [`Self::free_scaling`].
     pub(super) scaling: (f64, f64),
     /// Whether κ is fitted; it is 1 otherwise.
@@ -68,6 +70,9 @@ impl Prior {
 
     /// Moves both shifts to their best for `genes`, within their range.
     pub(super) fn learn_shift(&mut self, genes: &[Gene]) {
+        if !self.free_shift {
+            return;
+        }
         let mean = |at: usize| genes.iter().map(|gene| gene.params[at]).sum::<f64>() / genes.len() as f64;
         self.shift = [mean(BETA) - self.beta.0, mean(GAMMA) - self.gamma.0].map(|off| off.clamp(-LARGEST_SHIFT, 0.0));
     }
@@ -385,6 +390,7 @@ mod tests {
             beta: (0.0, 0.7),
             gamma: (-0.7, 0.7),
             shift: [0.0; 2],
+            free_shift: false,
             scaling: (0.0, 0.5),
             free_scaling: false,
             switch_cost: 1.0,

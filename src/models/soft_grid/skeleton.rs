@@ -211,7 +211,9 @@ impl Graph {
         };
         let mut joined = self.connected(0);
         let mut is_far = vec![true; self.edges.len()];
-        joined.iter().for_each(|&i| is_far[i] = false);
+        for &i in &joined {
+            is_far[i] = false;
+        }
         // Of each far cell, the nearest that is joined.
         let mut nearest = vec![(f64::INFINITY, 0); self.edges.len()];
         loop {
@@ -227,7 +229,9 @@ impl Graph {
             let Some(far) = far.min_by(|&a, &b| nearest[a].0.total_cmp(&nearest[b].0)) else { return };
             let (length, i) = nearest[far];
             joined = self.connected(far);
-            joined.iter().for_each(|&i| is_far[i] = false);
+            for &i in &joined {
+                is_far[i] = false;
+            }
             self.edges[i].push((far, length));
             self.edges[far].push((i, length));
         }

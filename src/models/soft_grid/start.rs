@@ -32,12 +32,11 @@ impl Start {
     /// Time runs from `root` to `ends`, as ranks of the distance from the root; all lineages part at one point, where the first do.
     pub(super) fn new(skeleton: &Skeleton, root: usize, ends: Vec<usize>) -> Self {
         let all: Vec<usize> = (0..ends.len()).collect();
-        let branching = match all[..] {
-            [only] => Branching::Lineage(only),
-            _ => {
-                let lineages = all.iter().copied().map(Branching::Lineage).collect();
-                Branching::At(parting(skeleton, root, &ends, [&all, &all]), lineages)
-            }
+        let branching = if let [only] = all[..] {
+            Branching::Lineage(only)
+        } else {
+            let lineages = all.iter().copied().map(Branching::Lineage).collect();
+            Branching::At(parting(skeleton, root, &ends, [&all, &all]), lineages)
         };
         Self::from(skeleton, root, ends, &branching)
     }

@@ -286,15 +286,12 @@ mod tests {
     #[test]
     fn pieces_beside_each_other_are_of_different_lineages_at_one_time() {
         let tree = nested();
-        let nodes = |piece: usize| (0..tree.len()).filter(move |&node| tree_piece(node) == piece);
-        fn tree_piece(node: usize) -> usize {
-            nested().piece[node]
-        }
+        let nodes = |piece: usize| (0..tree.len()).filter(|&node| tree.piece[node] == piece).collect::<Vec<usize>>();
         assert!(!tree.parallel.is_empty());
         for &(a, b) in &tree.parallel {
-            let common = |x: usize| nodes(b).any(|y| (tree.time(x) - tree.time(y)).abs() < 1e-12);
-            assert!(nodes(a).any(common), "{a} {b}");
-            let [a, b] = [a, b].map(|piece| &tree.segment(nodes(piece).next().unwrap()).lineages);
+            let common = |x: usize| nodes(b).into_iter().any(|y| (tree.time(x) - tree.time(y)).abs() < 1e-12);
+            assert!(nodes(a).into_iter().any(common), "{a} {b}");
+            let [a, b] = [a, b].map(|piece| &tree.segment(nodes(piece)[0]).lineages);
             assert!(!a.iter().any(|k| b.contains(k)), "{a:?} {b:?}");
         }
     }
