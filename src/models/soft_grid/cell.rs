@@ -32,6 +32,7 @@ use super::course::{BETA, GAMMA, SCALING};
 use super::em::{Counts, Model};
 use super::expect::Posterior;
 use super::gene::Pair;
+use super::scores::dense;
 use crate::data::quantities::{FIT_DEPARTURE_S, FIT_DEPARTURE_U, FIT_S, FIT_U, VELOCITY};
 use crate::data::{Fit, Run};
 use crate::error::Result;
@@ -242,14 +243,9 @@ struct Cells<'a> {
 
 impl Cells<'_> {
     fn column(&self, gene: usize, species: usize) -> Column {
-        let mut counts = vec![0.0; self.posteriors.len()];
-        let (cells, values) = self.counts.genes[species].row(gene);
-        for (&cell, &value) in cells.iter().zip(values) {
-            counts[cell as usize] = value;
-        }
         let of = &self.model.genes[gene];
         Column {
-            counts,
+            counts: dense(self.counts.genes[species].row(gene), self.posteriors.len()),
             curve: self.curve[species].column(gene).iter().map(|&m| f64::from(m) + of.floor[species]).collect(),
             sizes: self.posteriors.iter().map(|posterior| posterior.size[species]).collect(),
             dispersion: of.dispersion[species],

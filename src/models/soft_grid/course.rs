@@ -12,7 +12,7 @@
 //! The grid is even, so the six coefficients are those of the gene: no exponential is taken at a node.
 
 use super::tree::Tree;
-use crate::kinetics::{Rates, State, partials, phi, psi};
+use crate::kinetics::{Partials, Rates, State, partials, phi, psi};
 use crate::simd::{Vectorized, mul_add_f64, vectorize};
 
 /// Parameters of a gene's course in logarithms: `[ln β, ln γ, ln u₀, ln s₀, ln κ, ln α of each piece…]`.
@@ -53,21 +53,11 @@ impl Step {
     fn by_rates(step: f64, [beta, gamma, scaling]: [f64; 3]) -> [Self; 2] {
         let of = |u: f64, s: f64, alpha: f64| partials(step, State { u, s }, Rates { alpha, beta, gamma });
         let (of_u, of_s, of_alpha) = (of(1.0, 0.0, 0.0), of(0.0, 1.0, 0.0), of(0.0, 0.0, 1.0));
-        let by_beta = Self {
-            uu: of_u.beta.u,
-            ua: of_alpha.beta.u,
-            ss: of_s.beta.s,
-            su: of_u.beta.s / scaling,
-            sa: of_alpha.beta.s / scaling,
+        let by = |rate: fn(&Partials) -> State| {
+            let [u, s, alpha] = [&of_u, &of_s, &of_alpha].map(rate);
+            Self { uu: u.u, ua: alpha.u, ss: s.s, su: u.s / scaling, sa: alpha.s / scaling }
         };
-        let by_gamma = Self {
-            uu: of_u.gamma.u,
-            ua: of_alpha.gamma.u,
-            ss: of_s.gamma.s,
-            su: of_u.gamma.s / scaling,
-            sa: of_alpha.gamma.s / scaling,
-        };
-        [by_beta, by_gamma]
+        [by(|of| of.beta), by(|of| of.gamma)]
     }
 }
 

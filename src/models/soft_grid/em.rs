@@ -200,7 +200,14 @@ impl Model {
         genes + dispersions - if fixed.learn_pi { fixed.smoothing * pi } else { 0.0 }
     }
 
-    /// M-steps of π, of the genes, and of the means of their rates.
+    /// The sums over some cells, of which `genes` are the counts by gene.
+    pub(super) fn gather(&self, genes: &Pair<Csr<f32>>, posteriors: &[Posterior], groups: &[u32]) -> Gathered {
+        let mut gathered = Gathered::new(self.genes.len(), self.tree.len(), self.pi.len());
+        gathered.add(genes, posteriors, groups);
+        gathered
+    }
+
+    /// M-steps of π, of the genes, and of what is learned of their rates and scalings together.
     pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize) {
         if fixed.learn_pi {
             for (pi, cells) in self.pi.iter_mut().zip(&gathered.cells) {
@@ -241,10 +248,12 @@ impl Model {
         posteriors: &[Posterior],
         steps: usize,
     ) {
+        let gathered = self.gather(&counts.genes, posteriors, groups);
         let mut before = self.prior.shift;
-        self.maximise_all(fixed, counts, groups, posteriors, steps, true);
-        let mut gathered = Gathered::new(self.genes.len(), self.tree.len(), self.pi.len());
-        gathered.add(&counts.genes, posteriors, groups);
+        self.maximise(fixed, &gathered, steps);
+        if fixed.learn_dispersion {
+            self.disperse(&counts.genes, posteriors, &gathered);
+        }
         for _ in 0..MOST_SHIFTS {
             let moved = before.iter().zip(self.prior.shift).any(|(before, now)| (now - before).abs() > SETTLED);
             if !moved {
@@ -265,8 +274,7 @@ impl Model {
         steps: usize,
         disperse: bool,
     ) {
-        let mut gathered = Gathered::new(self.genes.len(), self.tree.len(), self.pi.len());
-        gathered.add(&counts.genes, posteriors, groups);
+        let gathered = self.gather(&counts.genes, posteriors, groups);
         self.maximise(fixed, &gathered, steps);
         if fixed.learn_dispersion && disperse {
             self.disperse(&counts.genes, posteriors, &gathered);

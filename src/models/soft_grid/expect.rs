@@ -211,7 +211,7 @@ fn one_cell(
         let mut by = [[0.0, 0.0]; 2];
         let mut ones = [0.0; 2];
         tables.over_counts(cell, |species, x, d| {
-            // Half of all counts are 1, whose term is ln n.
+            // Many counts are 1, whose term is ln n.
             if (x - 1.0).abs() < f64::EPSILON {
                 ones[species] += 1.0;
                 return;

@@ -46,6 +46,13 @@ pub(super) struct Found {
     pub(super) ring: bool,
 }
 
+impl Found {
+    /// The only shape that was tried.
+    fn alone(direction: Direction, ring: bool) -> Self {
+        Self { direction, held_out: Vec::new(), tried: Vec::new(), ring }
+    }
+}
+
 /// Finds shape, direction and number of lineages on at most `choice_cells` cells.
 pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups, run: &mut Run) -> Result<Decided> {
     let sample = sample(data.n_obs(), settings.choice_cells, run);
@@ -107,7 +114,8 @@ impl Search<'_> {
                     "half-way between the two cells farthest apart there are no two sides; set model.shape = \"auto\""
                         .to_owned(),
             })?;
-            return self.ring(turns, run);
+            let (fitted, direction) = self.ring(turns, run)?;
+            return Ok((fitted, Found::alone(direction, true)));
         }
         let free = self.settings.shape == Shape::Auto && asked.is_none() && self.settings.lineages == 0;
         let turns = turns.filter(|_| free);
@@ -122,7 +130,7 @@ impl Search<'_> {
         let starts: Vec<Vec<Start>> = numbers.map(|k| self.starts(root, k)).collect();
         if turns.is_none() && starts.len() == 1 && starts[0].len() == 1 {
             let (fitted, direction) = self.judged(&to_all, two, run)?;
-            return Ok((fitted, Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: false }));
+            return Ok((fitted, Found::alone(direction, false)));
         }
         let parts = Parts::new(self.cells);
         run.reporter().begin("numbers of lineages", 0, self.settings.choice_rounds as u64 + 1);
@@ -138,8 +146,8 @@ impl Search<'_> {
             let (is_ring, of_ring) = self.is_ring(turns, &per_cell[best], &parts, run)?;
             tried.push(("ring".to_owned(), of_ring));
             if is_ring {
-                let (fitted, ring) = self.ring(turns, run)?;
-                return Ok((fitted, Found { held_out, tried, ..ring }));
+                let (fitted, direction) = self.ring(turns, run)?;
+                return Ok((fitted, Found { direction, held_out, tried, ring: true }));
             }
         }
         let start = starts.swap_remove(best);
@@ -148,11 +156,8 @@ impl Search<'_> {
             self.judged(&to_all, two, run)?
         } else {
             // The directions of the shape that was found: with more tips than it has, the next best root is often right beside the best.
-            run.reporter().begin("directions of this shape", 0, self.settings.choice_rounds as u64 + 1);
             let tips: Vec<usize> = std::iter::once(start.root).chain(start.ends.iter().copied()).collect();
-            let starts = self.trees(asked, &tips, several);
-            let two = self.two_best(&starts, run)?;
-            self.judged(&starts, two, run)?
+            self.contest("directions of this shape", &self.trees(asked, &tips, several), run)?
         };
         Ok((fitted, Found { direction, held_out, tried, ring: false }))
     }
@@ -186,12 +191,9 @@ impl Search<'_> {
     }
 
     /// A line around the ring, one way or the other.
-    fn ring(&self, turns: &[f64], run: &mut Run) -> Result<(Fitted, Found)> {
-        run.reporter().begin("directions around the ring", 0, self.settings.choice_rounds as u64 + 1);
+    fn ring(&self, turns: &[f64], run: &mut Run) -> Result<(Fitted, Direction)> {
         let starts = [false, true].map(|backward| Start::around(turns, backward));
-        let two = self.two_best(&starts, run)?;
-        let (fitted, direction) = self.judged(&starts, two, run)?;
-        Ok((fitted, Found { direction, held_out: Vec::new(), tried: Vec::new(), ring: true }))
+        self.contest("directions around the ring", &starts, run)
     }
 
     /// Whether a ring, in the direction that is the better for the other cells, is as likely for the held-out cells as the best tree,
@@ -201,13 +203,19 @@ impl Search<'_> {
         let forward = self.held_out(&Start::around(turns, false), parts, run)?;
         let backward = self.held_out(&Start::around(turns, true), parts, run)?;
         let (_, ring) = if backward.0 > forward.0 { backward } else { forward };
-        let per_cell = [ring, tree.to_vec()];
-        let found = behind(&per_cell[1], &per_cell[0]) <= RING;
+        let found = behind(tree, &ring) <= RING;
         let word = if found { "a ring" } else { "a tree, not a ring" };
-        let [ring, tree] = per_cell.map(|cells| stats::mean(&cells));
+        let [ring, tree] = [&ring, tree].map(stats::mean);
         let words = format!("shape: {word} (held-out log-likelihood per cell, ring: {ring:.2}, tree: {tree:.2})");
         run.reporter().say(&words);
         Ok((found, ring))
+    }
+
+    /// The best of the fits from `starts`, and how sure its direction is.
+    fn contest(&self, title: &str, starts: &[Start], run: &mut Run) -> Result<(Fitted, Direction)> {
+        run.reporter().begin(title, 0, self.settings.choice_rounds as u64 + 1);
+        let two = self.two_best(starts, run)?;
+        self.judged(starts, two, run)
     }
 
     /// The two best of the fits from `starts` with their positions, the best first: after a third of the rounds the others are left.

@@ -31,7 +31,7 @@ pub(super) struct Prior {
     /// Mean and s.d. of ln γ.
     pub(super) gamma: (f64, f64),
     /// Shift of the mean of ln β and of ln γ, 0 or below: how much slower than believed the genes of the data are, all together. Cells may lie on
-    /// a short part of a trajectory, and of unspliced molecules another share may be counted than of spliced ones, which multiplies β. Never
+    /// a short part of a trajectory; where κ is not fitted, it multiplies β. Never
     /// above 0: with rates so fast that both species rise and fall together, time can run either way.
     pub(super) shift: Pair<f64>,
     /// Whether it is learned; it is 0 otherwise.

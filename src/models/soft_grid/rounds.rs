@@ -97,9 +97,7 @@ impl Fitted {
 
     /// The sums over the cells that the model was fitted to.
     pub(super) fn gathered(&self, cells: &Cells) -> Gathered {
-        let mut gathered = Gathered::new(self.model.genes.len(), self.model.tree.len(), cells.n_groups);
-        gathered.add(&cells.counts.genes, &self.posteriors, &cells.groups);
-        gathered
+        self.model.gather(&cells.counts.genes, &self.posteriors, &cells.groups)
     }
 }
 

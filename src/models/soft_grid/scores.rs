@@ -168,7 +168,8 @@ fn q_values(p: &[f64]) -> Vec<f64> {
     q
 }
 
-fn dense((at, values): (&[u32], &[f32]), n: usize) -> Vec<f32> {
+/// One value for each of `n` cells, 0 for those that are not in the row.
+pub(super) fn dense((at, values): (&[u32], &[f32]), n: usize) -> Vec<f32> {
     let mut column = vec![0.0; n];
     for (&at, &value) in at.iter().zip(values) {
         column[at as usize] = value;

@@ -96,22 +96,16 @@ impl Skeleton {
     /// All tips but `root`: the farthest from it, then again and again that with the longest detour from the paths between those before. (By
     /// detour from the first two of all, a tip beside the root could come first.)
     pub(super) fn others(&self, root: usize) -> Vec<usize> {
-        let d = |a: usize, b: usize| self.distances[a][self.tips[b]];
         let mut left: Vec<usize> = (0..self.tips.len()).filter(|&tip| tip != root).collect();
         let mut chosen = vec![root];
         while !left.is_empty() {
+            // The paths to two tips part there. Of one tip twice, it is the distance from that one, which is never less than a detour.
             let detour = |tip: usize| {
-                let pairs = (0..chosen.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
-                let of = pairs.map(|(a, b)| {
-                    let (a, b) = (chosen[a], chosen[b]);
-                    (d(a, tip) + d(b, tip) - d(a, b)) / 2.0
-                });
-                of.fold(f64::INFINITY, f64::min)
+                let pairs = (0..chosen.len()).flat_map(|a| (0..=a).map(move |b| (a, b)));
+                pairs.map(|(a, b)| self.parting(tip, chosen[a], chosen[b])).fold(f64::INFINITY, f64::min)
             };
-            let far = |tip: usize| if chosen.len() == 1 { d(root, tip) } else { detour(tip) };
-            let next = (0..left.len()).max_by(|&a, &b| far(left[a]).total_cmp(&far(left[b]))).unwrap_or(0);
-            let tip = left.remove(next);
-            chosen.push(tip);
+            let next = (0..left.len()).max_by(|&a, &b| detour(left[a]).total_cmp(&detour(left[b]))).unwrap_or(0);
+            chosen.push(left.remove(next));
         }
         chosen.split_off(1)
     }

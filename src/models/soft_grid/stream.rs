@@ -227,8 +227,7 @@ impl Passes<'_> {
             if self.groups.is_empty() { Vec::new() } else { rows.iter().map(|&i| self.groups[i]).collect() };
         let sizes: Vec<Pair<f64>> = rows.iter().map(|&i| self.posteriors[i].size).collect();
         let posteriors = self.model.expect_with(tables, self.fixed, cells, &groups, &sizes);
-        let mut gathered = Gathered::new(self.model.genes.len(), self.model.tree.len(), self.model.pi.len());
-        gathered.add(&[cells[0].transpose(), cells[1].transpose()], &posteriors, &groups);
+        let gathered = self.model.gather(&[cells[0].transpose(), cells[1].transpose()], &posteriors, &groups);
         (posteriors, gathered)
     }
 }

@@ -54,17 +54,20 @@ impl Branching {
 
     /// With branch points that come less than `least` after the one before in the place of that one.
     pub(super) fn without_short_stems(&self, least: f64) -> Self {
-        let Self::At(time, branches) = self else { return self.clone() };
-        let whole = |branch: &Self| match branch {
-            Self::At(later, inner) if later - time < least => Self::At(*time, inner.clone()).without_short_stems(least),
-            other => other.without_short_stems(least),
-        };
-        let into = |branch: Self| match branch {
-            Self::At(later, inner) if later - time < least => inner,
-            other => vec![other],
-        };
-        Self::At(*time, branches.iter().map(whole).flat_map(into).collect())
+        match self {
+            Self::Lineage(k) => Self::Lineage(*k),
+            Self::At(time, branches) => Self::At(*time, joined(*time, branches, least)),
+        }
     }
+}
+
+/// What parts at `time`: `branches`, and in the place of those that part again less than `least` later, theirs.
+fn joined(time: f64, branches: &[Branching], least: f64) -> Vec<Branching> {
+    let whole = |branch: &Branching| match branch {
+        Branching::At(later, inner) if later - time < least => joined(time, inner, least),
+        branch => vec![branch.without_short_stems(least)],
+    };
+    branches.iter().flat_map(whole).collect()
 }
 
 /// A stretch of nodes without a branch point.
