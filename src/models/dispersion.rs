@@ -7,9 +7,9 @@
 //! ```
 //!
 //! and whole counts of 0 and 1 do not enter its first term. (Of a count that is not whole, its first term is that of
-//! [`negative_binomial::constant`].)
+//! [`crate::negative_binomial::constant`].)
 
-use crate::negative_binomial;
+use crate::negative_binomial::{Counts, Sum};
 
 /// Dispersion of a gene of which nothing is known yet.
 pub(in crate::models) const START: f64 = 0.1;
@@ -28,75 +28,69 @@ pub(in crate::models) fn penalty(d: f64) -> f64 {
 
 /// Counts around their means.
 pub(in crate::models) struct AroundMeans<'a> {
-    /// Counts, and the sizes of their cells.
-    pub(in crate::models) counts: Vec<(f64, f64)>,
+    counts: Counts,
     /// `μ_z`.
-    pub(in crate::models) mu: &'a [f64],
+    mu: &'a [f64],
     /// `M_z`.
-    pub(in crate::models) m: &'a [f64],
+    m: &'a [f64],
     /// `N_z`.
-    pub(in crate::models) n: &'a [f64],
+    n: &'a [f64],
 }
 
 /// Whether a count of `x` says anything of the dispersion beyond what sums do: whole counts of 0 and 1 do not.
-pub(in crate::models) fn tells(x: f64) -> bool {
+fn tells(x: f64) -> bool {
     x > 1.0 || x.fract() != 0.0
 }
 
-impl AroundMeans<'_> {
-    /// The objective.
-    pub(in crate::models) fn objective(&self, d: f64) -> f64 {
-        let mut counts = negative_binomial::Constants::default();
-        self.counts.iter().for_each(|&(x, size)| counts.add(x, size, d));
-        let means = |((mu, m), n): ((&f64, &f64), &f64)| {
-            let log = (d * mu).ln_1p();
-            m * log + n * log / d
-        };
-        counts.total() - self.nodes().map(means).sum::<f64>() - penalty(d)
+impl<'a> AroundMeans<'a> {
+    /// `counts` with the sizes of their cells around the means `mu` (`μ_z`), with the sums `m` (`M_z`) and `n` (`N_z`) over cells.
+    pub(in crate::models) fn new(counts: impl Iterator<Item = (f64, f64)> + Clone, [mu, m, n]: [&'a [f64]; 3]) -> Self {
+        let mut telling = Counts::default();
+        telling.fill(counts.filter(|&(x, _)| tells(x)));
+        Self { counts: telling, mu, m, n }
     }
 
-    /// Its derivative by ln d.
-    fn slope(&self, d: f64) -> f64 {
-        let counts: f64 =
-            self.counts.iter().map(|&(x, size)| negative_binomial::constant_by_dispersion(x, size, d)).sum();
-        let means = |((mu, m), n): ((&f64, &f64), &f64)| {
-            let (log, rest) = ((d * mu).ln_1p(), mu / (1.0 + d * mu));
-            m * rest + n * (rest - log / d) / d
-        };
-        d * (counts - self.nodes().map(means).sum::<f64>()) - (d.ln() - MEAN) / (SD * SD)
+    /// The objective, and its derivatives by ln d.
+    fn at(&self, d: f64) -> Sum {
+        let counts = self.counts.by_dispersion(d);
+        let Sum { mut value, mut first, mut second } = counts;
+        for ((mu, m), n) in self.mu.iter().zip(self.m).zip(self.n) {
+            // Of C = ln(1 + d μ) / d: C' = (r − C) / d and C'' = −(r² + 2 C') / d, where r = μ / (1 + d μ) is the derivative of the logarithm.
+            let (log, r) = ((d * mu).ln_1p(), mu / (1.0 + d * mu));
+            let c = log / d;
+            let c_by_d = (r - c) / d;
+            value -= m * log + n * c;
+            first -= m * r + n * c_by_d;
+            second += m * r * r + n * (r * r + 2.0 * c_by_d) / d;
+        }
+        let off = (d.ln() - MEAN) / SD;
+        Sum {
+            value: value - penalty(d),
+            first: d * first - off / SD,
+            second: d * first + d * d * second - 1.0 / (SD * SD),
+        }
     }
 
-    fn nodes(&self) -> impl Iterator<Item = ((&f64, &f64), &f64)> {
-        self.mu.iter().zip(self.m).zip(self.n)
-    }
-
-    /// Two steps from `now` towards the best dispersion, by Newton's rule on ln d; none is taken that does not help.
-    pub(in crate::models) fn fit(mut self, now: f64) -> f64 {
-        self.counts.retain(|&(x, _)| tells(x));
-        let (mut best, mut at) = (f64::NEG_INFINITY, now);
-        for _ in 0..2 {
-            let here = self.slope(at);
-            let curvature = (self.slope(at * AHEAD.exp()) - here) / AHEAD;
-            let mut step = if curvature < 0.0 { (-here / curvature).clamp(-1.0, 1.0) } else { here.signum() * 0.5 };
+    /// At most `most` steps from `now` towards the best dispersion, by Newton's rule on ln d; none is taken that does not help.
+    pub(in crate::models) fn fit(&self, now: f64, most: usize) -> f64 {
+        let (mut at, mut here) = (now, self.at(now));
+        for _ in 0..most {
+            let mut step = if here.second < 0.0 {
+                (-here.first / here.second).clamp(-1.0, 1.0)
+            } else {
+                here.first.signum() * 0.5
+            };
             if step.abs() < SETTLED {
                 break;
             }
-            if best == f64::NEG_INFINITY {
-                best = self.objective(at);
-            }
-            let helped = (0..4).any(|_| {
+            let better = (0..4).find_map(|_| {
                 let trial = (at * step.exp()).clamp(RANGE.0, RANGE.1);
-                let found = self.objective(trial);
+                let found = self.at(trial);
                 step *= 0.4;
-                let helps = found > best;
-                if helps {
-                    (best, at) = (found, trial);
-                }
-                helps
+                (found.value > here.value).then_some((trial, found))
             });
-            if !helped {
-                break;
-            }
+            let Some(better) = better else { break };
+            (at, here) = better;
         }
         at
     }
@@ -105,15 +99,12 @@ impl AroundMeans<'_> {
 /// A step on ln d smaller than this is not worth taking.
 const SETTLED: f64 = 3e-3;
 
-/// How far ahead on ln d the slope is taken for the curvature.
-const AHEAD: f64 = 0.1;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_slope_is_that_of_the_objective() {
+    fn the_derivatives_are_those_of_the_objective() {
         for counts in [
             vec![(3.0, 1.2), (2.0, 0.7), (7.0, 1.0), (4.0, 0.9)],
             vec![(2.8, 1.2), (0.3, 0.7), (7.9, 1.0), (5.0, 0.9)],
@@ -124,12 +115,14 @@ mod tests {
     }
 
     fn compare_slopes(counts: Vec<(f64, f64)>) {
-        let around = AroundMeans { counts, mu: &[0.5, 2.0, 4.0], m: &[1.0, 6.0, 8.0], n: &[2.0, 3.0, 2.0] };
+        let around = AroundMeans::new(counts.into_iter(), [&[0.5, 2.0, 4.0], &[1.0, 6.0, 8.0], &[2.0, 3.0, 2.0]]);
         for d in [1e-3, 0.1, 1.0, 5.0_f64] {
-            let h = 1e-5;
-            let by_difference = (around.objective(d * f64::exp(h)) - around.objective(d * f64::exp(-h))) / (2.0 * h);
-            let slope = around.slope(d);
-            assert!((slope - by_difference).abs() < 1e-4 * (1.0 + slope.abs()), "{d}: {slope} {by_difference}");
+            let h = 1e-4;
+            let [up, here, down] = [h, 0.0, -h].map(|h: f64| around.at(d * h.exp()));
+            let (first, second) = ((up.value - down.value) / (2.0 * h), (up.first - down.first) / (2.0 * h));
+            assert!((here.first - first).abs() < 1e-4 * (1.0 + first.abs()), "{d}: {} {first}", here.first);
+            // It sets the length of steps. Of counts that are not whole it is a difference of larger numbers.
+            assert!((here.second - second).abs() < 3e-3 * (1.0 + second.abs()), "{d}: {} {second}", here.second);
         }
     }
 
@@ -138,12 +131,9 @@ mod tests {
         // Each count of 2 or 1 has lost a part, which is counted of other cells.
         let counts: Vec<(f64, f64)> =
             [(1.75, 1.0), (0.25, 1.0), (0.9, 1.0), (0.1, 1.0)].into_iter().cycle().take(400).collect();
-        let around = || AroundMeans { counts: counts.clone(), mu: &[0.75], m: &[300.0], n: &[400.0] };
-        let mut fitted = START;
-        for _ in 0..40 {
-            fitted = around().fit(fitted);
-        }
-        let slope = around().slope(fitted);
+        let around = AroundMeans::new(counts.into_iter(), [&[0.75], &[300.0], &[400.0]]);
+        let fitted = around.fit(START, 80);
+        let slope = around.at(fitted).first;
         assert!(slope.abs() < 0.05, "d {fitted}: slope {slope}");
     }
 }

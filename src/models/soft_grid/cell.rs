@@ -10,7 +10,7 @@
 //! velocity of the cell = β/κ E[u(z)] E[e_u] − γ E[s(z)] E[e_s]
 //! ```
 //!
-//! **What is learned, and from what.** τ of each gene and species, and k, from the counts of every cell that `K` and `T` leave out: they are
+//! **What is learned, and from what.** τ of each gene and species, and k, from the counts of cells that `K` and `T` leave out: they are
 //! predicted as negative binomial around `n m ρ_T (1 + b (ρ_K / ρ_T − 1))`. τ is one of [`VARIANCES`], 0 among them; how often each
 //! occurs among the genes is learned by EM (nonparametric empirical Bayes), and b is averaged over the gene's posterior. Without evidence
 //! τ is 0: then the velocity is the curve's. (d was fitted around the curve and contains the departures, so τ is what shrinks well and not
@@ -25,12 +25,16 @@
 //!
 //! What was measured: `models/soft_grid/README.md`.
 
+use std::array;
+
 use ndarray::Array2;
+use rand::Rng;
 use rayon::prelude::*;
 
 use super::course::{BETA, GAMMA, SCALING};
 use super::em::{Counts, Model};
 use super::expect::Posterior;
+use super::fit::drawn;
 use super::gene::Pair;
 use super::scores::dense;
 use crate::data::quantities::{FIT_DEPARTURE_S, FIT_DEPARTURE_U, FIT_S, FIT_U, VELOCITY};
@@ -46,6 +50,9 @@ const NEAR: usize = 100;
 
 /// Numbers of cells in `K` that are tried, rising.
 const AROUND: [usize; 4] = [5, 10, 20, 40];
+
+/// Cells, drawn at random, whose counts are left out, at most.
+const LEFT_OUT: usize = 1000;
 
 /// Variances τ that a gene may have, from none to as good as without a prior.
 const VARIANCES: [f64; 8] = [0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
@@ -85,7 +92,13 @@ impl Departures {
     ///
     /// # Errors
     /// If an abundance is not finite.
-    pub(super) fn new(model: &Model, counts: &Counts, posteriors: &[Posterior], fit: &Fit) -> Result<Self> {
+    pub(super) fn new(
+        model: &Model,
+        counts: &Counts,
+        posteriors: &[Posterior],
+        fit: &Fit,
+        rng: &mut impl Rng,
+    ) -> Result<Self> {
         let (n_obs, n_vars) = (counts.n_obs(), counts.n_vars());
         // Each half of the genes needs two components, and K has to be a part of T.
         if n_obs <= 2 * AROUND[0] || n_vars < 4 {
@@ -94,8 +107,9 @@ impl Departures {
         }
         let cells = Cells { model, counts, posteriors, curve: [&fit[FIT_U], &fit[FIT_S]] };
         let around = cells.neighborhoods()?;
-        let gains: Vec<Pair<Gains>> =
-            (0..n_vars).into_par_iter().map(|gene| [0, 1].map(|species| cells.gains(gene, species, &around))).collect();
+        let left_out = drawn(n_obs, LEFT_OUT, rng);
+        let gains_of = |gene: usize| [0, 1].map(|species| cells.gains(gene, species, &around, &left_out));
+        let gains: Vec<Pair<Gains>> = (0..n_vars).into_par_iter().map(gains_of).collect();
         let of = |species: usize, k: usize| gains.iter().map(|gains| gains[species][k]).collect::<Vec<_>>();
         let tried = AROUND.iter().filter(|&&k| k <= around.most).count();
         let best = (0..tried)
@@ -116,7 +130,7 @@ impl Departures {
             velocity,
             spread: [0, 1].map(|species| moved.iter().map(|moved| moved.spread[species]).collect()),
             around: AROUND[k],
-            gain: (gain_u + gain_s) / (2 * n_vars * n_obs) as f64,
+            gain: (gain_u + gain_s) / (2 * n_vars * left_out.len()) as f64,
         })
     }
 
@@ -198,14 +212,25 @@ struct Column {
     curve: Vec<f64>,
     sizes: Vec<f64>,
     dispersion: f64,
+    /// What a cell adds to sums.
+    of_cell: Vec<Sums>,
 }
 
 impl Column {
+    fn new(counts: Vec<f32>, curve: Vec<f64>, sizes: Vec<f64>, dispersion: f64) -> Self {
+        let of_cell = |((&x, &curve), &size): ((&f32, &f64), &f64)| {
+            let expected = size * curve;
+            Sums { counts: f64::from(x), expected, information: expected / (1.0 + dispersion * curve) }
+        };
+        let of_cell = counts.iter().zip(&curve).zip(&sizes).map(of_cell).collect();
+        Self { counts, curve, sizes, dispersion, of_cell }
+    }
+
     fn add(&self, sums: &mut Sums, cell: usize) {
-        let expected = self.sizes[cell] * self.curve[cell];
-        sums.counts += f64::from(self.counts[cell]);
+        let Sums { counts, expected, information } = self.of_cell[cell];
+        sums.counts += counts;
         sums.expected += expected;
-        sums.information += expected / (1.0 + self.dispersion * self.curve[cell]);
+        sums.information += information;
     }
 
     fn sum(&self, cells: &[u32]) -> Sums {
@@ -222,10 +247,13 @@ impl Column {
         (sums.counts + 1.0) / (sums.expected + 1.0)
     }
 
-    /// What of the log-likelihood of a cell's count depends on its abundance.
-    fn ln_p(&self, cell: usize, abundance: f64) -> f64 {
-        let (w, c) = negative_binomial::terms(abundance.max(LEAST * self.curve[cell]), self.dispersion);
-        f64::from(self.counts[cell]) * w - self.sizes[cell] * c
+    /// What of the log-likelihood of a cell's count depends on its abundance, by variance τ; `ratio(τ)` is the abundance in parts of the curve's.
+    fn ln_p(&self, cell: usize, ratio: impl Fn(f64) -> f64) -> [f64; VARIANCES.len()] {
+        let abundance = VARIANCES.map(|variance| self.curve[cell] * ratio(variance).max(LEAST));
+        let (mut w, mut c) = ([0.0; VARIANCES.len()], [0.0; VARIANCES.len()]);
+        negative_binomial::all_terms(&abundance, self.dispersion, &mut w, &mut c);
+        let (x, n) = (f64::from(self.counts[cell]), self.sizes[cell]);
+        array::from_fn(|at| x * w[at] - n * c[at])
     }
 }
 
@@ -244,12 +272,10 @@ struct Cells<'a> {
 impl Cells<'_> {
     fn column(&self, gene: usize, species: usize) -> Column {
         let of = &self.model.genes[gene];
-        Column {
-            counts: dense(self.counts.genes[species].row(gene), self.posteriors.len()),
-            curve: self.curve[species].column(gene).iter().map(|&m| f64::from(m) + of.floor[species]).collect(),
-            sizes: self.posteriors.iter().map(|posterior| posterior.size[species]).collect(),
-            dispersion: of.dispersion[species],
-        }
+        let counts = dense(self.counts.genes[species].row(gene), self.posteriors.len());
+        let curve = self.curve[species].column(gene).iter().map(|&m| f64::from(m) + of.floor[species]).collect();
+        let sizes = self.posteriors.iter().map(|posterior| posterior.size[species]).collect();
+        Column::new(counts, curve, sizes, of.dispersion[species])
     }
 
     fn neighborhoods(&self) -> Result<Around> {
@@ -301,7 +327,7 @@ impl Cells<'_> {
             (0..2).flat_map(move |species| {
                 let column = self.column(gene, species);
                 let residual = move |cell: usize| {
-                    let Column { counts, curve, sizes, dispersion } = &column;
+                    let Column { counts, curve, sizes, dispersion, .. } = &column;
                     let expected = sizes[cell] * curve[cell];
                     let variance = expected * (1.0 + dispersion * curve[cell]);
                     ((f64::from(counts[cell]) - expected) / variance.sqrt()) as f32
@@ -314,23 +340,22 @@ impl Cells<'_> {
         by_gene.reversed_axes().as_standard_layout().into_owned()
     }
 
-    fn gains(&self, gene: usize, species: usize, around: &Around) -> Gains {
+    /// Over the cells at the positions `cells`.
+    fn gains(&self, gene: usize, species: usize, around: &Around, cells: &[usize]) -> Gains {
         let column = self.column(gene, species);
         let mut gains = [[0.0; VARIANCES.len()]; AROUND.len()];
-        for cell in 0..self.posteriors.len() {
+        for &cell in cells {
             let on_tree = column.on_tree(&around.tree[cell * around.near..][..around.near]);
-            let curve = column.curve[cell];
-            let without = column.ln_p(cell, curve * on_tree);
             let (mut sums, mut seen) = (Sums::default(), 0);
             for (&k, gains) in AROUND.iter().zip(&mut gains).filter(|(k, _)| **k <= around.most) {
                 for &j in &around.close[gene % 2][cell * around.most..][seen..k] {
                     column.add(&mut sums, j as usize);
                 }
                 seen = k;
-                for (variance, gain) in VARIANCES.iter().zip(gains).skip(1) {
-                    let b = shrinkage(*variance, sums.information);
-                    *gain += column.ln_p(cell, curve * (on_tree + b * (sums.ratio() - on_tree))) - without;
-                }
+                let departed = sums.ratio() - on_tree;
+                let ln_p = column.ln_p(cell, |variance| on_tree + shrinkage(variance, sums.information) * departed);
+                // The first variance is 0.
+                gains.iter_mut().zip(ln_p).for_each(|(gain, with)| *gain += with - ln_p[0]);
             }
         }
         gains

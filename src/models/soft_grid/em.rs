@@ -13,11 +13,15 @@ use super::expect::{self, Posterior, Tables, Weights};
 use super::gene::{Gene, Pair, Prior, Sums};
 use super::settings::{RateScale, Scaling, SoftGrid, TimePrior};
 use super::tree::Tree;
-use crate::models::dispersion;
+use crate::models::dispersion::{self, AroundMeans};
+use crate::simd::{Vectorized, mul_add_f64, vectorize};
 use crate::sparse::Csr;
 
 /// M-steps of the genes, at most, in which the means of their rates settle at the start.
 const MOST_SHIFTS: usize = 20;
+
+/// Steps of a dispersion in one M-step.
+const DISPERSION_STEPS: usize = 2;
 
 /// Means of ln β and ln γ that move by less have settled.
 const SETTLED: f64 = 0.02;
@@ -119,14 +123,11 @@ impl Gathered {
                 self.cells[group][node as usize] += f64::from(q);
             }
         }
+        let stretches = Stretches::new(posteriors);
         for (m, genes) in self.m.iter_mut().zip(genes) {
             m.par_chunks_mut(self.nodes).enumerate().for_each(|(gene, m)| {
                 let (cells, counts) = genes.row(gene);
-                for (&i, &x) in cells.iter().zip(counts) {
-                    for &(node, q) in &posteriors[i as usize].nodes {
-                        m[node as usize] += f64::from(q) * f64::from(x);
-                    }
-                }
+                vectorize(AddCounts { stretches: &stretches, cells, counts, m });
             });
         }
     }
@@ -149,6 +150,59 @@ impl Gathered {
     pub(super) fn of(&self, gene: usize) -> Sums<'_> {
         let m = [0, 1].map(|species: usize| &self.m[species][gene * self.nodes..][..self.nodes]);
         Sums { n: [&self.n[0], &self.n[1]], m }
+    }
+}
+
+/// Posteriors as stretches of nodes that follow each other: most are one, and sums over them are plain loops.
+struct Stretches {
+    q: Vec<f64>,
+    /// Position in `q` and first node of each stretch; the next one begins where it ends.
+    from: Vec<(usize, usize)>,
+    /// The first stretch of each cell, and the end of the last.
+    of_cell: Vec<usize>,
+}
+
+impl Stretches {
+    fn new(posteriors: &[Posterior]) -> Self {
+        let (mut q, mut from, mut of_cell) = (Vec::new(), Vec::new(), vec![0]);
+        for posterior in posteriors {
+            let mut next = None;
+            for &(node, share) in &posterior.nodes {
+                if next != Some(node) {
+                    from.push((q.len(), node as usize));
+                }
+                q.push(f64::from(share));
+                next = Some(node + 1);
+            }
+            of_cell.push(from.len());
+        }
+        from.push((q.len(), 0));
+        Self { q, from, of_cell }
+    }
+}
+
+/// Adds `q_iz x_i` to the sums `m` of one gene.
+struct AddCounts<'a> {
+    stretches: &'a Stretches,
+    cells: &'a [u32],
+    counts: &'a [f32],
+    m: &'a mut [f64],
+}
+
+impl Vectorized for AddCounts<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Stretches { q, from, of_cell } = self.stretches;
+        for (&cell, &x) in self.cells.iter().zip(self.counts) {
+            let (cell, x) = (cell as usize, f64::from(x));
+            for at in of_cell[cell]..of_cell[cell + 1] {
+                let ((begin, node), (end, _)) = (from[at], from[at + 1]);
+                for (m, q) in self.m[node..].iter_mut().zip(&q[begin..end]) {
+                    *m = mul_add_f64::<FMA>(x, *q, *m);
+                }
+            }
+        }
     }
 }
 
@@ -187,8 +241,7 @@ impl Model {
         groups: &[u32],
         sizes: &[Pair<f64>],
     ) -> Vec<Posterior> {
-        let ln_pi: Vec<Vec<f64>> = self.pi.iter().map(|pi| pi.iter().map(|pi| pi.max(1e-300).ln()).collect()).collect();
-        let weights = Weights { ln_pi: &ln_pi, size_shape: fixed.size_shape, one_size: fixed.one_size };
+        let weights = Weights { pi: &self.pi, size_shape: fixed.size_shape, one_size: fixed.one_size };
         expect::expect(cells, tables, sizes, groups, weights)
     }
 
@@ -230,10 +283,9 @@ impl Model {
             for species in 0..2 {
                 let (cells, counts) = genes[species].row(at);
                 let sized = |(&i, &x): (&u32, &f32)| (f64::from(x), posteriors[i as usize].size[species]);
-                let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).collect();
-                let around =
-                    dispersion::AroundMeans { counts, mu: &mu[species], m: sums.m[species], n: sums.n[species] };
-                gene.dispersion[species] = around.fit(gene.dispersion[species]);
+                let counts = cells.iter().zip(counts).map(sized);
+                let around = AroundMeans::new(counts, [&mu[species], sums.m[species], sums.n[species]]);
+                gene.dispersion[species] = around.fit(gene.dispersion[species], DISPERSION_STEPS);
             }
         });
     }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::gene::{Gene, Pair};
 use super::tree::Tree;
 use crate::negative_binomial;
-use crate::simd::{Vectorized, mul_add, vectorize};
+use crate::simd::{Vectorized, exp_f64, mul_add, mul_add_f64, vectorize};
 use crate::sparse::Csr;
 
 /// Genes whose parts of C are summed at a stretch: sums have one order whatever the number of threads.
@@ -28,80 +28,86 @@ const SMALLEST: f64 = 1e-7;
 /// `W(μ)` of all genes and nodes, and `C`.
 pub(super) struct Tables {
     nodes: usize,
-    /// `W(μ_zg)` less its mean over nodes, `[n_vars, nodes]` per species: small numbers, so that single precision holds them.
+    /// Nodes rounded up to a multiple of [`LANES`]: the length of a row.
+    width: usize,
+    /// `W(μ_zg)` less its mean over nodes, `[n_vars, width]` per species: small numbers, so that single precision holds them.
     w: Pair<Vec<f32>>,
     /// The means over nodes, `[n_vars]`.
     base: Pair<Vec<f64>>,
-    /// `C_z`, `[nodes]` per species.
-    pub(super) c: Pair<Vec<f64>>,
+    /// `C_z`, `[width]` per species.
+    c: Pair<Vec<f64>>,
     dispersion: Pair<Vec<f64>>,
 }
 
 impl Tables {
     pub(super) fn new(tree: &Tree, genes: &[Gene]) -> Self {
         let nodes = tree.len();
-        let mut w = [0, 1].map(|_| vec![0.0_f32; genes.len() * nodes]);
+        let width = nodes.next_multiple_of(LANES);
+        let mut w = [0, 1].map(|_| vec![0.0_f32; genes.len() * width]);
         let mut base = [0, 1].map(|_| vec![0.0; genes.len()]);
         let [w_u, w_s] = &mut w;
         let [base_u, base_s] = &mut base;
         let parts: Vec<Pair<Vec<f64>>> = genes
             .par_chunks(CHUNK)
-            .zip(w_u.par_chunks_mut(CHUNK * nodes).zip(w_s.par_chunks_mut(CHUNK * nodes)))
+            .zip(w_u.par_chunks_mut(CHUNK * width).zip(w_s.par_chunks_mut(CHUNK * width)))
             .zip(base_u.par_chunks_mut(CHUNK).zip(base_s.par_chunks_mut(CHUNK)))
             .map(|((genes, (w_u, w_s)), (base_u, base_s))| {
-                let mut c = [0, 1].map(|_| vec![0.0; nodes]);
+                let mut c = [0, 1].map(|_| vec![0.0; width]);
+                let (mut of_w, mut of_c) = (vec![0.0; nodes], vec![0.0; nodes]);
                 for (at, gene) in genes.iter().enumerate() {
                     let mu = gene.means(tree);
                     for (species, (w, base)) in
                         [(&mut *w_u, &mut *base_u), (&mut *w_s, &mut *base_s)].into_iter().enumerate()
                     {
-                        let terms: Vec<(f64, f64)> = mu[species]
-                            .iter()
-                            .map(|&mu| negative_binomial::terms(mu, gene.dispersion[species]))
-                            .collect();
-                        let mean = terms.iter().map(|term| term.0).sum::<f64>() / nodes as f64;
+                        negative_binomial::all_terms(&mu[species], gene.dispersion[species], &mut of_w, &mut of_c);
+                        let mean = of_w.iter().sum::<f64>() / nodes as f64;
                         base[at] = mean;
-                        for (z, (w_z, c_z)) in terms.into_iter().enumerate() {
-                            w[at * nodes + z] = (w_z - mean) as f32;
-                            c[species][z] += c_z;
-                        }
+                        w[at * width..].iter_mut().zip(&of_w).for_each(|(w, of_w)| *w = (of_w - mean) as f32);
+                        c[species].iter_mut().zip(&of_c).for_each(|(c, of_c)| *c += of_c);
                     }
                 }
                 c
             })
             .collect();
-        let mut c = [0, 1].map(|_| vec![0.0; nodes]);
+        let mut c = [0, 1].map(|_| vec![0.0; width]);
         for part in parts {
             for (c, part) in c.iter_mut().zip(part) {
                 c.iter_mut().zip(part).for_each(|(c, part)| *c += part);
             }
         }
         let dispersion = [0, 1].map(|species| genes.iter().map(|gene| gene.dispersion[species]).collect());
-        Self { nodes, w, base, c, dispersion }
+        Self { nodes, width, w, base, c, dispersion }
     }
 
-    /// `Σ_g x_g W(μ_zg)` of one cell.
-    fn product(&self, cell: Pair<(&[u32], &[f32])>) -> Vec<f64> {
-        let mut sum = vec![0.0_f32; self.nodes];
+    /// `Σ_g x_g W(μ_zg)` of one cell, into `product`, `[width]`; `sum` is room to work in.
+    fn multiply(&self, cell: Pair<(&[u32], &[f32])>, sum: &mut Vec<f32>, product: &mut Vec<f64>) {
+        sum.clear();
+        sum.resize(self.width, 0.0);
         let mut base = 0.0;
         for (species, (genes, counts)) in cell.into_iter().enumerate() {
-            vectorize(Product { genes, counts, w: &self.w[species], sum: &mut sum });
+            vectorize(Product { genes, counts, w: &self.w[species], sum });
             for (&gene, &x) in genes.iter().zip(counts) {
                 base += f64::from(x) * self.base[species][gene as usize];
             }
         }
-        sum.into_iter().map(|sum| base + f64::from(sum)).collect()
+        product.clear();
+        product.extend(sum.iter().map(|&sum| base + f64::from(sum)));
     }
 
-    /// `Σ_g term(x_g, d_g)` over the counts of one cell.
-    fn over_counts(&self, cell: Pair<(&[u32], &[f32])>, mut term: impl FnMut(usize, f64, f64)) {
-        for (species, (genes, counts)) in cell.into_iter().enumerate() {
-            for (&gene, &x) in genes.iter().zip(counts) {
-                term(species, f64::from(x), self.dispersion[species][gene as usize]);
-            }
+    /// Takes the counts of one cell, unspliced and spliced, each with the dispersion of its gene.
+    fn sort(&self, cell: Pair<(&[u32], &[f32])>, sorted: &mut Pair<negative_binomial::Counts>) {
+        for ((sorted, (genes, counts)), dispersion) in sorted.iter_mut().zip(cell).zip(&self.dispersion) {
+            let with_dispersion = |(&gene, &x): (&u32, &f32)| (f64::from(x), dispersion[gene as usize]);
+            sorted.fill(genes.iter().zip(counts).map(with_dispersion));
         }
     }
 }
+
+/// Numbers in one vector.
+const LANES: usize = 8;
+
+/// Counts whose rows are added at a time: as many fewer passes over the sums.
+const TOGETHER: usize = 4;
 
 /// `sum += x · W_g` over the counts of a cell.
 struct Product<'a> {
@@ -115,13 +121,74 @@ impl Vectorized for Product<'_> {
     #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let nodes = self.sum.len();
-        for (&gene, &x) in self.genes.iter().zip(self.counts) {
-            let row = &self.w[gene as usize * nodes..][..nodes];
-            for (sum, w) in self.sum.iter_mut().zip(row) {
+        let Self { genes, counts, w, sum } = self;
+        let width = sum.len();
+        let row = |gene: u32| &w[gene as usize * width..][..width];
+        let (genes, last_genes) = genes.as_chunks::<TOGETHER>();
+        let (counts, last_counts) = counts.as_chunks::<TOGETHER>();
+        for (genes, x) in genes.iter().zip(counts) {
+            let [a, b, c, d] = genes.map(row);
+            for ((((sum, a), b), c), d) in sum.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                let two = mul_add::<FMA>(x[1], *b, mul_add::<FMA>(x[0], *a, *sum));
+                *sum = mul_add::<FMA>(x[3], *d, mul_add::<FMA>(x[2], *c, two));
+            }
+        }
+        for (&gene, &x) in last_genes.iter().zip(last_counts) {
+            for (sum, w) in sum.iter_mut().zip(row(gene)) {
                 *sum = mul_add::<FMA>(x, *w, *sum);
             }
         }
+    }
+}
+
+/// `q_z ∝ exp(product_z − n_u C_uz − n_s C_sz + ln π_z)`, all of one length, a multiple of [`LANES`].
+struct Soften<'a> {
+    product: &'a [f64],
+    c: &'a Pair<Vec<f64>>,
+    ln_pi: &'a [f64],
+    size: Pair<f64>,
+    /// q times the sum below.
+    q: &'a mut [f64],
+    found: &'a mut Softened,
+}
+
+/// What is summed of `exp(l_z − most)`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Softened {
+    most: f64,
+    sum: f64,
+    /// Mean of C over q.
+    c: Pair<f64>,
+}
+
+impl Vectorized for Soften<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Self { product, c, ln_pi, size, q, found } = self;
+        let lanes = |values| -> &[[f64; LANES]] { <[f64]>::as_chunks::<LANES>(values).0 };
+        let (product, c_u, c_s, ln_pi) = (lanes(product), lanes(&c[0]), lanes(&c[1]), lanes(ln_pi));
+        let q = q.as_chunks_mut::<LANES>().0;
+        let mut most = [f64::NEG_INFINITY; LANES];
+        for ((((q, product), c_u), c_s), ln_pi) in q.iter_mut().zip(product).zip(c_u).zip(c_s).zip(ln_pi) {
+            for l in 0..LANES {
+                q[l] = product[l] - size[0] * c_u[l] - size[1] * c_s[l] + ln_pi[l];
+                // (`max` would look for values that are not numbers, one by one.)
+                most[l] = if q[l] > most[l] { q[l] } else { most[l] };
+            }
+        }
+        let most = most.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        let mut sums = [[0.0; LANES]; 3];
+        for ((q, c_u), c_s) in q.iter_mut().zip(c_u).zip(c_s) {
+            for l in 0..LANES {
+                q[l] = exp_f64::<FMA>(q[l] - most);
+                sums[0][l] += q[l];
+                sums[1][l] = mul_add_f64::<FMA>(q[l], c_u[l], sums[1][l]);
+                sums[2][l] = mul_add_f64::<FMA>(q[l], c_s[l], sums[2][l]);
+            }
+        }
+        let [sum, u, s] = sums.map(|lanes| lanes.iter().sum::<f64>());
+        *found = Softened { most, sum, c: [u / sum, s / sum] };
     }
 }
 
@@ -146,8 +213,8 @@ impl Posterior {
 /// What the E-step is told besides the tables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights<'a> {
-    /// `ln π_z` of each group of cells.
-    pub(super) ln_pi: &'a [Vec<f64>],
+    /// `π_z` of each group of cells.
+    pub(super) pi: &'a [Vec<f64>],
     /// Shape of the gamma prior of the sizes, of mean 1; `None` to keep the sizes.
     pub(super) size_shape: Option<f64>,
     /// Whether the sizes for both species are one.
@@ -162,85 +229,80 @@ pub(super) fn expect(
     groups: &[u32],
     weights: Weights<'_>,
 ) -> Vec<Posterior> {
+    // Beyond the last node there is no probability.
+    let padded = |pi: &Vec<f64>| {
+        let mut ln_pi: Vec<f64> = pi.iter().map(|pi| pi.max(1e-300).ln()).collect();
+        ln_pi.resize(tables.width, f64::NEG_INFINITY);
+        ln_pi
+    };
+    let ln_pi: Vec<Vec<f64>> = weights.pi.iter().map(padded).collect();
     (0..cells[0].n_rows)
         .into_par_iter()
-        .map(|i| {
+        .map_init(Scratch::default, |scratch, i| {
             let group = groups.get(i).map_or(0, |&group| group as usize);
-            one_cell([cells[0].row(i), cells[1].row(i)], tables, sizes[i], &weights.ln_pi[group], weights)
+            scratch.one_cell([cells[0].row(i), cells[1].row(i)], tables, sizes[i], &ln_pi[group], weights)
         })
         .collect()
 }
 
-fn one_cell(
-    cell: Pair<(&[u32], &[f32])>,
-    tables: &Tables,
-    size: Pair<f64>,
-    ln_pi: &[f64],
-    weights: Weights<'_>,
-) -> Posterior {
-    let product = tables.product(cell);
-    let mut q = vec![0.0; tables.nodes];
-    // Fills q; returns ln Σ exp.
-    let soften = |size: Pair<f64>, q: &mut [f64]| {
-        let mut most = f64::NEG_INFINITY;
-        for (z, q) in q.iter_mut().enumerate() {
-            *q = product[z] - size[0] * tables.c[0][z] - size[1] * tables.c[1][z] + ln_pi[z];
-            most = most.max(*q);
-        }
-        let mut sum = 0.0;
-        for q in q.iter_mut() {
-            *q = (*q - most).exp();
-            sum += *q;
-        }
-        for q in q.iter_mut() {
-            *q /= sum;
-        }
-        most + sum.ln()
-    };
-    let shape = weights.size_shape.unwrap_or(0.0);
-    let prior = |n: f64| shape * (n.ln() - n);
-    let constants = |size: Pair<f64>| {
-        let mut sum = negative_binomial::Constants::default();
-        tables.over_counts(cell, |species, x, d| sum.add(x, size[species], d));
-        sum.total() + if weights.one_size { prior(size[0]) } else { prior(size[0]) + prior(size[1]) }
-    };
-    let mut best = size;
-    let mut evidence = soften(best, &mut q);
-    if weights.size_shape.is_some() {
-        // Σ ln(n + k d) over counts is replaced by A ln n + B n of the same first two derivatives at the present size.
-        let mut by = [[0.0, 0.0]; 2];
-        let mut ones = [0.0; 2];
-        tables.over_counts(cell, |species, x, d| {
-            // Many counts are 1, whose term is ln n.
-            if (x - 1.0).abs() < f64::EPSILON {
-                ones[species] += 1.0;
-                return;
+/// What the E-step of one cell works on.
+#[derive(Default)]
+struct Scratch {
+    sum: Vec<f32>,
+    product: Vec<f64>,
+    q: Vec<f64>,
+    sorted: Pair<negative_binomial::Counts>,
+}
+
+impl Scratch {
+    fn one_cell(
+        &mut self,
+        cell: Pair<(&[u32], &[f32])>,
+        tables: &Tables,
+        size: Pair<f64>,
+        ln_pi: &[f64],
+        weights: Weights<'_>,
+    ) -> Posterior {
+        tables.multiply(cell, &mut self.sum, &mut self.product);
+        tables.sort(cell, &mut self.sorted);
+        self.q.resize(tables.width, 0.0);
+        let mut best = size;
+        let mut found = self.soften(tables, best, ln_pi);
+        let shape = weights.size_shape.unwrap_or(0.0);
+        if weights.size_shape.is_some() {
+            // Σ ln(n + k d) over counts is replaced by A ln n + B n of the same first two derivatives at the present size.
+            let like = [0, 1].map(|species| {
+                let by_size = self.sorted[species].by_size(size[species]);
+                let a = -by_size.second * size[species] * size[species];
+                (a, by_size.first - a / size[species])
+            });
+            for _ in 0..INNER {
+                let c = found.c;
+                let moved =
+                    |a: f64, rest: f64, n: f64| ((a + shape) / (rest + shape).max(1e-9)).clamp(0.5 * n, 2.0 * n);
+                best = if weights.one_size {
+                    [moved(like[0].0 + like[1].0, c[0] + c[1] - like[0].1 - like[1].1, best[0]); 2]
+                } else {
+                    [0, 1].map(|species| moved(like[species].0, c[species] - like[species].1, best[species]))
+                };
+                found = self.soften(tables, best, ln_pi);
             }
-            let (first, second) = negative_binomial::constant_by_size(x, size[species], d);
-            by[species][0] += first;
-            by[species][1] += second;
-        });
-        for species in 0..2 {
-            by[species][0] += ones[species] / size[species];
-            by[species][1] -= ones[species] / size[species].powi(2);
         }
-        let like = [0, 1].map(|species| {
-            let a = -by[species][1] * size[species] * size[species];
-            (a, by[species][0] - a / size[species])
-        });
-        for _ in 0..INNER {
-            let c = [0, 1].map(|species| q.iter().zip(&tables.c[species]).map(|(q, c)| q * c).sum::<f64>());
-            let moved = |a: f64, rest: f64, n: f64| ((a + shape) / (rest + shape).max(1e-9)).clamp(0.5 * n, 2.0 * n);
-            best = if weights.one_size {
-                [moved(like[0].0 + like[1].0, c[0] + c[1] - like[0].1 - like[1].1, best[0]); 2]
-            } else {
-                [0, 1].map(|species| moved(like[species].0, c[species] - like[species].1, best[species]))
-            };
-            evidence = soften(best, &mut q);
-        }
+        let prior = |n: f64| shape * (n.ln() - n);
+        let priors = if weights.one_size { prior(best[0]) } else { prior(best[0]) + prior(best[1]) };
+        let constants: f64 = self.sorted.iter().zip(best).map(|(counts, n)| counts.constants(n)).sum();
+        let evidence = found.most + found.sum.ln() + constants + priors;
+        let least = SMALLEST * found.sum;
+        let kept = || self.q[..tables.nodes].iter().enumerate().filter(|(_, q)| **q > least);
+        let sum: f64 = kept().map(|(_, q)| q).sum();
+        Posterior { nodes: kept().map(|(z, q)| (z as u32, (q / sum) as f32)).collect(), size: best, evidence }
     }
-    evidence += constants(best);
-    let kept: f64 = q.iter().filter(|&&q| q > SMALLEST).sum();
-    let nodes = q.iter().enumerate().filter(|(_, q)| **q > SMALLEST);
-    Posterior { nodes: nodes.map(|(z, q)| (z as u32, (q / kept) as f32)).collect(), size: best, evidence }
+
+    /// Fills q, up to a factor.
+    fn soften(&mut self, tables: &Tables, size: Pair<f64>, ln_pi: &[f64]) -> Softened {
+        let mut found = Softened::default();
+        let (product, q) = (&self.product, &mut self.q);
+        vectorize(Soften { product, c: &tables.c, ln_pi, size, q, found: &mut found });
+        found
+    }
 }

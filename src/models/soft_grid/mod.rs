@@ -92,7 +92,8 @@ impl VelocityModel for SoftGrid {
         }
         let mut fit = outputs::cells(&fitted.model, &fitted.posteriors, true, self.uncertainty);
         if self.uncertainty || self.velocity == VelocityOf::Cell {
-            let departures = Departures::new(&fitted.model, &cells.counts, &fitted.posteriors, &fit)?;
+            let rng = &mut run.rng("cells around the curve", 0);
+            let departures = Departures::new(&fitted.model, &cells.counts, &fitted.posteriors, &fit, rng)?;
             departures.tell(&mut fit, run);
             outputs::velocities(&mut fit, self.velocity, departures.velocity);
         }

@@ -158,24 +158,12 @@ pub(super) fn fit_dispersion(
         return 0.0;
     }
     let sized = |(posterior, &x): (&Posterior, &f32)| (f64::from(x), posterior.size[species]);
-    let counts: Vec<(f64, f64)> = cells.iter().zip(counts).map(sized).filter(|&(x, _)| dispersion::tells(x)).collect();
-    let mut at = d.max(dispersion::START * 0.1);
-    for _ in 0..TRIALS {
-        let next = AroundMeans { counts: counts.clone(), mu, m, n }.fit(at);
-        let settled = (next / at).ln().abs() < SETTLED;
-        at = next;
-        if settled {
-            break;
-        }
-    }
-    at
+    let counts = cells.iter().zip(counts).map(sized);
+    AroundMeans::new(counts, [mu, m, n]).fit(d.max(dispersion::START * 0.1), DISPERSION_STEPS)
 }
 
-/// Two steps each towards the best dispersion, at most.
-const TRIALS: usize = 6;
-
-/// A dispersion that changes by less than this part is found.
-const SETTLED: f64 = 0.02;
+/// Steps towards the best dispersion, at most.
+const DISPERSION_STEPS: usize = 12;
 
 #[cfg(test)]
 mod tests {
@@ -186,12 +174,9 @@ mod tests {
         let cells: Vec<Posterior> = vec![Posterior { size: [1.0; 2], ..Posterior::default() }; 400];
         let counts: Vec<f32> = [1.75, 0.25, 0.9, 0.1].into_iter().cycle().take(400).collect();
         let of = (&[0.75][..], &[300.0][..], &[400.0][..]);
-        let all: Vec<(f64, f64)> = counts.iter().map(|&x| (f64::from(x), 1.0)).collect();
-        let mut wanted = dispersion::START;
-        for _ in 0..TRIALS {
-            wanted = AroundMeans { counts: all.clone(), mu: of.0, m: of.1, n: of.2 }.fit(wanted);
-        }
+        let all = counts.iter().map(|&x| (f64::from(x), 1.0));
+        let wanted = AroundMeans::new(all, [of.0, of.1, of.2]).fit(dispersion::START, 40);
         let found = fit_dispersion(&cells, &counts, 0, of, dispersion::START);
-        assert!((found / wanted).ln().abs() < 2.0 * SETTLED, "{found}, with all of them {wanted}");
+        assert!((found / wanted).ln().abs() < 0.02, "{found}, with all of them {wanted}");
     }
 }

@@ -58,14 +58,16 @@ pub(super) fn dispersions(
             let (cells, values) = by_gene.row(gene);
             let mut m = vec![0.0; train.len()];
             cells.iter().zip(values).for_each(|(&cell, &x)| m[cell as usize] = f64::from(x));
-            let counts = cells.iter().zip(values).map(|(&cell, &x)| (f64::from(x), n[cell as usize])).collect();
+            let counts = cells.iter().zip(values).map(|(&cell, &x)| (f64::from(x), n[cell as usize]));
             let mu: Vec<f64> = train.iter().map(|&cell| f64::from(fitted[[cell, gene]]).max(LEAST)).collect();
-            AroundMeans { counts, mu: &mu, m: &m, n: &n }.fit(now[gene].max(LEAST))
+            AroundMeans::new(counts, [&mu, &m, &n]).fit(now[gene].max(LEAST), STEPS)
         };
         (0..fitted.ncols()).into_par_iter().map(of_gene).collect()
     };
     [of_species(&data.unspliced, fitted[0], now[0]), of_species(&data.spliced, fitted[1], now[1])]
 }
 
+/// Steps of a dispersion at a time.
+const STEPS: usize = 2;
 /// Least abundance and least dispersion.
 const LEAST: f64 = 1e-4;

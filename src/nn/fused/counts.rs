@@ -13,7 +13,7 @@
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::negative_binomial::{Constants, constant_by_size};
+use crate::negative_binomial;
 use crate::nn::arrays::values;
 
 /// Least abundance: keeps a count of a gene that the model says is off from costing everything.
@@ -91,16 +91,15 @@ impl Counts<'_> {
                 sums[species][1] += f64::from(c);
             }
         }
-        let above: [Vec<(f64, f64)>; 2] = [0, 1].map(|species| {
+        let above = [0, 1].map(|species| {
             let pairs = counts[species].iter().zip(self.dispersion[species]);
-            pairs.filter(|(x, _)| **x > 0.0).map(|(&x, &d)| (f64::from(x), f64::from(d))).collect()
+            let mut above = negative_binomial::Counts::default();
+            above.fill(pairs.filter(|(x, _)| **x > 0.0).map(|(&x, &d)| (f64::from(x), f64::from(d))));
+            above
         });
-        let (size, curvature) = self.size(&above, sums[0][1] + sums[1][1]);
-        let nll = [0, 1].map(|species| {
-            let mut constants = Constants::default();
-            above[species].iter().for_each(|&(x, d)| constants.add(x, size, d));
-            size * sums[species][1] - sums[species][0] - constants.total()
-        });
+        let total = counts.into_iter().flatten().map(|&x| f64::from(x)).sum();
+        let (size, curvature) = self.size(&above, total, sums[0][1] + sums[1][1]);
+        let nll = [0, 1].map(|species| size * sums[species][1] - sums[species][0] - above[species].constants(size));
         let shape = self.size_shape;
         let prior = shape * (shape.ln() + size.ln() - size) - libm::lgamma(shape);
         let size_cost = -prior - 0.5 * (std::f64::consts::TAU / curvature).ln();
@@ -119,19 +118,14 @@ impl Counts<'_> {
 
     /// The best size of a cell and the curvature of its log-posterior in `ln n`, by Newton's rule.
     ///
-    /// `above`: counts above 0 with their gene's dispersion; `c`: `Σ C(μ)`.
-    fn size(&self, above: &[Vec<(f64, f64)>; 2], c: f64) -> (f64, f64) {
+    /// `above`: counts above 0 with their gene's dispersion, and their `total`; `c`: `Σ C(μ)`.
+    fn size(&self, above: &[negative_binomial::Counts; 2], total: f64, c: f64) -> (f64, f64) {
         let shape = self.size_shape;
-        let total: f64 = above.iter().flatten().map(|(x, _)| x).sum();
         let mut size = (shape + total) / (shape + c);
         let mut curvature = shape + total;
         for _ in 0..STEPS {
-            let (mut first, mut second) = (0.0, 0.0);
-            for &(x, d) in above.iter().flatten() {
-                let (by_n, by_n_twice) = constant_by_size(x, size, d);
-                first += by_n;
-                second += by_n_twice;
-            }
+            let [u, s] = above.each_ref().map(|counts| counts.by_size(size));
+            let (first, second) = (u.first + s.first, u.second + s.second);
             let slope = shape + size * (first - c - shape);
             curvature = (size * (c + shape - first) - size * size * second).max(0.1 * shape);
             let step = (slope / curvature).clamp(-1.0, 1.0);
@@ -237,8 +231,8 @@ mod tests {
                 for (counts, mu) in [(&UNSPLICED, &MU), (&SPLICED, &MS)] {
                     for gene in row.clone() {
                         let (x, mu, d) = (counts[gene].into(), mu[gene].into(), f64::from(dispersion[gene % 3]));
-                        let (w, c) = crate::negative_binomial::terms(mu, d);
-                        sum += x * w - n * c + crate::negative_binomial::constant(x, n, d);
+                        let (w, c) = negative_binomial::terms(mu, d);
+                        sum += x * w - n * c + negative_binomial::constant(x, n, d);
                     }
                 }
                 sum
