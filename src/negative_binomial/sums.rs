@@ -129,7 +129,7 @@ fn logarithms(a: f64, b: f64, values: &[f64]) -> f64 {
     let mut sum = 0.0;
     for values in values.chunks(LANES * FACTORS) {
         let mut products = [1.0; LANES];
-        vectorize(Products { a, b, values, products: &mut products });
+        vectorize(Products { a, b, values, found: &mut products });
         sum += products[..LANES.min(values.len())].iter().map(|product| product.ln()).sum::<f64>();
     }
     sum
@@ -146,7 +146,7 @@ struct Products<'a> {
     a: f64,
     b: f64,
     values: &'a [f64],
-    products: &'a mut [f64; LANES],
+    found: &'a mut [f64; LANES],
 }
 
 impl Vectorized for Products<'_> {
@@ -163,7 +163,7 @@ impl Vectorized for Products<'_> {
         for (product, value) in products.iter_mut().zip(rest) {
             *product *= mul_add_f64::<FMA>(self.b, *value, self.a);
         }
-        *self.products = products;
+        *self.found = products;
     }
 }
 

@@ -39,6 +39,7 @@ mod outputs;
 mod rival;
 mod rounds;
 mod scores;
+mod scoring;
 mod settings;
 mod skeleton;
 mod start;
