@@ -207,21 +207,33 @@ struct Inspect {
 
 #[derive(Args, Debug)]
 struct Bench {
-    /// Number of genes
-    #[arg(long, value_name = "G", default_value_t = 2000)]
-    genes: usize,
-    /// Cells per step
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    batch_size: usize,
-    /// Steps to time
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    steps: usize,
+    /// Devices (`nascent devices` lists them) [default: all of this build]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    device: Vec<String>,
+    /// Models: velovae, velovae_counts, velovi [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    model: Vec<String>,
+    /// Numbers of genes
+    #[arg(long, value_name = "G", value_delimiter = ',', default_values_t = [500, 2000])]
+    genes: Vec<usize>,
+    /// Numbers of cells per step
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [128, 512, 4096])]
+    cells: Vec<usize>,
+    /// Stretches of steps; of each figure the median is told
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    repeats: usize,
+    /// Least duration of a stretch
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    seconds: f64,
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    /// Write the figures as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the figures for TensorBoard into this folder, too
+    #[arg(long, value_name = "DIR")]
+    logdir: Option<PathBuf>,
 }
 
 impl Cli {
@@ -327,18 +339,32 @@ impl Inspect {
 }
 
 impl Bench {
+    #[cfg(feature = "neural")]
     fn run(self) -> Result<()> {
         use_threads(self.threads)?;
-        let rows = pipeline::bench(self.genes, self.batch_size, self.steps)?;
-        if self.json {
-            return print_json(&rows);
+        let job = pipeline::BenchJob {
+            devices: self.device,
+            models: self.model,
+            genes: self.genes,
+            cells: self.cells,
+            repeats: self.repeats,
+            seconds: self.seconds,
+            logs: self.logdir,
+        };
+        let found = pipeline::bench(&job, |line| {
+            // If stderr is gone, the table is still to be made.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        })?;
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(&found).map_err(|reason| Error::file(path, "write", reason))?;
+            std::fs::write(path, text).map_err(|reason| Error::file(path, "write", reason))?;
         }
-        let lines = rows.iter().map(|row| {
-            let (speed, size) =
-                (row.steps_per_second, format!("{} genes, {} cells per step", row.genes, row.batch_size));
-            format!("{:8} {speed:8.1} steps/s   {:8.2} ms CPU/step   {size}", row.device, row.cpu_ms_per_step)
-        });
-        print(&lines.collect::<Vec<_>>().join("\n"))
+        print(&found.to_string())
+    }
+
+    #[cfg(not(feature = "neural"))]
+    fn run(self) -> Result<()> {
+        print("this build has no neural models to time")
     }
 }
 

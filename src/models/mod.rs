@@ -226,45 +226,30 @@ impl ModelConfig {
     }
 }
 
-/// Speed of training on one device.
-#[derive(Clone, Debug, Serialize)]
-pub struct Timing {
-    /// Name of the device.
-    pub device: &'static str,
-    /// Genes of the data.
-    pub genes: usize,
-    /// Cells per step.
-    pub batch_size: usize,
-    /// Gradient steps per second of wall time.
-    pub steps_per_second: f64,
-    /// Milliseconds of CPU time, over all threads, per step.
-    pub cpu_ms_per_step: f64,
-}
-
-/// Times training steps of VeloVAE on every device of this build.
-///
-/// # Errors
-/// If a device cannot be opened.
+/// Neural models whose training steps can be timed.
 #[cfg(feature = "neural")]
-pub fn bench(genes: usize, batch_size: usize, steps: usize) -> Result<Vec<Timing>> {
-    let timing = |device: &'static str| {
-        let timed = velovae::bench(&crate::nn::device::open(device)?, genes, batch_size, steps);
-        Ok(Timing {
-            device,
-            genes,
-            batch_size,
-            steps_per_second: 1.0 / timed.wall_seconds,
-            cpu_ms_per_step: timed.cpu_seconds * 1e3,
-        })
-    };
-    crate::nn::device::names().into_iter().map(timing).collect()
-}
+pub const TIMED: [&str; 3] = ["velovae", "velovae_counts", "velovi"];
 
-/// A build without neural models has no device to time.
+/// Times training steps of the model called `model`, one of [`TIMED`], on random cells of `n_vars` genes.
 ///
 /// # Errors
-/// None.
-#[cfg(not(feature = "neural"))]
-pub fn bench(_: usize, _: usize, _: usize) -> Result<Vec<Timing>> {
-    Ok(Vec::new())
+/// [`Error::Setting`](crate::Error::Setting) if there is no such model.
+#[cfg(feature = "neural")]
+pub fn bench(
+    model: &str,
+    device: &burn::tensor::Device,
+    n_vars: usize,
+    plan: crate::train::Plan,
+) -> Result<crate::train::Timed> {
+    use velovae::Likelihood;
+    match model {
+        "velovae" => velovae::bench(Likelihood::Gaussian, device, n_vars, plan),
+        "velovae_counts" => velovae::bench(Likelihood::NegativeBinomial, device, n_vars, plan),
+        "velovi" => velovi::bench(device, n_vars, plan),
+        _ => Err(crate::Error::Setting {
+            key: "--model".to_owned(),
+            value: model.to_owned(),
+            wanted: format!("must be one of {}", TIMED.join(", ")),
+        }),
+    }
 }

@@ -1,5 +1,7 @@
 //! What each command does, step by step.
 
+#[cfg(feature = "neural")]
+mod bench;
 mod compare;
 mod folder;
 mod graph;
@@ -9,6 +11,8 @@ mod report;
 mod train;
 mod truth;
 
+#[cfg(feature = "neural")]
+pub use bench::{Bench, BenchJob, BenchRow, Spread, bench};
 pub use compare::{Comparison, One, Pair, compare};
 pub use graph::{GraphJob, GraphSummary, graph};
 pub use keys::keys;
@@ -79,12 +83,4 @@ pub fn devices() -> Vec<String> {
     return crate::nn::device::describe();
     #[cfg(not(feature = "neural"))]
     return vec!["this build has no neural models, and needs no device".to_owned()];
-}
-
-/// Times training steps of VeloVAE on each device of this build.
-///
-/// # Errors
-/// If a device cannot be used.
-pub fn bench(genes: usize, batch_size: usize, steps: usize) -> Result<Vec<crate::models::Timing>> {
-    crate::models::bench(genes, batch_size, steps)
 }

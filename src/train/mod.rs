@@ -15,6 +15,7 @@ mod memory;
 mod source;
 mod stopping;
 mod stream;
+mod timing;
 mod trainer;
 
 use burn::module::Module;
@@ -25,9 +26,10 @@ pub use batches::{Batch, Columns, Split, TrainingData};
 pub use checkpoint::{Checkpoint, snapshot, stage_start};
 pub use source::{BatchSource, CountData, Pass, WithColumns};
 pub use stream::CountStream;
+pub use timing::{Plan, Timed, time_steps};
 #[cfg(test)]
 pub(crate) use trainer::descend;
-pub use trainer::{Group, Stage, Timed, Trainer, time_steps};
+pub use trainer::{Group, Stage, Trainer};
 
 use self::adam::{AdamConstants, WeightDecay};
 use crate::data::CellSource;

@@ -6,7 +6,6 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::store::ModuleRecord;
 use burn::tensor::Tensor;
-use cpu_time::ProcessTime;
 
 use super::adam::{Adam, AdamConstants};
 use super::batches::even_chunks;
@@ -15,8 +14,8 @@ use super::clip::clip;
 use super::finite;
 use super::log::Log;
 use super::stopping::Stopper;
-use super::{BatchSource, Loss, Objective, Split, StopOn, TrainConfig, TrainingData};
-use crate::data::{Run, stream};
+use super::{BatchSource, Loss, Objective, Split, StopOn, TrainConfig};
+use crate::data::Run;
 use crate::error::{Error, Result};
 use crate::nn::draws::Draws;
 
@@ -374,45 +373,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// What one training step costs.
-#[derive(Clone, Copy, Debug)]
-pub struct Timed {
-    /// Wall time per step.
-    pub wall_seconds: f64,
-    /// CPU time per step, over all threads.
-    pub cpu_seconds: f64,
-}
-
-/// Times `steps` gradient steps of `module` on batches of `batch_size` cells, after three that warm up.
-///
-/// # Panics
-/// If the device fails.
-pub fn time_steps<M: Objective>(
-    module: M,
-    data: &TrainingData,
-    stage: &Stage,
-    batch_size: usize,
-    steps: usize,
-) -> Timed {
-    let mut state = State::new(&module, stage, 0);
-    let mut module = Some(module);
-    let mut rng = stream(0, "time", 0);
-    let n_obs = data.n_obs();
-    let mut step = |index: usize| {
-        let rows: Vec<usize> = (0..batch_size).map(|row| (index * batch_size + row) % n_obs).collect();
-        let before = module.take().expect("every step puts the module back");
-        let loss = before.loss(&data.batch(&rows).autodiff(), 0, &mut Draws::Sampled(&mut rng));
-        // Read as in training; on a GPU this also waits for the step.
-        scalar(&loss.total);
-        module = Some(state.descend(before, loss, stage));
-    };
-    (0..3).for_each(&mut step);
-    let (wall, cpu) = (Instant::now(), ProcessTime::now());
-    (0..steps).for_each(&mut step);
-    let count = steps.max(1) as f64;
-    Timed { wall_seconds: wall.elapsed().as_secs_f64() / count, cpu_seconds: cpu.elapsed().as_secs_f64() / count }
-}
-
 /// `module` after `steps` gradient steps, each down what `loss` returns of the module and the number of the step.
 #[cfg(test)]
 pub(crate) fn descend<M: Objective>(
@@ -429,7 +389,7 @@ pub(crate) fn descend<M: Objective>(
 }
 
 /// How far a module has come in a stage, and what drives it.
-struct State {
+pub(super) struct State {
     best: Option<ModuleRecord>,
     optimizers: Vec<ModuleOptimizer>,
     members: Vec<Vec<ParamId>>,
@@ -437,7 +397,7 @@ struct State {
 }
 
 impl State {
-    fn new<M: Objective>(module: &M, stage: &Stage, step: u64) -> Self {
+    pub(super) fn new<M: Objective>(module: &M, stage: &Stage, step: u64) -> Self {
         Self {
             best: None,
             optimizers: stage.groups.iter().map(adam).collect(),
@@ -448,7 +408,7 @@ impl State {
 
     /// `module` after one step down its loss. Both are consumed: a parameter that nothing else holds on to is updated
     /// in place.
-    fn descend<M: Objective>(&mut self, mut module: M, loss: Loss, stage: &Stage) -> M {
+    pub(super) fn descend<M: Objective>(&mut self, mut module: M, loss: Loss, stage: &Stage) -> M {
         let mut gradients = loss.total.backward();
         drop(loss);
         let mut gradients: Vec<GradientsParams> =

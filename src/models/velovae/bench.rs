@@ -6,21 +6,32 @@ use rand::Rng;
 
 use super::columns;
 use super::network::{Phase, VelovaeModule};
-use super::settings::Velovae;
+use super::settings::{Likelihood, Velovae};
 use super::start::Start;
 use crate::data::stream;
-use crate::train::{Timed, TrainingData, time_steps};
+use crate::error::Result;
+use crate::train::{Plan, Timed, TrainingData, time_steps};
 
-/// Times `steps` steps of the stage that learns everything at once, with `batch_size` cells of `n_vars` genes each.
-#[must_use]
-pub fn bench(device: &Device, n_vars: usize, batch_size: usize, steps: usize) -> Timed {
-    let settings = Velovae::default();
+/// Times steps of the stage that learns everything at once, on cells of `n_vars` genes.
+///
+/// # Errors
+/// None but those of [`time_steps`].
+pub fn bench(likelihood: Likelihood, device: &Device, n_vars: usize, plan: Plan) -> Result<Timed> {
+    let settings = Velovae { likelihood, ..Velovae::default() };
+    let n_obs = 2 * plan.batch_size;
     let mut rng = stream(0, "bench", 0);
-    let mut abundance = || Array2::from_shape_fn((4 * batch_size, n_vars), |_| rng.random_range(0.0..2.0_f32));
-    let data = TrainingData::from_abundance(abundance().view(), abundance().view(), Vec::new(), device);
-    let start = Start::flat(&settings, 4 * batch_size, n_vars);
-    let module =
-        VelovaeModule::new(&settings, &start, 4 * batch_size, &stream(0, "weights", 0), &device.clone().autodiff());
+    let counts = likelihood != Likelihood::Gaussian;
+    // Counts of a usual depth: 15 % are above 0.
+    let mut value = |_| {
+        let drawn = rng.random_range(0.0..2.0_f32);
+        if counts { (drawn - 1.7).max(0.0).mul_add(10.0, 0.0).ceil() } else { drawn }
+    };
+    let mut abundance = || Array2::from_shape_fn((n_obs, n_vars), &mut value);
+    let genes = (0..n_vars).map(|gene| format!("g{gene}")).collect();
+    let data = TrainingData::from_abundance(abundance().view(), abundance().view(), genes, device);
+    let start = Start::flat(&settings, n_obs, n_vars);
+    let weights = stream(0, "weights", 0);
+    let module = VelovaeModule::new(&settings, &start, n_obs, &weights, &device.clone().autodiff());
     let stage = settings.stages().swap_remove(2);
-    time_steps(module.with_phase(Phase::Joint), &columns::with_start(data, &start), &stage, batch_size, steps)
+    time_steps(module.with_phase(Phase::Joint), &columns::with_start(data, &start), &stage, plan)
 }

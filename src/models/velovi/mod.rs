@@ -16,6 +16,7 @@
 //!
 //! Where paper and program of veloVI differ, the program is followed, and the setting concerned in [`Velovi`] says so.
 
+mod bench;
 mod network;
 mod outputs;
 mod settings;
@@ -23,6 +24,7 @@ mod start;
 #[cfg(test)]
 mod steps;
 
+pub use bench::bench;
 pub use settings::{Init, PenaltySchedule, RepressedTime, StatePosterior, VelocityStatistic, Velovi, Warmup};
 
 use burn::tensor::Device;

@@ -25,6 +25,15 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     x.matmul(weight) + bias.unsqueeze()
 }
 
+/// `left right`, outside any gradient.
+#[must_use]
+pub fn product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
+    if dense_flex::supports(&left) && dense_flex::supports(&right) {
+        return dense_flex::untracked_product(left, right);
+    }
+    left.matmul(right)
+}
+
 /// `x` where it is not negative, `slope x` elsewhere; `slope` is positive.
 #[must_use]
 pub fn leaky_relu(x: Tensor<2>, slope: f64) -> Tensor<2> {

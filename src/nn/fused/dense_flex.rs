@@ -42,6 +42,15 @@ pub(super) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor
     Tensor::from_primitive::<Autodiff<Flex>>(output)
 }
 
+/// `left right`; both are plain and not tracked.
+pub(super) fn untracked_product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
+    let (left, right) = (constant(left), constant(right));
+    let (left, right) = (matrix(&left), matrix(&right));
+    let mut output = vec![0.0; left.nrows() * right.ncols()];
+    product(&mut output, Accum::Replace, left, right);
+    Tensor::from_primitive::<Flex>(tensor(output, [left.nrows(), right.ncols()]))
+}
+
 fn affine(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
     let (x, weight) = (matrix(x), matrix(weight));
     let mut output = slice(bias).repeat(x.nrows());

@@ -1,0 +1,240 @@
+//! `nascent bench`: training steps timed for each device, model, number of genes and of cells, in one run.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tensorboard_rs::summary_writer::SummaryWriter;
+
+use crate::error::{Error, Result, require};
+use crate::models::{self, TIMED};
+use crate::nn::device;
+use crate::stats;
+use crate::train::{Plan, Timed};
+
+/// Cells of the epoch whose time is told.
+const EPOCH: f64 = 10_000.0;
+
+/// What is timed: every combination.
+#[derive(Clone, Debug)]
+pub struct BenchJob {
+    /// Names of devices; empty: all that are there.
+    pub devices: Vec<String>,
+    /// Names of models; empty: all.
+    pub models: Vec<String>,
+    /// Numbers of genes.
+    pub genes: Vec<usize>,
+    /// Numbers of cells per step.
+    pub cells: Vec<usize>,
+    /// Stretches of steps.
+    pub repeats: usize,
+    /// Least wall time of a stretch, in seconds.
+    pub seconds: f64,
+    /// Folder for TensorBoard.
+    pub logs: Option<PathBuf>,
+}
+
+/// Median, least and largest of the repeats.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    /// Median.
+    pub median: f64,
+    /// Least.
+    pub least: f64,
+    /// Largest.
+    pub largest: f64,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchRow {
+    /// Name of the device.
+    pub device: String,
+    /// Name of the model.
+    pub model: String,
+    /// Genes.
+    pub genes: usize,
+    /// Cells per step.
+    pub cells: usize,
+    /// Gradient steps per second of wall time.
+    pub steps_per_second: Spread,
+    /// Cells per second: those steps times their cells.
+    pub cells_per_second: f64,
+    /// Seconds of wall time for one epoch of 10,000 cells.
+    pub epoch_seconds: f64,
+    /// Milliseconds of wall time per step.
+    pub wall_ms: Spread,
+    /// Milliseconds of CPU time per step, over all threads.
+    pub cpu_ms: Spread,
+    /// Wall time of a step in parts of that of its matrix products alone, measured on this device between the steps.
+    pub over_products: Spread,
+    /// Wall time of the first step, in seconds; GPUs compile their kernels in it.
+    pub first_step_seconds: f64,
+    /// Largest memory of the process while this was timed, in MiB; none where the system does not tell. A GPU's own is not in it.
+    pub peak_mib: Option<f64>,
+}
+
+/// All lines, and what they were measured with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bench {
+    /// Threads of the CPU.
+    pub threads: usize,
+    /// Stretches of steps of each line.
+    pub repeats: usize,
+    /// The lines.
+    pub rows: Vec<BenchRow>,
+}
+
+/// Times training steps.
+///
+/// # Errors
+/// If a device cannot be opened, a name or number cannot be used, or the folder for TensorBoard not be written.
+pub fn bench(job: &BenchJob, mut said: impl FnMut(&str)) -> Result<Bench> {
+    let names = |asked: &[String], all: Vec<&str>| {
+        if asked.is_empty() { all.into_iter().map(str::to_owned).collect() } else { asked.to_vec() }
+    };
+    let devices: Vec<String> = names(&job.devices, device::names());
+    let models = names(&job.models, TIMED.to_vec());
+    for (key, numbers, least) in [("--genes", &job.genes, 2), ("--cells", &job.cells, 2)] {
+        for &number in numbers {
+            require(number >= least, key, number, "must be at least 2")?;
+        }
+    }
+    require(job.repeats > 0, "--repeats", job.repeats, "must be at least 1")?;
+    require(job.seconds > 0.0 && job.seconds < 3600.0, "--seconds", job.seconds, "must be above 0 and below 3600")?;
+    if let Some(unknown) = models.iter().find(|model| !TIMED.contains(&model.as_str())) {
+        let wanted = format!("must be one of {}", TIMED.join(", "));
+        return Err(Error::Setting { key: "--model".to_owned(), value: unknown.clone(), wanted });
+    }
+    let mut rows = Vec::new();
+    for name in &devices {
+        let device = device::open(name)?;
+        for model in &models {
+            for &genes in &job.genes {
+                for &cells in &job.cells {
+                    said(&format!("{model} on {name}: {genes} genes, {cells} cells"));
+                    forget_peak_memory();
+                    let plan = Plan { batch_size: cells, repeats: job.repeats, seconds: job.seconds };
+                    let timed = models::bench(model, &device, genes, plan)?;
+                    rows.push(BenchRow::new(name, model, [genes, cells], &timed));
+                }
+            }
+        }
+    }
+    let bench = Bench { threads: rayon::current_num_threads(), repeats: job.repeats, rows };
+    if let Some(dir) = &job.logs {
+        bench.log(dir)?;
+    }
+    Ok(bench)
+}
+
+impl Spread {
+    fn of(values: &[f64]) -> Self {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Self { median: stats::median(values), least, largest }
+    }
+}
+
+impl BenchRow {
+    fn new(device: &str, model: &str, [genes, cells]: [usize; 2], timed: &Timed) -> Self {
+        let scaled = |values: &[f64]| Spread::of(&values.iter().map(|seconds| seconds * 1e3).collect::<Vec<_>>());
+        let inverse: Vec<f64> = timed.wall_seconds.iter().map(|seconds| 1.0 / seconds).collect();
+        let ratios = timed.wall_seconds.iter().zip(&timed.product_seconds).map(|(step, products)| step / products);
+        let steps_per_second = Spread::of(&inverse);
+        let cells_per_second = steps_per_second.median * cells as f64;
+        Self {
+            device: device.to_owned(),
+            model: model.to_owned(),
+            genes,
+            cells,
+            steps_per_second,
+            cells_per_second,
+            epoch_seconds: EPOCH / cells_per_second,
+            wall_ms: scaled(&timed.wall_seconds),
+            cpu_ms: scaled(&timed.cpu_seconds),
+            over_products: Spread::of(&ratios.collect::<Vec<_>>()),
+            first_step_seconds: timed.first_step,
+            peak_mib: peak_memory(),
+        }
+    }
+}
+
+impl Bench {
+    /// The scalars of each line under `bench/MODEL/DEVICE/GENES_genes/…`, at the number of cells.
+    fn log(&self, dir: &Path) -> Result<()> {
+        std::fs::create_dir_all(dir).map_err(|reason| Error::file(dir, "create", reason))?;
+        let mut writer = SummaryWriter::new(dir);
+        for row in &self.rows {
+            let name = |what: &str| format!("bench/{}/{}/{}_genes/{what}", row.model, row.device, row.genes);
+            for (what, value) in [
+                ("steps_per_second", row.steps_per_second.median),
+                ("cells_per_second", row.cells_per_second),
+                ("wall_ms", row.wall_ms.median),
+                ("over_products", row.over_products.median),
+                ("first_step_seconds", row.first_step_seconds),
+            ] {
+                writer.add_scalar(&name(what), value as f32, row.cells);
+            }
+        }
+        writer.flush();
+        Ok(())
+    }
+}
+
+/// A table in Markdown.
+impl fmt::Display for Bench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} threads; medians of {} stretches, in brackets the range\n", self.threads, self.repeats)?;
+        writeln!(
+            f,
+            "| device | model | genes | cells | steps/s | cells/s | s per epoch of 10,000 cells | wall ms / step | CPU ms / step \
+             | step / its matrix products | first step, s | peak MiB |"
+        )?;
+        write!(f, "|{}", " --- |".repeat(12))?;
+        for row in &self.rows {
+            let Spread { median, least, largest } = row.steps_per_second;
+            let steps = format!("{} ({}–{})", short(median), short(least), short(largest));
+            let peak = row.peak_mib.map_or_else(|| "not known".to_owned(), |mib| format!("{mib:.0}"));
+            write!(
+                f,
+                "\n| {} | {} | {} | {} | {steps} | {:.0} | {} | {} | {} | {:.2} | {} | {peak} |",
+                row.device,
+                row.model,
+                row.genes,
+                row.cells,
+                row.cells_per_second,
+                short(row.epoch_seconds),
+                short(row.wall_ms.median),
+                short(row.cpu_ms.median),
+                row.over_products.median,
+                short(row.first_step_seconds),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Three digits.
+fn short(value: f64) -> String {
+    let decimals = if value >= 99.5 {
+        0
+    } else if value >= 9.95 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.decimals$}")
+}
+
+/// Begins a new maximum of memory, where the system can.
+fn forget_peak_memory() {
+    // Where it cannot, the maximum is that of all lines so far.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+fn peak_memory() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}

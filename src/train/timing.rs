@@ -1,0 +1,158 @@
+//! What a training step costs, beside the matrix products in it.
+
+use std::time::Instant;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use cpu_time::ProcessTime;
+
+use super::trainer::{State, scalar};
+use super::{BatchSource, Objective, Stage};
+use crate::data::stream;
+use crate::error::Result;
+use crate::nn::draws::Draws;
+use crate::nn::fused::dense;
+
+/// Steps after the first one that warm up: memory is asked for, and a GPU chooses among its kernels.
+const WARM_UP: usize = 3;
+
+/// How steps are timed.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Cells per step.
+    pub batch_size: usize,
+    /// Stretches of steps.
+    pub repeats: usize,
+    /// Least wall time of a stretch, in seconds; it has at least two steps.
+    pub seconds: f64,
+}
+
+/// What was timed.
+#[derive(Clone, Debug)]
+pub struct Timed {
+    /// Wall time of the first step, in seconds: on a GPU kernels are compiled in it.
+    pub first_step: f64,
+    /// Wall time per step of each stretch.
+    pub wall_seconds: Vec<f64>,
+    /// CPU time per step of each stretch, over all threads.
+    pub cpu_seconds: Vec<f64>,
+    /// Wall time of the matrix products of a step, forward and backward, alone; measured after each stretch.
+    pub product_seconds: Vec<f64>,
+}
+
+/// Times gradient steps of `module` on `data`.
+///
+/// # Errors
+/// If cells cannot be read.
+///
+/// # Panics
+/// If the device fails.
+pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
+    let products = Products::of(&module, plan.batch_size, data.device());
+    let mut steps = Steps { state: State::new(&module, stage, 0), module: Some(module), data, stage, done: 0, plan };
+    let begun = Instant::now();
+    steps.take()?;
+    let mut timed = Timed {
+        first_step: begun.elapsed().as_secs_f64(),
+        wall_seconds: Vec::new(),
+        cpu_seconds: Vec::new(),
+        product_seconds: Vec::new(),
+    };
+    for _ in 0..WARM_UP {
+        steps.take()?;
+        products.multiply();
+    }
+    for _ in 0..plan.repeats {
+        let (wall, cpu) = (Instant::now(), ProcessTime::now());
+        let mut count = 0;
+        while count < 2 || wall.elapsed().as_secs_f64() < plan.seconds {
+            steps.take()?;
+            count += 1;
+        }
+        timed.wall_seconds.push(wall.elapsed().as_secs_f64() / f64::from(count));
+        timed.cpu_seconds.push(cpu.elapsed().as_secs_f64() / f64::from(count));
+        let wall = Instant::now();
+        let mut count = 0;
+        while count < 2 || wall.elapsed().as_secs_f64() < 0.5 * plan.seconds {
+            products.multiply();
+            count += 1;
+        }
+        timed.product_seconds.push(wall.elapsed().as_secs_f64() / f64::from(count));
+    }
+    Ok(timed)
+}
+
+/// Steps, one after the other.
+struct Steps<'a, M> {
+    module: Option<M>,
+    state: State,
+    data: &'a dyn BatchSource,
+    stage: &'a Stage,
+    done: usize,
+    plan: Plan,
+}
+
+impl<M: Objective> Steps<'_, M> {
+    fn take(&mut self) -> Result<()> {
+        let (size, n_obs) = (self.plan.batch_size, self.data.n_obs());
+        let rows: Vec<usize> = (0..size).map(|row| (self.done * size + row) % n_obs).collect();
+        let module = self.module.take().expect("every step puts the module back");
+        let mut draws = stream(0, "time", self.done as u64);
+        let loss = module.loss(&self.data.batch(&rows)?.autodiff(), 0, &mut Draws::Sampled(&mut draws));
+        // Read as in training; on a GPU this also waits for the step.
+        scalar(&loss.total);
+        self.module = Some(self.state.descend(module, loss, self.stage));
+        self.done += 1;
+        Ok(())
+    }
+}
+
+/// The matrix products of one step: what it cannot be faster than on this device.
+struct Products {
+    /// Factors; nothing is tracked.
+    factors: Vec<[Tensor<2>; 2]>,
+}
+
+impl Products {
+    /// Of each dense layer of `module`: `x w`, `xᵀ dy` and, but for layers that read the data, `dy wᵀ`.
+    fn of<M: Module>(module: &M, n_cells: usize, device: &Device) -> Self {
+        let device = device.clone().inner();
+        let mut layers = Layers(Vec::new());
+        module.visit(&mut layers);
+        let widest = layers.0.iter().map(|layer| layer[0]).max().unwrap_or(0);
+        let filled = |[rows, columns]: [usize; 2]| Tensor::<2>::ones([rows, columns], &device) * 0.5;
+        let mut factors = Vec::new();
+        for [n_in, n_out] in layers.0 {
+            factors.push([filled([n_cells, n_in]), filled([n_in, n_out])]);
+            factors.push([filled([n_in, n_cells]), filled([n_cells, n_out])]);
+            if n_in < widest {
+                factors.push([filled([n_cells, n_out]), filled([n_out, n_in])]);
+            }
+        }
+        Self { factors }
+    }
+
+    fn multiply(&self) {
+        let mut last = None;
+        for [left, right] in &self.factors {
+            last = Some(dense::product(left.clone(), right.clone()));
+        }
+        // Waits for the device, which does its work in order.
+        if let Some(last) = last {
+            let [rows, columns] = last.dims();
+            last.slice([rows - 1..rows, columns - 1..columns]).into_scalar::<f32>();
+        }
+    }
+}
+
+/// Shapes `[n_in, n_out]` of dense layers.
+struct Layers(Vec<[usize; 2]>);
+
+impl ModuleVisitor for Layers {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.val().dims();
+        if D == 2 && shape.iter().all(|&length| length > 1) && param.is_require_grad() {
+            self.0.push([shape[0], shape[1]]);
+        }
+    }
+}
