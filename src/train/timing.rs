@@ -48,7 +48,7 @@ pub struct Timed {
 /// # Panics
 /// If the device fails.
 pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
-    let products = Products::of(&module, plan.batch_size, data.device());
+    let products = Products::of(&module, stage, plan.batch_size, data.device());
     let mut steps = Steps { state: State::new(&module, stage, 0), module: Some(module), data, stage, done: 0, plan };
     let begun = Instant::now();
     steps.take()?;
@@ -114,15 +114,16 @@ struct Products {
 }
 
 impl Products {
-    /// Of each dense layer of `module`: `x w`, `xᵀ dy` and, but for layers that read the data, `dy wᵀ`.
-    fn of<M: Module>(module: &M, n_cells: usize, device: &Device) -> Self {
+    /// Of each dense layer of `module` that `stage` trains: `x w`, `xᵀ dy` and, but for layers that read the data, `dy wᵀ`.
+    fn of<M: Module>(module: &M, stage: &Stage, n_cells: usize, device: &Device) -> Self {
         let device = device.clone().inner();
-        let mut layers = Layers(Vec::new());
+        let mut layers = Layers { stage, path: Vec::new(), found: Vec::new() };
         module.visit(&mut layers);
-        let widest = layers.0.iter().map(|layer| layer[0]).max().unwrap_or(0);
+        let layers = layers.found;
+        let widest = layers.iter().map(|layer| layer[0]).max().unwrap_or(0);
         let filled = |[rows, columns]: [usize; 2]| Tensor::<2>::ones([rows, columns], &device) * 0.5;
         let mut factors = Vec::new();
-        for [n_in, n_out] in layers.0 {
+        for [n_in, n_out] in layers {
             factors.push([filled([n_cells, n_in]), filled([n_in, n_out])]);
             factors.push([filled([n_in, n_cells]), filled([n_cells, n_out])]);
             if n_in < widest {
@@ -145,14 +146,28 @@ impl Products {
     }
 }
 
-/// Shapes `[n_in, n_out]` of dense layers.
-struct Layers(Vec<[usize; 2]>);
+/// Finds the shapes `[n_in, n_out]` of dense layers.
+struct Layers<'a> {
+    stage: &'a Stage,
+    path: Vec<String>,
+    found: Vec<[usize; 2]>,
+}
 
-impl ModuleVisitor for Layers {
+impl ModuleVisitor for Layers<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let shape = param.val().dims();
-        if D == 2 && shape.iter().all(|&length| length > 1) && param.is_require_grad() {
-            self.0.push([shape[0], shape[1]]);
+        let trained =
+            self.stage.groups.iter().any(|group| self.path.first().is_some_and(|field| field == group.prefix));
+        if trained && D == 2 && shape.iter().all(|&length| length > 1) && param.is_require_grad() {
+            self.found.push([shape[0], shape[1]]);
         }
     }
 }

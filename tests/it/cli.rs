@@ -55,6 +55,26 @@ fn from_simulated_counts_to_scores() {
     assert!(program.succeed("inspect counts.h5ad").contains("unspliced"));
 }
 
+#[test]
+fn training_steps_are_timed_beside_their_matrix_products() {
+    let program = Program::new();
+    let sizes = "--genes 20 --cells 6,8 --repeats 3 --seconds 0.02";
+    let table = program.succeed(&format!("bench --device flex {sizes} --json bench.json --logdir logs"));
+    assert_eq!(table.lines().filter(|line| line.starts_with("| flex | ")).count(), 6, "{table}");
+    let text = std::fs::read_to_string(program.path("bench.json")).expect("it was written");
+    let found: Value = serde_json::from_str(&text).expect("JSON");
+    for row in found["rows"].as_array().expect("lines") {
+        let (steps, over) = (&row["steps_per_second"], &row["over_products"]);
+        assert!(steps["least"].as_f64() <= steps["median"].as_f64() && steps["median"].as_f64() > Some(0.0), "{row}");
+        assert!(over["median"].as_f64() > Some(1.0), "a step has its products in it: {row}");
+    }
+    assert!(std::fs::read_dir(program.path("logs")).expect("a folder").count() > 0);
+    for (options, key) in [("--model magic", "--model"), ("--cells 1", "--cells"), ("--repeats 0", "--repeats")] {
+        let refused = program.fail(&format!("bench {options}"), 2);
+        assert!(refused.contains(key), "{refused}");
+    }
+}
+
 /// The simulation's `clusters` are its lineages.
 #[test]
 fn permutation_scores_are_added_to_the_genes_of_the_fitted_file() {
