@@ -27,6 +27,15 @@ pub fn positions(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(rows, [count]), device)
 }
 
+/// The number in a tensor of one, on the host.
+///
+/// # Panics
+/// If the device fails while it is read.
+#[must_use]
+pub fn scalar(tensor: &Tensor<1>) -> f64 {
+    f64::from(tensor.clone().into_scalar::<f32>())
+}
+
 /// The tensor's values on the host.
 ///
 /// # Panics

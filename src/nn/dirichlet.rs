@@ -3,13 +3,10 @@
 //!
 //! Concentrations are `[n_cells, n_states, n_genes]`; `A = Σ_k a_k`.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
+use burn::tensor::{Device, Tensor};
 
+use super::counter::{Key, Law};
 use super::special::{digamma, ln_gamma};
-use crate::simd::{Vectorized, ln, vectorize};
 
 /// Kullback–Leibler divergence of `Dirichlet(a)` from `Dirichlet(c)`, `[n_cells, n_genes]`, in nats; `C = Σ_k c_k`:
 ///
@@ -74,22 +71,19 @@ pub fn sample_log(concentration: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
 
 /// `ln z` of [`sample_log`].
 fn ln_gamma_draw(shape: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
-    let device = shape.device();
-    let dims = shape.dims();
-    let of = |values: &[f32]| Tensor::<3>::from_data(TensorData::new(values.to_vec(), dims), &device);
     let d = shape.clone() + (BOOST as f64 - 1.0 / 3.0);
     let c = (d.clone() * 9.0).sqrt().recip();
     let accepted = {
         let (d, c) = (d.clone().detach(), c.clone().detach());
-        let [first, second] = [0, 1].map(|proposal| of(&noise.normals[proposal]));
+        let [first, second] = noise.normals.clone();
         let v = (c * first.clone() + 1.0).clamp_min(SMALLEST_ROOT).powi_scalar(3);
         let most = first.clone().square() * 0.5 + d.clone() - d.clone() * v.clone() + d * v.log();
-        second.mask_where(of(&noise.ln_accept).lower(most), first)
+        second.mask_where(noise.ln_accept.clone().lower(most), first)
     };
     let root = (c * accepted + 1.0).clamp_min(SMALLEST_ROOT);
     let mut ln_z = d.log() + root.log() * 3.0;
     for (i, ln_uniform) in noise.ln_uniforms.iter().enumerate() {
-        ln_z = ln_z + of(ln_uniform) / (shape.clone() + i as f64);
+        ln_z = ln_z + ln_uniform.clone() / (shape.clone() + i as f64);
     }
     ln_z
 }
@@ -101,67 +95,59 @@ pub(crate) const BOOST: usize = 4;
 /// `1 + c e` is not below this: a normal draw would have to be below −5.7.
 pub(crate) const SMALLEST_ROOT: f32 = 1e-3;
 
-/// The randomness of draws of gamma variables, row-major over `[n_rows, n_columns]`.
+/// The randomness of draws of gamma variables.
 ///
 /// The second proposal is taken if the first is not accepted: that it would not be accepted either happens to one in
 /// 10 000 draws at the smallest shapes.
-#[derive(Clone, Debug, Default)]
-pub struct GammaNoise {
+#[derive(Clone, Debug)]
+pub struct Noise<T> {
     /// Two proposals of `e`, standard normal.
-    pub(crate) normals: [Vec<f32>; 2],
+    pub(crate) normals: [T; 2],
     /// ln of the uniform that decides on the first.
-    pub(crate) ln_accept: Vec<f32>,
+    pub(crate) ln_accept: T,
     /// ln of the uniforms that lower the shape.
-    pub(crate) ln_uniforms: [Vec<f32>; BOOST],
+    pub(crate) ln_uniforms: [T; BOOST],
+}
+
+/// Of all draws, on a device.
+pub type GammaNoise = Noise<Tensor<3>>;
+
+/// Of one row, on the host.
+pub(crate) type RowNoise = Noise<Vec<f32>>;
+
+impl<T> Noise<T> {
+    /// Each part by what `of` makes of its law and of the stream of `seed` that is its own.
+    fn made(seed: u64, mut of: impl FnMut(Key, Law) -> T) -> Self {
+        let key = |part: usize| Key::new(seed).part(part as u32);
+        let normals = [0, 1].map(|part| of(key(part), Law::Normal));
+        let ln_accept = of(key(2), Law::LnUniform);
+        Self { normals, ln_accept, ln_uniforms: std::array::from_fn(|part| of(key(3 + part), Law::LnUniform)) }
+    }
 }
 
 impl GammaNoise {
-    /// The noise of all rows.
+    /// The noise for concentrations of this shape.
     #[must_use]
-    pub fn new(seed: u64, n_rows: usize, n_columns: usize) -> Self {
-        let mut whole = Self::default();
-        let mut row = Self::default();
-        for number in 0..n_rows {
-            row.fill_row(seed, number, n_columns);
-            whole.normals.iter_mut().zip(&row.normals).for_each(|(all, row)| all.extend_from_slice(row));
-            whole.ln_accept.extend_from_slice(&row.ln_accept);
-            whole.ln_uniforms.iter_mut().zip(&row.ln_uniforms).for_each(|(all, row)| all.extend_from_slice(row));
-        }
-        whole
-    }
-
-    /// The noise of one row, in place of what was here: rows can be drawn in any order, on any thread.
-    pub(crate) fn fill_row(&mut self, seed: u64, row: usize, n_columns: usize) {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(row as u64);
-        for normals in &mut self.normals {
-            normals.clear();
-            normals.extend((0..n_columns).map(|_| -> f32 { rng.sample(StandardNormal) }));
-        }
-        for uniforms in std::iter::once(&mut self.ln_accept).chain(&mut self.ln_uniforms) {
-            uniforms.clear();
-            uniforms.extend((0..n_columns).map(|_| ((rng.next_u32() >> 8) as f32 + 0.5) * f32::exp2(-24.0)));
-            vectorize(Logarithms(uniforms));
-        }
+    pub fn new(seed: u64, shape: [usize; 3], device: &Device) -> Self {
+        Self::made(seed, |key, law| key.tensor(law, shape, device))
     }
 }
 
-/// Replaces numbers by their logarithms.
-struct Logarithms<'a>(&'a mut [f32]);
-
-impl Vectorized for Logarithms<'_> {
-    #[allow(clippy::inline_always, reason = "see Vectorized")]
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        self.0.iter_mut().for_each(|value| *value = ln::<FMA>(*value));
+impl RowNoise {
+    /// The noise of row `row` of `n_columns` numbers: rows can be drawn in any order, on any thread.
+    pub(crate) fn of_row(seed: u64, row: usize, n_columns: usize) -> Self {
+        Self::made(seed, |key, law| {
+            let mut values = vec![0.0; n_columns];
+            key.fill(law, row * n_columns, &mut values);
+            values
+        })
     }
 }
 
 /// A draw of π from `seed`, of the shape of `concentration`.
 #[must_use]
 pub fn sample(concentration: &Tensor<3>, seed: u64) -> Tensor<3> {
-    let [n_cells, n_states, n_genes] = concentration.dims();
-    sample_log(concentration, &GammaNoise::new(seed, n_cells, n_states * n_genes)).exp()
+    sample_log(concentration, &GammaNoise::new(seed, concentration.dims(), &concentration.device())).exp()
 }
 
 /// The mean of π, `a_k / A`.
@@ -192,7 +178,7 @@ mod tests {
             (10.0, 2.251_752_6, 0.105_166_3),
         ] {
             let a = Tensor::<3>::full([200, 1, 1000], shape, &device).require_grad();
-            let z = ln_gamma_draw(&a, &GammaNoise::new(7, 200, 1000));
+            let z = ln_gamma_draw(&a, &GammaNoise::new(7, [200, 1, 1000], &device));
             let found: f32 = z.clone().mean().into_scalar();
             let gradients = z.sum().backward();
             let gradient: f32 = a.grad(&gradients).expect("a is tracked").mean().into_scalar();
@@ -214,7 +200,7 @@ mod tests {
             ([2.0, 0.3, 0.3, 0.3], [0.2023, -0.3701]),
         ] {
             let a = Tensor::<1>::from_data(shapes, &device).reshape([1, 4, 1]).require_grad();
-            let pi = sample_log(&a.clone().expand([500, 4, 1000]), &GammaNoise::new(3, 500, 4000)).exp();
+            let pi = sample_log(&a.clone().expand([500, 4, 1000]), &GammaNoise::new(3, [500, 4, 1000], &device)).exp();
             let mean = (pi.narrow(1, 0, 1) + 0.05).log().mean();
             let gradients = mean.backward();
             let found: Vec<f32> = a.grad(&gradients).expect("a is tracked").into_data().try_into_vec().expect("f32");

@@ -1,13 +1,14 @@
-//! Random numbers for the networks, drawn on the host.
+//! Random numbers for the networks.
 //!
-//! burn's devices each have a generator of their own, seeded for the whole process. Drawing here instead gives
-//! every epoch its own stream, makes a resumed run repeat an uninterrupted one, and gives all devices the same
-//! numbers.
+//! burn's devices each have a generator of their own, seeded for the whole process. Here every draw has a key from a stream of the run, and its
+//! numbers follow from the key ([`super::counter`]): every epoch has its own stream, a resumed run repeats an uninterrupted one, all
+//! devices get the same numbers, and nothing is sent to them.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, RngCore};
+use burn::tensor::{Device, Tensor};
+use rand::RngCore;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
+
+use super::counter::{Key, Law};
 
 /// Where a forward pass gets its randomness from.
 pub enum Draws<'a> {
@@ -22,7 +23,7 @@ impl Draws<'_> {
     #[must_use]
     pub fn normal(&mut self, shape: [usize; 2], device: &Device) -> Tensor<2> {
         match self {
-            Self::Sampled(rng) => from_host(shape, device, || rng.sample(StandardNormal)),
+            Self::Sampled(rng) => Key::new(rng.next_u64()).tensor(Law::Normal, shape, device),
             Self::Mean => Tensor::zeros(shape, device),
         }
     }
@@ -30,9 +31,9 @@ impl Draws<'_> {
     /// Draws from `U(-bound, bound)`, or zeros at the posterior mean.
     #[must_use]
     pub fn uniform(&mut self, shape: [usize; 2], bound: f64, device: &Device) -> Tensor<2> {
-        let bound = bound as f32;
+        let law = Law::Uniform(bound as f32);
         match self {
-            Self::Sampled(rng) => from_host(shape, device, || rng.random_range(-bound..bound)),
+            Self::Sampled(rng) => Key::new(rng.next_u64()).tensor(law, shape, device),
             Self::Mean => Tensor::zeros(shape, device),
         }
     }
@@ -52,18 +53,8 @@ impl Draws<'_> {
         if share == 0.0 {
             return None;
         }
-        // 16 bits decide one element: the share is met to 1e-5, and a mask costs an eighth of float draws.
-        let threshold = (share * 65_536.0).round() as u16;
-        let kept = 1.0 / (1.0 - share as f32);
-        let mut bits = vec![0_u8; 2 * shape[0] * shape[1]];
-        rng.fill_bytes(&mut bits);
-        let keep = |pair: &[u8]| u16::from_le_bytes([pair[0], pair[1]]) >= threshold;
-        let mask: Vec<f32> = bits.chunks_exact(2).map(|pair| if keep(pair) { kept } else { 0.0 }).collect();
-        Some(Tensor::from_data(TensorData::new(mask, shape), device))
+        // 16 bits decide one element: the share is met to 1e-5.
+        let law = Law::Mask { threshold: (share * 65_536.0).round() as u32, kept: 1.0 / (1.0 - share as f32) };
+        Some(Key::new(rng.next_u64()).tensor(law, shape, device))
     }
-}
-
-fn from_host(shape: [usize; 2], device: &Device, mut draw: impl FnMut() -> f32) -> Tensor<2> {
-    let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| draw()).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,7 +1,8 @@
-//! What the neural models are made of: devices, random draws, layers, distributions, the splicing kinetics on tensors
+//! What the neural models are made of: devices, random numbers (counter.rs) and draws, layers, distributions, the splicing kinetics on tensors
 //! and the likelihood that training maximises.
 
 pub mod arrays;
+pub(crate) mod counter;
 pub mod device;
 pub mod dirichlet;
 pub mod distributions;

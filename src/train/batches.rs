@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use ndarray::{Array2, ArrayView2};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -130,7 +130,11 @@ impl Columns {
 
     /// The cells at `rows`.
     pub(super) fn of(&self, rows: &[usize], device: &Device) -> Self {
-        let cells = arrays::positions(rows, device);
+        self.at(&arrays::positions(rows, device))
+    }
+
+    /// The cells at positions that are on the device.
+    fn at(&self, cells: &Tensor<1, Int>) -> Self {
         Self(self.0.iter().map(|(name, values)| (*name, values.clone().select(0, cells.clone()))).collect())
     }
 }
@@ -176,9 +180,24 @@ impl TrainingData {
     /// The cells at `rows`, outside any gradient.
     #[must_use]
     pub fn batch(&self, rows: &[usize]) -> Batch {
-        let cells = arrays::positions(rows, &self.device);
+        self.at(&arrays::positions(rows, &self.device))
+    }
+
+    /// The cells at positions that are on the device.
+    fn at(&self, cells: &Tensor<1, Int>) -> Batch {
         let of_cells = |values: &Tensor<2>| values.clone().select(0, cells.clone());
-        Batch { u: of_cells(&self.u), s: of_cells(&self.s), columns: self.columns.of(rows, &self.device) }
+        Batch { u: of_cells(&self.u), s: of_cells(&self.s), columns: self.columns.at(cells) }
+    }
+
+    /// The cells of each of `batches`: their positions go to the device once for all.
+    pub(super) fn all_of<'a>(&'a self, batches: &'a [Vec<usize>]) -> impl Iterator<Item = Batch> + 'a {
+        let all = arrays::positions(&batches.concat(), &self.device);
+        let mut end = 0;
+        batches.iter().map(move |rows| {
+            let begin = end;
+            end += rows.len();
+            self.at(&all.clone().slice([begin..end]))
+        })
     }
 }
 

@@ -3,9 +3,8 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use super::trainer::scalar;
 use super::{Batch, Loss, Objective};
-use crate::nn::arrays;
+use crate::nn::arrays::{self, scalar};
 
 /// Whether every parameter and running statistic of `module`, one without gradients, is finite. One number is read from the device.
 pub(super) fn all_finite<M: Module>(module: &M) -> bool {

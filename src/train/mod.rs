@@ -12,6 +12,7 @@ mod clip;
 mod finite;
 mod log;
 mod memory;
+mod meter;
 mod source;
 mod stopping;
 mod stream;

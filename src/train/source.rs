@@ -91,6 +91,10 @@ impl BatchSource for TrainingData {
     fn batch(&self, rows: &[usize]) -> Result<Batch> {
         Ok(Self::batch(self, rows))
     }
+
+    fn pass<'a>(&'a self, batches: &'a [Vec<usize>]) -> Pass<'a> {
+        Box::new(self.all_of(batches).map(Ok))
+    }
 }
 
 /// Counts of all cells in memory as sparse rows, which become dense a batch at a time: of 30,000 cells and 2,000 genes, a tenth of

@@ -13,6 +13,7 @@ use super::checkpoint::{self, Checkpoint, Position, snapshot};
 use super::clip::clip;
 use super::finite;
 use super::log::Log;
+use super::meter::Meter;
 use super::stopping::Stopper;
 use super::{BatchSource, Loss, Objective, Split, StopOn, TrainConfig};
 use crate::data::Run;
@@ -145,7 +146,7 @@ impl<'a> Trainer<'a> {
         let mut meter = Meter::default();
         let batches = even_chunks(rows, LOOK);
         for (rows, batch) in batches.iter().zip(data.pass(&batches)) {
-            meter.add(&fixed.held_out_loss(&batch?), rows.len());
+            meter.add(&fixed.held_out_loss(&batch?), rows.len(), is_last(rows, &batches));
         }
         Ok(meter.loss())
     }
@@ -251,7 +252,7 @@ impl<'a> Trainer<'a> {
         let batches = data.deal(&self.split.train, self.config.batch_size, &mut order);
         for (rows, batch) in batches.iter().zip(data.pass(&batches)) {
             let loss = module.loss(&batch?.autodiff(), epoch, &mut Draws::Sampled(&mut noise));
-            if !meter.add(&loss, rows.len()) {
+            if !meter.add(&loss, rows.len(), is_last(rows, &batches)) {
                 return Err(self.diverged(&module, stage, epoch, Some(("loss", &loss)), (data, rows)));
             }
             module = state.descend(module, loss, stage);
@@ -315,7 +316,7 @@ impl<'a> Trainer<'a> {
         let batches = even_chunks(rows, LOOK);
         for (rows, batch) in batches.iter().zip(data.pass(&batches)) {
             let loss = fixed.held_out_loss(&batch?);
-            if !meter.add(&loss, rows.len()) {
+            if !meter.add(&loss, rows.len(), is_last(rows, &batches)) {
                 return Err(self.diverged(module, stage, epoch, Some(("held-out loss", &loss)), (data, rows)));
             }
         }
@@ -452,39 +453,7 @@ fn members<M: Module>(module: &M, prefix: &str) -> Vec<ParamId> {
     collector.found
 }
 
-pub(super) fn scalar(tensor: &Tensor<1>) -> f64 {
-    f64::from(tensor.clone().into_scalar::<f32>())
-}
-
-/// Means of the loss and its terms over the cells of an epoch.
-#[derive(Default)]
-struct Meter {
-    cells: f64,
-    sums: Vec<(&'static str, f64)>,
-}
-
-impl Meter {
-    /// Adds the loss of `cells` cells; false if it is not finite.
-    fn add(&mut self, loss: &Loss, cells: usize) -> bool {
-        let total = scalar(&loss.total);
-        let terms = loss.terms.iter().map(|(name, term)| (*name, scalar(term)));
-        for (name, value) in std::iter::once(("loss", total)).chain(terms) {
-            let value = value * cells as f64;
-            match self.sums.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum += value,
-                None => self.sums.push((name, value)),
-            }
-        }
-        self.cells += cells as f64;
-        total.is_finite()
-    }
-
-    fn means(&self, part: &str) -> Vec<(String, f64)> {
-        let mean = |(name, sum): &(&'static str, f64)| (format!("{part}/{name}"), sum / self.cells);
-        self.sums.iter().map(mean).collect()
-    }
-
-    fn loss(&self) -> f64 {
-        self.sums.iter().find(|(name, _)| *name == "loss").map_or(f64::NAN, |(_, sum)| sum / self.cells)
-    }
+/// Whether no batch follows after `rows`.
+fn is_last(rows: &[usize], batches: &[Vec<usize>]) -> bool {
+    batches.last().is_some_and(|last| std::ptr::eq(last.as_slice(), rows))
 }

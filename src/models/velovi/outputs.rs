@@ -23,6 +23,7 @@ use crate::data::{Dataset, Fit, Run, split_labels};
 use crate::error::Result;
 use crate::models::quality::Quality;
 use crate::models::spread::Moments;
+use crate::nn::arrays::scalar;
 use crate::nn::draws::Draws;
 use crate::nn::fused::four_states::{FourStates, STATES, Weights};
 use crate::nn::{arrays, dirichlet};
@@ -290,7 +291,7 @@ impl Predictor<'_> {
         for rows in rows.chunks(BLOCK) {
             let batch = self.data.batch(rows);
             let posterior = self.module.encode(&batch, &mut Draws::Mean);
-            let kl_z = scalar(posterior.kl());
+            let kl_z = scalar(&posterior.kl());
             for _ in 0..self.settings.n_samples {
                 let states = self.module.decode(posterior.draw(&mut Draws::Sampled(&mut rng)), &mut Draws::Mean);
                 let share = rows.len() as f64 / self.settings.n_samples as f64;
@@ -307,7 +308,7 @@ impl Predictor<'_> {
 
     fn loss(&self, batch: &Batch, states: &FourStates, weights: Weights) -> f64 {
         let loss = self.module.states_loss(batch, states, weights);
-        scalar(loss.total)
+        scalar(&loss.total)
     }
 }
 
@@ -414,8 +415,4 @@ fn state_by_state(weights: &Tensor<3>) -> [Tensor<2>; STATES] {
 
 fn blocks_of(n_obs: usize) -> impl Iterator<Item = Vec<usize>> {
     (0..n_obs).step_by(BLOCK).map(move |first| (first..(first + BLOCK).min(n_obs)).collect())
-}
-
-fn scalar(tensor: Tensor<1>) -> f64 {
-    f64::from(tensor.into_scalar::<f32>())
 }

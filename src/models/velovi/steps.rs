@@ -20,7 +20,7 @@ use super::network::VeloviModule;
 use super::settings::Velovi;
 use super::start::Start;
 use crate::data::stream;
-use crate::nn::arrays;
+use crate::nn::arrays::{self, scalar};
 use crate::nn::dirichlet::GammaNoise;
 use crate::nn::draws::Draws;
 use crate::nn::fused::four_states::STATES;
@@ -149,10 +149,6 @@ fn loss_of_step(module: &VeloviModule, batch: &Batch, step: usize) -> crate::tra
     module.loss(batch, EPOCH, &mut Draws::Sampled(&mut noise(step)))
 }
 
-fn scalar(tensor: &Tensor<1>) -> f64 {
-    f64::from(arrays::values(tensor.clone())[0])
-}
-
 #[test]
 fn every_term_of_the_loss_is_that_of_scvi_tools() {
     let device = Device::flex();
@@ -234,13 +230,14 @@ fn writes_the_input_of_the_script() {
             let mut draws = Draws::Sampled(&mut rng);
             let mask = draws.dropout_mask([N_CELLS, hidden], dropout, &device).expect("some are dropped");
             let z = draws.normal([N_CELLS, n_latent], &device);
-            let gamma = GammaNoise::new(draws.seed().expect("draws are sampled"), N_CELLS, STATES * N_VARS);
+            let seed = draws.seed().expect("draws are sampled");
+            let gamma = GammaNoise::new(seed, [N_CELLS, STATES, N_VARS], &device);
             json!({
                 "mask": arrays::values(mask),
                 "z": arrays::values(z),
-                "normals": gamma.normals,
-                "ln_accept": gamma.ln_accept,
-                "ln_uniforms": gamma.ln_uniforms,
+                "normals": gamma.normals.map(arrays::values),
+                "ln_accept": arrays::values(gamma.ln_accept),
+                "ln_uniforms": gamma.ln_uniforms.map(arrays::values),
             })
         })
         .collect();

@@ -11,7 +11,7 @@ use super::tile::{
     weight_gradient,
 };
 use super::{STATES, Weights};
-use crate::nn::dirichlet::{BOOST, GammaNoise};
+use crate::nn::dirichlet::{BOOST, RowNoise};
 use crate::nn::fused::blocks::in_order;
 use crate::simd::{Vectorized, vectorize};
 
@@ -84,21 +84,17 @@ impl Block<'_> {
         let gradient = !self.rho.is_empty();
         let n_tiles = if gradient { genes.tiles.len() } else { 0 };
         let mut sums = Sums { values: Values::default(), rows: std::array::from_fn(|_| vec![[0.0; TILE]; n_tiles]) };
-        let mut noise = GammaNoise::default();
         let mut tile = Box::new(Tile::new());
         for i in 0..BLOCK.min(problem.n_cells - self.first) {
             let cell = self.first + i;
             let drawn = match problem.weights {
                 Weights::Bounded => None,
-                Weights::Drawn(seed) => {
-                    noise.fill_row(seed, cell, STATES * n);
-                    Some(&noise)
-                }
+                Weights::Drawn(seed) => Some(RowNoise::of_row(seed, cell, STATES * n)),
             };
             for (index, gene_tile) in genes.tiles.iter().enumerate() {
                 let range = index * TILE..n.min((index + 1) * TILE);
                 vectorize(Work {
-                    inputs: Inputs { problem, cell, range: range.clone(), noise: drawn },
+                    inputs: Inputs { problem, cell, range: range.clone(), noise: drawn.as_ref() },
                     genes,
                     gene_tile,
                     gradient,
@@ -132,7 +128,7 @@ struct Inputs<'a> {
     problem: &'a Problem<'a>,
     cell: usize,
     range: std::ops::Range<usize>,
-    noise: Option<&'a GammaNoise>,
+    noise: Option<&'a RowNoise>,
 }
 
 impl Inputs<'_> {

@@ -152,11 +152,11 @@ pub fn per_gene(
     mixture: &Mixture,
     weights: Weights,
 ) -> (Tensor<2>, Tensor<2>) {
-    let [n_cells, n_states, n_genes] = states.concentration.dims();
+    let n_states = states.concentration.dims()[1];
     let ln_weights = match weights {
         Weights::Bounded => dirichlet::mean_log(&states.concentration),
         Weights::Drawn(seed) => {
-            let noise = GammaNoise::new(seed, n_cells, n_states * n_genes);
+            let noise = GammaNoise::new(seed, states.concentration.dims(), &states.concentration.device());
             dirichlet::sample_log(&states.concentration, &noise)
         }
     };
