@@ -3,10 +3,13 @@
 //!
 //! Concentrations are `[n_cells, n_states, n_genes]`; `A = Σ_k a_k`.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 
 use super::counter::{Key, Law};
+use super::flex;
 use super::special::{digamma, ln_gamma};
+use crate::simd::{Vectorized, exp_and_m1, ln, mul_add, vectorize};
 
 /// Kullback–Leibler divergence of `Dirichlet(a)` from `Dirichlet(c)`, `[n_cells, n_genes]`, in nats; `C = Σ_k c_k`:
 ///
@@ -76,7 +79,8 @@ fn ln_gamma_draw(shape: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
     let accepted = {
         let (d, c) = (d.clone().detach(), c.clone().detach());
         let [first, second] = noise.normals.clone();
-        let v = (c * first.clone() + 1.0).clamp_min(SMALLEST_ROOT).powi_scalar(3);
+        let v = (c * first.clone() + 1.0).clamp_min(SMALLEST_ROOT);
+        let v = v.clone().square() * v;
         let most = first.clone().square() * 0.5 + d.clone() - d.clone() * v.clone() + d * v.log();
         second.mask_where(noise.ln_accept.clone().lower(most), first)
     };
@@ -88,6 +92,8 @@ fn ln_gamma_draw(shape: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
     ln_z
 }
 
+/// The smallest weight that is told from others: the precision of f32.
+const LEAST_WEIGHT: f32 = f32::EPSILON;
 /// Logarithm of the smallest weight that is told from others: that of the precision of f32.
 pub(crate) const LEAST_LN_WEIGHT: f32 = -15.942_385;
 /// Steps by which the shape is raised before a draw.
@@ -147,7 +153,74 @@ impl RowNoise {
 /// A draw of π from `seed`, of the shape of `concentration`.
 #[must_use]
 pub fn sample(concentration: &Tensor<3>, seed: u64) -> Tensor<3> {
+    if flex::is_plain(concentration) && !concentration.is_tracked() {
+        return sample_rows(concentration, seed);
+    }
     sample_log(concentration, &GammaNoise::new(seed, concentration.dims(), &concentration.device())).exp()
+}
+
+/// [`sample`] on Flex, outside gradients: cell by cell, in one pass.
+fn sample_rows(concentration: &Tensor<3>, seed: u64) -> Tensor<3> {
+    let shape = concentration.dims();
+    let width = shape[1] * shape[2];
+    let concentration = flex::constant(concentration.clone());
+    let shapes = flex::slice(&concentration);
+    let mut weights = vec![0.0; shapes.len()];
+    weights.par_chunks_mut(width.max(1)).zip(shapes.par_chunks(width.max(1))).enumerate().for_each(
+        |(row, (weights, shapes))| {
+            let noise = RowNoise::of_row(seed, row, width);
+            vectorize(Row { shapes, noise: &noise, n_genes: shape[2], weights });
+        },
+    );
+    Tensor::from_data(TensorData::new(weights, shape), &Device::flex())
+}
+
+/// The draws of one cell, `[n_states, n_genes]`.
+struct Row<'a> {
+    shapes: &'a [f32],
+    noise: &'a RowNoise,
+    n_genes: usize,
+    weights: &'a mut [f32],
+}
+
+impl Vectorized for Row<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Self { shapes, noise, n_genes, weights } = self;
+        let n = weights.len();
+        let [first, second] = noise.normals.each_ref().map(|normals| &normals[..n]);
+        let ln_accept = &noise.ln_accept[..n];
+        let [u_0, u_1, u_2, u_3] = noise.ln_uniforms.each_ref().map(|uniforms| &uniforms[..n]);
+        let shapes = &shapes[..n];
+        for i in 0..n {
+            let a = shapes[i];
+            let d = a + (BOOST as f32 - 1.0 / 3.0);
+            let c = 1.0 / (9.0 * d).sqrt();
+            let root = mul_add::<FMA>(c, first[i], 1.0).max(SMALLEST_ROOT);
+            let v = root * root * root;
+            let most = 0.5 * first[i] * first[i] + d - d * v + d * 3.0 * ln::<FMA>(root);
+            let accepted = if ln_accept[i] < most { first[i] } else { second[i] };
+            let root = mul_add::<FMA>(c, accepted, 1.0).max(SMALLEST_ROOT);
+            let boosted = u_0[i] / a + u_1[i] / (a + 1.0) + u_2[i] / (a + 2.0) + u_3[i] / (a + 3.0);
+            weights[i] = ln::<FMA>(d) + 3.0 * ln::<FMA>(root) + boosted;
+        }
+        let (mut largest, mut sum) = (vec![f32::NEG_INFINITY; n_genes], vec![0.0; n_genes]);
+        for state in weights.chunks_exact(n_genes) {
+            for (largest, ln_z) in largest.iter_mut().zip(state) {
+                *largest = if *ln_z > *largest { *ln_z } else { *largest };
+            }
+        }
+        for state in weights.chunks_exact_mut(n_genes) {
+            for ((weight, largest), sum) in state.iter_mut().zip(&largest).zip(&mut sum) {
+                *weight = exp_and_m1::<FMA>(*weight - largest).0;
+                *sum += *weight;
+            }
+        }
+        for state in weights.chunks_exact_mut(n_genes) {
+            state.iter_mut().zip(&sum).for_each(|(weight, sum)| *weight = (*weight / sum).max(LEAST_WEIGHT));
+        }
+    }
 }
 
 /// The mean of π, `a_k / A`.
@@ -185,6 +258,19 @@ mod tests {
             let spread = f64::from(slope).sqrt() / 200_000_f64.sqrt();
             assert!(f64::from(found - mean).abs() < 4.0 * spread + 1e-4, "mean {found} at {shape}");
             assert!((gradient / slope - 1.0).abs() < 0.01, "gradient {gradient} at {shape}");
+        }
+    }
+
+    #[test]
+    fn draws_of_cells_are_those_of_tensor_operations() {
+        let device = Device::flex();
+        let a: Vec<f32> = (0..6 * 4 * 37).map(|i| 0.02 * 1.011_f32.powi(i % 700)).collect();
+        let a = Tensor::<3>::from_data(TensorData::new(a, [6, 4, 37]), &device);
+        let noise = GammaNoise::new(8, a.dims(), &device);
+        let (rows, all) = (sample(&a, 8), sample_log(&a, &noise).exp());
+        let values = |tensor: Tensor<3>| -> Vec<f32> { tensor.into_data().try_into_vec().expect("f32") };
+        for (found, expected) in values(rows).into_iter().zip(values(all)) {
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         }
     }
 

@@ -158,7 +158,10 @@ fn divergence_is_the_mean_over_draws() {
     let device = Device::flex();
     let draws = 40_000;
     let concentration = concentrations(&vec![a; draws], &device);
-    let ln_pi = values(dirichlet::sample_log(&concentration, &GammaNoise::new(11, concentration.dims(), &concentration.device())));
+    let ln_pi = values(dirichlet::sample_log(
+        &concentration,
+        &GammaNoise::new(11, concentration.dims(), &concentration.device()),
+    ));
     let ln_b = |a: &[f64; 4]| a.iter().map(|&a| libm::lgamma(a)).sum::<f64>() - libm::lgamma(a.iter().sum());
     let constant = ln_b(&[0.25; 4]) - ln_b(&a);
     let each: Vec<f64> = ln_pi

@@ -23,7 +23,8 @@ const BLOCK: usize = 16;
 
 /// Unspliced and spliced abundance a time `tau` after `(u0, s0)`, `[n, n_genes]` each.
 ///
-/// - `tau`: `[n, 1]`; `u0`, `s0`, `alpha`: `[n, n_genes]`, or `[1, n_genes]` or `[1, 1]` for all rows alike
+/// - `tau`: `[n, 1]`, or `[n, n_genes]`, which is one operation outside gradients only; `u0`, `s0`, `alpha`: `[n, n_genes]`, or
+///   `[1, n_genes]` or `[1, 1]` for all rows alike
 /// - `beta`, `gamma`: `[1, n_genes]` or `[n, n_genes]`
 #[must_use]
 pub fn solve(
@@ -36,9 +37,10 @@ pub fn solve(
 ) -> (Tensor<2>, Tensor<2>) {
     let n = tau.dims()[0];
     let shape = [n, beta.dims()[1]];
-    let fits = tau.dims()[1] == 1
-        && [beta, gamma].into_iter().all(|rate| rate.dims() == [1, shape[1]] || rate.dims() == shape);
-    if !fits || ![tau, &u0, &s0, &alpha, beta, gamma].into_iter().all(is_plain) {
+    let all = [tau, &u0, &s0, &alpha, beta, gamma];
+    let of_tau = tau.dims()[1] == 1 || (tau.dims() == shape && !all.into_iter().any(Tensor::is_tracked));
+    let fits = of_tau && [beta, gamma].into_iter().all(|rate| rate.dims() == [1, shape[1]] || rate.dims() == shape);
+    if !fits || !all.into_iter().all(is_plain) {
         return kinetics::solve(tau, u0, s0, alpha, beta, gamma);
     }
     let spread = |tensor: Tensor<2>| if tensor.dims() == shape { tensor } else { tensor.expand(shape) };
@@ -72,6 +74,7 @@ fn tensor(values: Vec<f32>, shape: [usize; 2]) -> FlexTensor {
 struct Inputs<'a> {
     n: usize,
     n_genes: usize,
+    /// One for each row, or for each number.
     tau: &'a [f32],
     u0: &'a [f32],
     s0: &'a [f32],
@@ -83,7 +86,8 @@ struct Inputs<'a> {
 /// One row of the inputs.
 #[derive(Clone, Copy)]
 struct Row<'a> {
-    tau: f32,
+    /// One number, or one for each gene.
+    tau: &'a [f32],
     u0: &'a [f32],
     s0: &'a [f32],
     alpha: &'a [f32],
@@ -94,15 +98,15 @@ struct Row<'a> {
 impl<'a> Inputs<'a> {
     fn new(inputs: &'a [FlexTensor; 6]) -> Self {
         let [tau, u0, s0, alpha, beta, gamma] = inputs.each_ref().map(slice);
-        let n = tau.len();
-        Self { n, n_genes: u0.len() / n.max(1), tau, u0, s0, alpha, beta, gamma }
+        let [n, n_genes] = [0, 1].map(|axis| inputs[1].layout().shape()[axis]);
+        Self { n, n_genes, tau, u0, s0, alpha, beta, gamma }
     }
 
     fn row(&self, row: usize) -> Row<'a> {
         let all = row * self.n_genes..(row + 1) * self.n_genes;
         let rate = |rate: &'a [f32]| if rate.len() == self.n_genes { rate } else { &rate[all.clone()] };
         Row {
-            tau: self.tau[row],
+            tau: if self.tau.len() == self.n { &self.tau[row..=row] } else { &self.tau[all.clone()] },
             u0: &self.u0[all.clone()],
             s0: &self.s0[all.clone()],
             alpha: &self.alpha[all.clone()],
@@ -112,13 +116,13 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Runs `advance` on one gene.
+/// Runs `advance` on one gene, a time `$tau`.
 macro_rules! gene {
-    ($fma:ident, $row:expr, $j:expr) => {{
+    ($fma:ident, $row:expr, $j:expr, $tau:expr) => {{
         let (beta, gamma) = ($row.beta[$j], $row.gamma[$j]);
         let rates =
             Rates { beta, gamma, per_beta: beta.recip(), per_gamma: gamma.recip(), per_gap: per_gap(beta, gamma) };
-        advance::<$fma, true>($row.tau, $row.alpha[$j], $row.u0[$j], $row.s0[$j], rates)
+        advance::<$fma, true>($tau, $row.alpha[$j], $row.u0[$j], $row.s0[$j], rates)
     }};
 }
 
@@ -132,9 +136,17 @@ fn forward(inputs: &[FlexTensor; 6]) -> FlexTensor {
         #[allow(clippy::inline_always, reason = "see Vectorized")]
         #[inline(always)]
         fn run<const FMA: bool>(self) {
-            for (j, (u, s)) in self.u.iter_mut().zip(self.s).enumerate() {
-                let state = gene!(FMA, self.row, j);
-                (*u, *s) = (state.u, state.s);
+            let Self { row, u, s } = self;
+            if let &[tau] = row.tau {
+                for (j, (u, s)) in u.iter_mut().zip(s).enumerate() {
+                    let state = gene!(FMA, row, j, tau);
+                    (*u, *s) = (state.u, state.s);
+                }
+            } else {
+                for (j, ((u, s), &tau)) in u.iter_mut().zip(s).zip(row.tau).enumerate() {
+                    let state = gene!(FMA, row, j, tau);
+                    (*u, *s) = (state.u, state.s);
+                }
             }
         }
     }
@@ -262,7 +274,7 @@ impl Vectorized for Derivatives<'_> {
         let (tau, u0, s0, alpha) = (&mut self.tau[..n], &mut self.u0[..n], &mut self.s0[..n], &mut self.alpha[..n]);
         let (beta, gamma) = (&mut self.beta[..n], &mut self.gamma[..n]);
         for j in 0..n {
-            let state = gene!(FMA, row, j);
+            let state = gene!(FMA, row, j, row.tau[0]);
             let (du, ds) = (of_u[j], of_s[j]);
             tau[j] = du * state.u_tau + ds * state.s_tau;
             u0[j] = du * state.exp_beta + ds * state.s_u0;
@@ -291,6 +303,24 @@ mod tests {
         let gradients = (u.clone().square().sum() + s.clone().sum() * 0.7).backward();
         let of = |input: &Tensor<2>| values(input.grad(&gradients).expect("every input has a gradient"));
         [vec![values(u.inner()), values(s.inner())], inputs.iter().map(of).collect()].concat()
+    }
+
+    #[test]
+    fn genes_on_clocks_of_their_own_are_solved_as_by_tensor_operations() {
+        let device = Device::flex();
+        for n in [1, 40] {
+            let draw = |shape: [usize; 2], high: f64| -> Tensor<2> {
+                Tensor::random(shape, Distribution::Uniform(0.1, high), &device)
+            };
+            let (tau, beta, gamma) = (draw([n, 21], 9.0), draw([1, 21], 2.0), draw([1, 21], 2.0));
+            let of = |solve: Solve| {
+                let (u, s) = solve(&tau, beta.clone(), draw([1, 1], 0.2) * 0.0, beta.clone(), &beta, &gamma);
+                [values(u), values(s)].concat()
+            };
+            for (fused, composed) in of(solve).into_iter().zip(of(kinetics::solve)) {
+                assert!((fused - composed).abs() < 1e-5, "{n} rows: {fused} {composed}");
+            }
+        }
     }
 
     #[test]

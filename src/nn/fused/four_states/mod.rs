@@ -37,8 +37,8 @@ mod tile;
 use burn::tensor::Tensor;
 
 use super::half_ln_tau;
+use super::solve::solve;
 use crate::nn::dirichlet::{self, GammaNoise};
-use crate::nn::kinetics;
 
 /// Number of states.
 pub const STATES: usize = 4;
@@ -193,7 +193,7 @@ impl FourStates {
         self.induction.clone().unwrap_or_else(|| {
             let nothing = || Tensor::zeros([1, 1], &self.rho.device());
             let t = self.rho.clone() * self.t_switch.clone();
-            kinetics::solve(&t, nothing(), nothing(), self.alpha.clone(), &self.beta, &self.gamma)
+            solve(&t, nothing(), nothing(), self.alpha.clone(), &self.beta, &self.gamma)
         })
     }
 
@@ -203,7 +203,7 @@ impl FourStates {
         let t = (-self.t_switch.clone() + self.t_max) * self.tau.clone();
         let (u_0, s_0) = self.switch.clone();
         let alpha = Tensor::zeros([1, 1], &self.tau.device());
-        kinetics::solve(&t, u_0, s_0, alpha, &self.beta, &self.gamma)
+        solve(&t, u_0, s_0, alpha, &self.beta, &self.gamma)
     }
 
     fn check(&self, [n_cells, n_genes]: [usize; 2]) {
