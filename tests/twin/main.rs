@@ -8,6 +8,7 @@
 
 mod first_steps;
 mod functions;
+mod names;
 #[allow(dead_code, reason = "the other tests need all of it")]
 #[path = "../it/shared.rs"]
 mod shared;

@@ -32,12 +32,12 @@ pub fn first_steps(settings: &Velovae, device: &Device, n_obs: usize, n_vars: us
         t0: uniform(1, 5.0, &mut rng),
     };
     let data = columns::with_initial(&data, &initial);
+    let device = device.clone().autodiff();
     let lineage = settings.carries().then(|| {
         let states = uniform(settings.n_latent, 1.0, &mut rng);
         let cells: Vec<usize> = (0..n_obs).collect();
-        Lineage::new(&Array1::from(start.cell_time.clone()), &states, None, &cells, &device.clone().inner())
+        Lineage::new(&Array1::from(start.cell_time.clone()), &states, None, &cells, &device)
     });
-    let device = device.clone().autodiff();
     let batch = data.batch(&(0..n_obs).collect::<Vec<_>>()).on(&device);
     let mut phases = vec![("times", Phase::Times), ("joint", Phase::Joint)];
     if settings.is_full() && !settings.carries() {

@@ -27,13 +27,14 @@ pub(super) const APIS: &[Api] = &[(Backend::Metal, WgpuBackend::Metal), VULKAN[0
 /// What burn calls an adapter: its kind with the number among those of its kind; and the API.
 type Key = (DeviceKind, WgpuBackend);
 
-/// Devices that are open: burn opens each once in a process. Held while adapters are asked too, as drivers want to be loaded by
-/// one thread at a time.
+/// Devices that are open: burn opens each once in a process.
 static OPEN: Mutex<Vec<(Key, Device)>> = Mutex::new(Vec::new());
+
+/// What each API said: to ask it loads drivers, which want to be loaded by one thread at a time.
+static ASKED: Mutex<Vec<(Backend, Vec<Adapter>)>> = Mutex::new(Vec::new());
 
 /// The adapters of the first of `apis` that has a GPU; if none has, of the first that has any.
 pub(super) fn list(apis: &[Api]) -> Vec<Adapter> {
-    let _alone = OPEN.lock();
     settled(apis).1
 }
 
@@ -80,6 +81,10 @@ fn settled(apis: &[Api]) -> (WgpuBackend, Vec<Adapter>) {
 
 /// The adapters of one API, in its own order, which is the order in which burn counts them.
 fn ask(api: Backend) -> Vec<Adapter> {
+    let mut asked = ASKED.lock().expect("no thread panics while it asks for adapters");
+    if let Some((_, known)) = asked.iter().find(|(known, _)| *known == api) {
+        return known.clone();
+    }
     if !Instance::enabled_backend_features().contains(api.into()) {
         return Vec::new();
     }
@@ -102,7 +107,9 @@ fn ask(api: Backend) -> Vec<Adapter> {
         };
         Adapter { name: info.name, kind, driver, largest_buffer: adapter.limits().max_buffer_size }
     };
-    adapters.iter().map(describe).collect()
+    let adapters: Vec<Adapter> = adapters.iter().map(describe).collect();
+    asked.push((api, adapters.clone()));
+    adapters
 }
 
 /// The result of a future of wgpu, which outside browsers is ready at once.
