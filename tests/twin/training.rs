@@ -32,7 +32,7 @@ fn settings(device: &str, epochs: usize) -> Velovae {
         refine_rounds: 0,
         ..Velovae::default()
     };
-    settings.train.device = device.to_owned();
+    device.clone_into(&mut settings.train.device);
     (settings.train.epochs, settings.train.patience, settings.train.check_every) = (epochs, 0, 1);
     (settings.train.learning_rate, settings.train.batch_size) = (2e-3, 120);
     settings
@@ -42,8 +42,8 @@ fn settings(device: &str, epochs: usize) -> Velovae {
 fn held_out(folder: &Path) -> f64 {
     let log = std::fs::read_to_string(folder.join("metrics.jsonl")).expect("a log");
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let losses = lines.filter_map(|line| line["validation/loss"].as_f64());
-    -losses.last().expect("validations are logged")
+    let mut losses = lines.filter_map(|line| line["validation/loss"].as_f64());
+    -losses.next_back().expect("validations are logged")
 }
 
 /// The bound that a run on `device` ends at, and the fit.

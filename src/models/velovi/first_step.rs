@@ -20,9 +20,8 @@ pub fn first_step(settings: &Velovi, device: &Device, n_obs: usize, n_vars: usiz
     let mut moments = || Array2::from_shape_fn((n_obs, n_vars), |_| rng.random_range(0.0..1.0_f32));
     let [u, s] = [moments(), moments()];
     let data = TrainingData::from_abundance(u.view(), s.view(), Vec::new(), device);
-    let top = |matrix: &Array2<f32>| {
-        matrix.columns().into_iter().map(|gene| f64::from(gene.mean().expect("cells"))).collect()
-    };
+    let top =
+        |matrix: &Array2<f32>| matrix.columns().into_iter().map(|gene| f64::from(gene.sum()) / n_obs as f64).collect();
     let start = Start::from_top(settings, top(&u), top(&s), stream(0, "start", 0));
     let device = device.clone().autodiff();
     let module = VeloviModule::new(settings, &start, &stream(0, "weights", 0), &device);
