@@ -57,9 +57,9 @@ enum Command {
     Inspect(Inspect),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
     Keys,
-    /// List the devices that this build can compute on
+    /// List the devices that this build can compute on, with the GPUs of this machine, and which `auto` is
     Devices,
-    /// Measure the speed of VeloVAE's training steps on each device of this build
+    /// Measure the speed of VeloVAE's training steps on each device of this build and machine
     Bench(Bench),
 }
 
@@ -85,7 +85,7 @@ struct Train {
     /// Afterwards, also do what `nascent graph` and `nascent report` do
     #[arg(long)]
     report: bool,
-    /// Where to compute: auto, flex, ndarray, wgpu, cuda:0 [see: nascent devices]
+    /// Where to compute: auto, cpu, flex, ndarray, wgpu[:0], vulkan[:0], cuda[:0] [see: nascent devices]
     #[arg(long, value_name = "D")]
     device: Option<String>,
     /// Memory for the whole run, as 4GB: cells that do not fit are read from the file while others are trained on [default: all

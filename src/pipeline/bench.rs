@@ -93,7 +93,7 @@ pub fn bench(job: &BenchJob, mut said: impl FnMut(&str)) -> Result<Bench> {
     let names = |asked: &[String], all: Vec<&str>| {
         if asked.is_empty() { all.into_iter().map(str::to_owned).collect() } else { asked.to_vec() }
     };
-    let devices: Vec<String> = names(&job.devices, device::names());
+    let devices: Vec<String> = names(&job.devices, device::present());
     let models = names(&job.models, TIMED.to_vec());
     for (key, numbers, least) in [("--genes", &job.genes, 2), ("--cells", &job.cells, 2)] {
         for &number in numbers {

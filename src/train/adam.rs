@@ -15,7 +15,9 @@
 //! Source: Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019 (decoupled decay).
 
 use burn::optim::decay::WeightDecayConfig;
-use burn::optim::{Adam as BurnAdam, AdamConfig, AdamState, LearningRate, Optimizer};
+use burn::optim::{
+    Adam as BurnAdam, AdamConfig, AdamState, LearningRate, Optimizer, RecordState, StateSink, StateSource,
+};
 use burn::tensor::{Device, Tensor};
 
 pub use super::adam_constants::{AdamConstants, WeightDecay};
@@ -47,28 +49,46 @@ impl Adam {
     }
 }
 
+/// The state of burn's Adam, which is read from a checkpoint into the memory of Flex: burn's default device, into which it would be
+/// read, is a GPU in a build that can use one, and would be opened by runs on the CPU too. The first step moves it to the device of
+/// its parameter.
+#[derive(Clone)]
+pub struct State<const D: usize>(AdamState<D>);
+
+impl<const D: usize> RecordState for State<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        self.0.state_flatten(prefix, out);
+    }
+
+    fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
+        AdamState::state_unflatten(prefix, source, &Device::flex()).map(Self)
+    }
+}
+
 impl Optimizer for Adam {
-    type State<const D: usize> = AdamState<D>;
+    type State<const D: usize> = State<D>;
 
     fn step<const D: usize>(
         &self,
         lr: LearningRate,
         tensor: Tensor<D>,
         grad: Tensor<D>,
-        state: Option<AdamState<D>>,
-    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        state: Option<State<D>>,
+    ) -> (Tensor<D>, Option<State<D>>) {
+        let state = state.map(|state| state.0);
         if super::adam_flex::supports(&tensor, &grad, state.as_ref()) {
             let (tensor, state) = super::adam_flex::step(&self.constants, lr, tensor, grad, state);
-            return (tensor, Some(state));
+            return (tensor, Some(State(state)));
         }
         let tensor = match self.constants.weight_decay {
             WeightDecay::Decoupled(lambda) => tensor * (1.0 - lr * lambda),
             WeightDecay::None | WeightDecay::L2(_) => tensor,
         };
-        self.elsewhere.step(lr, tensor, grad, state)
+        let (tensor, state) = self.elsewhere.step(lr, tensor, grad, state);
+        (tensor, state.map(State))
     }
 
-    fn to_device<const D: usize>(state: AdamState<D>, device: &Device) -> AdamState<D> {
-        BurnAdam::to_device(state, device)
+    fn to_device<const D: usize>(state: State<D>, device: &Device) -> State<D> {
+        State(BurnAdam::to_device(state.0, device))
     }
 }

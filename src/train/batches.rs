@@ -212,6 +212,12 @@ impl Batch {
         Self::new([u, s], Columns::default())
     }
 
+    /// The same cells on `device`, in its way of keeping what gradients need.
+    pub(crate) fn on(self, device: &Device) -> Self {
+        let columns = self.columns.0.into_iter().map(|(name, values)| (name, values.to_device(device))).collect();
+        Self { u: self.u.to_device(device), s: self.s.to_device(device), columns: Columns(columns) }
+    }
+
     /// The same cells for a module that is being trained.
     #[must_use]
     pub fn autodiff(self) -> Self {

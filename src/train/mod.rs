@@ -10,6 +10,7 @@ mod batches;
 mod checkpoint;
 mod clip;
 mod finite;
+pub(crate) mod first_step;
 mod log;
 mod memory;
 mod meter;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Columns, Split, TrainingData};
 pub use checkpoint::{Checkpoint, snapshot, stage_start};
+pub use first_step::{FirstStep, Named};
 pub use source::{BatchSource, CountData, Pass, WithColumns};
 pub use stream::CountStream;
 pub use timing::{Plan, Timed, time_steps};
@@ -77,8 +79,8 @@ pub struct Loss {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Where to compute: `auto`, `flex`, `ndarray`, `wgpu`, "cuda:0" (`nascent devices` lists them); the flag
-    /// `--device` sets it.
+    /// Where to compute: `auto` (a discrete GPU if there is one, else the CPU), `cpu`, `wgpu`, "wgpu:1" and so on (`nascent
+    /// devices` lists them); the flag `--device` sets it.
     pub device: String,
     /// Maximum number of epochs (passes over the training cells).
     pub epochs: usize,

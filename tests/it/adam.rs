@@ -2,9 +2,9 @@
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::optim::{AdamState, GradientsParams, ModuleOptimizer, Optimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer, Optimizer};
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
-use nascent::train::adam::{Adam, AdamConstants, WeightDecay};
+use nascent::train::adam::{Adam, AdamConstants, State, WeightDecay};
 
 const RATE: f64 = 0.01;
 const DECAYS: [WeightDecay; 3] = [WeightDecay::None, WeightDecay::L2(0.1), WeightDecay::Decoupled(0.1)];
@@ -50,7 +50,7 @@ fn run(n: usize, n_steps: usize, adam: &Adam, dtype: DType) -> Vec<f64> {
     let device = Device::flex();
     let upload = |values: Vec<f64>| Tensor::<1>::from_data(TensorData::new(values, [n]), (&device, dtype));
     let mut p = upload(start(n));
-    let mut state: Option<AdamState<1>> = None;
+    let mut state: Option<State<1>> = None;
     for step in 1..=n_steps {
         let g = upload((0..n).map(|k| gradient(step, k)).collect());
         (p, state) = adam.step(RATE, p, g, state);

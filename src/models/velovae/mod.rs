@@ -29,6 +29,7 @@ mod ancestors;
 mod bench;
 mod columns;
 mod counted;
+mod first_steps;
 mod initial;
 mod lineage;
 mod network;
@@ -42,6 +43,7 @@ mod start_file;
 mod stream;
 
 pub use bench::bench;
+pub use first_steps::first_steps;
 pub use settings::{Init, Initial, Likelihood, Space, Variant, Velovae};
 
 use burn::tensor::Device;
@@ -58,7 +60,7 @@ use crate::train::{Checkpoint, Split, TrainingData};
 
 impl VelocityModel for Velovae {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
-        let device = nn::device::open(&self.train.device)?;
+        let device = nn::device::open_for(run, &self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::of_run(run, |run| Start::new(self, data, &split, run))?;
         let fresh = program::fresh(self, &start, &split, &device, run);

@@ -57,7 +57,7 @@ impl Velovae {
         run: &mut Run,
     ) -> Result<Streamed> {
         config.validate_streaming()?;
-        let device = nn::device::open(&self.train.device)?;
+        let device = nn::device::open_for(run, &self.train.device)?;
         let split = Split::new(source.obs(), &self.train, run.rng("split", 0))?;
         let drawn = soft_grid::sample(source.n_obs(), SAMPLE, run);
         let counts = soft_grid::read_sample(source.as_ref(), &drawn, BLOCK, run)?;

@@ -17,6 +17,7 @@
 //! Where paper and program of veloVI differ, the program is followed, and the setting concerned in [`Velovi`] says so.
 
 mod bench;
+mod first_step;
 mod network;
 mod outputs;
 mod settings;
@@ -25,6 +26,7 @@ mod start;
 mod steps;
 
 pub use bench::bench;
+pub use first_step::first_step;
 pub use settings::{Init, PenaltySchedule, RepressedTime, StatePosterior, VelocityStatistic, Velovi, Warmup};
 
 use burn::tensor::Device;
@@ -42,7 +44,7 @@ use crate::train::{Checkpoint, Split, Stage, Trainer, TrainingData};
 
 impl VelocityModel for Velovi {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
-        let device = nn::device::open(&self.train.device)?;
+        let device = nn::device::open_for(run, &self.train.device)?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let on_device = TrainingData::new(data, &device);
         let fresh = self.fresh(data, run, device);

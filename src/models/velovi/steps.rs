@@ -7,10 +7,8 @@
 //! One more thing is not as shipped: the kinetics of scvi-tools divide by `γ − β + 1e-6`, of which the script leaves out the 1e-6.
 //! What that does where γ nearly equals β, as in gene [`NEAR`], is what the last test shows.
 
-use std::collections::BTreeMap;
-
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
 use ndarray::Array2;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -24,6 +22,7 @@ use crate::nn::arrays::{self, scalar};
 use crate::nn::dirichlet::GammaNoise;
 use crate::nn::draws::Draws;
 use crate::nn::fused::four_states::STATES;
+use crate::train::first_step::{self, Named};
 use crate::train::{Batch, Objective, Stage, descend};
 
 const N_CELLS: usize = 40;
@@ -33,9 +32,6 @@ const EPOCH: usize = 200;
 const STEPS: usize = 10;
 /// The gene with γ − β = 0.0003.
 const NEAR: usize = 5;
-
-/// Numbers by the names of burn's fields.
-type Named = BTreeMap<String, Vec<f32>>;
 
 /// Small, and with gradients clipped where they are: at each of the ten steps they are between 3 and 6 long.
 fn settings() -> Velovi {
@@ -84,41 +80,12 @@ fn stage() -> Stage {
 
 /// All parameters and running statistics.
 fn values(module: &VeloviModule) -> Named {
-    read(&module.valid(), None)
+    first_step::values(&module.valid())
 }
 
 /// The gradient of every parameter.
 fn gradients(module: &VeloviModule, total: &Tensor<1>) -> Named {
-    read(module, Some(&total.backward()))
-}
-
-/// Values, or gradients if there are any, by the path of the field.
-fn read(module: &VeloviModule, gradients: Option<&Gradients>) -> Named {
-    struct Reader<'a> {
-        path: Vec<String>,
-        gradients: Option<&'a Gradients>,
-        found: Named,
-    }
-    impl ModuleVisitor for Reader<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let found = match self.gradients {
-                None => Some(arrays::values(param.val())),
-                Some(gradients) => param.val().grad(gradients).map(arrays::values),
-            };
-            if let Some(found) = found {
-                self.found.insert(self.path.join("."), found);
-            }
-        }
-    }
-    let mut reader = Reader { path: Vec::new(), gradients, found: Named::new() };
-    module.visit(&mut reader);
-    reader.found
+    first_step::gradients(module, total)
 }
 
 /// The largest difference, and where, as a share of `1e-2` or of the largest number of its tensor, whichever is more: the bias

@@ -10,7 +10,7 @@
 //!
 //! At the best size the gradient by μ is that of the likelihood with n̂ held; that of `ln v` is left out.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::negative_binomial;
@@ -171,29 +171,30 @@ pub struct CountNll {
 pub fn count_nll(mu: [Tensor<2>; 2], counts: [Tensor<2>; 2], dispersion: [Tensor<2>; 2], size_shape: f64) -> CountNll {
     let shape = mu[0].dims();
     let device = mu[0].device().inner();
-    let tracked = mu.iter().any(Tensor::is_tracked);
+    // With its way of keeping what gradients need, which all tensors of an operation share.
+    let graph = mu.iter().find(|mu| mu.is_tracked()).map(Tensor::device);
     let host = |tensors: [Tensor<2>; 2]| tensors.map(|tensor| values(tensor.without_autodiff()));
     let (means, counts, dispersion) = (host(mu.clone()), host(counts), host(dispersion));
     let problem = Counts { counts: [&counts[0], &counts[1]], dispersion: [&dispersion[0], &dispersion[1]], size_shape };
-    let found = problem.around([&means[0], &means[1]], tracked);
+    let found = problem.around([&means[0], &means[1]], graph.is_some());
     let n_cells = shape[0] as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / n_cells;
     let [unspliced, spliced] = [0, 1].map(|species: usize| mean(&found.nll[species]));
     let size = mean(&found.size_cost);
-    let scalar = |value: f64| Tensor::<1>::from_data(TensorData::new(vec![value as f32], [1]), &device);
-    let mut total = scalar(unspliced + spliced + size);
-    if tracked {
+    let scalar = |value: f64, device: &Device| Tensor::<1>::from_data(TensorData::new(vec![value as f32], [1]), device);
+    let mut total = scalar(unspliced + spliced + size, graph.as_ref().unwrap_or(&device));
+    if let Some(graph) = graph {
         // μ·g has the gradient g; its own value is taken off again.
-        total = total.autodiff();
         for (mu, gradient) in mu.into_iter().zip(found.gradient) {
             let gradient: Vec<f32> = gradient.into_iter().map(|value| value / shape[0] as f32).collect();
-            let gradient = Tensor::<2>::from_data(TensorData::new(gradient, shape), &device).autodiff();
+            let gradient = Tensor::<2>::from_data(TensorData::new(gradient, shape), &graph);
             let product = (mu * gradient).sum();
             let value = product.clone().detach();
             total = total + (product - value);
         }
     }
-    CountNll { total, unspliced: scalar(unspliced), spliced: scalar(spliced), size: scalar(size) }
+    let [unspliced, spliced, size] = [unspliced, spliced, size].map(|value| scalar(value, &device));
+    CountNll { total, unspliced, spliced, size }
 }
 
 #[cfg(test)]

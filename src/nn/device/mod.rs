@@ -1,0 +1,251 @@
+//! Opening a device by the name that users type, and saying which there are.
+//!
+//! [`KINDS`] is the whole list: a kind that this build does not hold is still named there, so that the error can say which
+//! feature brings it. GPUs are looked for before burn opens them ([`adapters`]), because burn opens late, in the first
+//! operation, and panics there.
+
+#[cfg(feature = "wgpu")]
+mod adapters;
+mod choice;
+
+use burn::tensor::Device;
+
+use self::choice::auto;
+use crate::data::Run;
+use crate::error::{Error, Result};
+
+/// A device that is open, and in words which it is.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Where tensors live and operations run.
+    pub device: Device,
+    /// Its name, with the adapter if it is a GPU, and why it was chosen if the name was `auto`.
+    pub what: String,
+}
+
+/// An adapter: a GPU, or a driver that computes on the CPU in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// What its maker calls it.
+    pub name: String,
+    /// What it is made of.
+    pub kind: AdapterKind,
+    /// Graphics API, driver and version.
+    pub driver: String,
+    /// Bytes of the largest buffer that it gives; how much memory it has is not known to the graphics APIs.
+    pub largest_buffer: u64,
+}
+
+/// What an adapter is made of, the fastest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdapterKind {
+    /// A GPU with memory of its own.
+    Discrete,
+    /// A GPU that shares the memory of the CPU.
+    Integrated,
+    /// A share of a GPU in a virtual machine.
+    Virtual,
+    /// A driver that computes on the CPU: for tests, many times slower than flex.
+    Cpu,
+    /// The driver does not say.
+    Unknown,
+}
+
+/// What can be asked for by name.
+struct Kind {
+    /// As users type it, and the feature of Cargo that brings it.
+    name: &'static str,
+    /// Other words for it.
+    aliases: &'static [&'static str],
+    /// What it is.
+    about: &'static str,
+    /// How it is opened, if this build holds it.
+    build: Option<Build>,
+}
+
+/// What a build that holds a kind knows of it.
+struct Build {
+    /// Opens the one called `name`, by the number after the colon.
+    open: fn(name: &str, number: Option<usize>) -> Result<Opened>,
+    /// The adapters that the number counts; none if it computes on the CPU, or cannot be asked.
+    adapters: fn() -> Option<Vec<Adapter>>,
+}
+
+/// `Some` of the build in builds with the feature.
+macro_rules! with {
+    ($feature:literal, $open:expr, $adapters:expr) => {{
+        #[cfg(feature = $feature)]
+        let build = Some(Build { open: $open, adapters: $adapters });
+        #[cfg(not(feature = $feature))]
+        let build = None;
+        build
+    }};
+}
+
+/// All there is, the default first.
+static KINDS: &[Kind] = &[
+    Kind {
+        name: "flex",
+        aliases: &["cpu"],
+        about: "CPU, burn's own backend, with fused operations of ours",
+        build: with!("flex", |name, number| on_cpu(name, number, Device::flex), || None),
+    },
+    Kind {
+        name: "ndarray",
+        aliases: &[],
+        about: "CPU, through ndarray; deprecated by burn",
+        #[allow(deprecated, reason = "kept while burn 0.22 has it")]
+        build: with!("ndarray", |name, number| on_cpu(name, number, Device::ndarray), || None),
+    },
+    Kind {
+        name: "wgpu",
+        aliases: &["gpu"],
+        about: "GPU through Vulkan, Metal or DirectX 12",
+        build: with!("wgpu", |name, number| adapters::open(name, number, adapters::APIS), || Some(adapters::list(
+            adapters::APIS
+        ))),
+    },
+    Kind {
+        name: "vulkan",
+        aliases: &[],
+        about: "GPU through Vulkan, shaders in SPIR-V (in this build, those of wgpu too)",
+        build: with!("vulkan", |name, number| adapters::open(name, number, adapters::VULKAN), || Some(adapters::list(
+            adapters::VULKAN
+        ))),
+    },
+    Kind {
+        name: "cuda",
+        aliases: &[],
+        about: "NVIDIA GPU through CUDA; untested",
+        build: with!("cuda", |name, number| Ok(opened(Device::cuda(number.unwrap_or(0)), name)), || None),
+    },
+];
+
+/// Names of the devices in this build, the default first.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    KINDS.iter().filter(|kind| kind.build.is_some()).map(|kind| kind.name).collect()
+}
+
+/// Those of [`names`] that this machine has, as far as can be asked.
+#[must_use]
+pub fn present() -> Vec<&'static str> {
+    let there = |build: &Build| (build.adapters)().is_none_or(|adapters| !adapters.is_empty());
+    KINDS.iter().filter(|kind| kind.build.as_ref().is_some_and(there)).map(|kind| kind.name).collect()
+}
+
+/// The device called `name`: `auto` (a discrete GPU if the build can use one and there is one, else the CPU), `cpu`, `flex`,
+/// `ndarray`, `wgpu`, `vulkan`, `cuda`, or one of several GPUs by its number in [`describe`], `wgpu:1`.
+///
+/// # Errors
+/// [`Error::Device`] if the build does not hold it, the machine does not have it or its driver refuses.
+pub fn open(name: &str) -> Result<Device> {
+    open_as(name).map(|opened| opened.device)
+}
+
+/// As [`open`]; `run` says which device it is, and why if the name left the choice.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for(run: &mut Run, name: &str) -> Result<Device> {
+    let Opened { device, what } = open_as(name)?;
+    run.reporter().say(&format!("device: {what}"));
+    Ok(device)
+}
+
+/// As [`open`], with words that say which device it is and why.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(name: &str) -> Result<Opened> {
+    if name == "auto" {
+        return auto();
+    }
+    let (word, number) = match name.split_once(':') {
+        Some((word, number)) => (word, Some(parse_number(name, number)?)),
+        None => (name, None),
+    };
+    let kind = KINDS.iter().find(|kind| kind.name == word || kind.aliases.contains(&word));
+    let Some(kind) = kind else {
+        return Err(error(name, "no such device".to_owned(), format!("this build has: {}", names().join(", "))));
+    };
+    let Some(build) = &kind.build else {
+        return Err(error(
+            name,
+            "not in this build".to_owned(),
+            format!(
+                "build with `cargo build --release --features {}`; this build has: {}",
+                kind.name,
+                names().join(", ")
+            ),
+        ));
+    };
+    (build.open)(name, number)
+}
+
+/// One line per device of this build and per adapter of this machine, each beginning with what `--device` takes.
+#[must_use]
+pub fn describe() -> Vec<String> {
+    let mut lines = Vec::new();
+    for kind in KINDS {
+        let Some(build) = &kind.build else { continue };
+        lines.push(format!("{:9} {}", kind.name, kind.about));
+        let Some(adapters) = (build.adapters)() else { continue };
+        if adapters.is_empty() {
+            lines.push(format!("{:9} no adapter: no GPU, or no driver for it", ""));
+        }
+        lines.extend(adapters.iter().enumerate().map(|(number, adapter)| {
+            let name = format!("{}:{number}", kind.name);
+            format!("{name:9} {}", adapter.describe())
+        }));
+    }
+    let auto = auto().map_or_else(|error| error.to_string(), |opened| opened.what);
+    lines.push(format!("{:9} {auto}", "auto"));
+    lines
+}
+
+impl Adapter {
+    fn describe(&self) -> String {
+        let Self { name, kind, driver, largest_buffer } = self;
+        let gigabytes = *largest_buffer as f64 / 1e9;
+        format!("{name}; {}; {driver}; buffers up to {gigabytes:.1} GB", kind.words())
+    }
+}
+
+impl AdapterKind {
+    /// As it is printed.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Discrete => "discrete GPU",
+            Self::Integrated => "integrated GPU",
+            Self::Virtual => "virtual GPU",
+            Self::Cpu => "CPU (software driver)",
+            Self::Unknown => "unknown kind",
+        }
+    }
+}
+
+/// A device on the CPU, of which there is one.
+fn on_cpu(name: &str, number: Option<usize>, device: fn() -> Device) -> Result<Opened> {
+    match number {
+        None => Ok(opened(device(), name)),
+        Some(_) => {
+            Err(error(name, "the CPU has no number".to_owned(), "leave out the colon and the number".to_owned()))
+        }
+    }
+}
+
+fn opened(device: Device, what: &str) -> Opened {
+    Opened { device, what: what.to_owned() }
+}
+
+fn parse_number(name: &str, number: &str) -> Result<usize> {
+    number.parse().map_err(|_| {
+        let problem = "what follows the colon must be the number of a device".to_owned();
+        error(name, problem, "`nascent devices` lists what this build can use".to_owned())
+    })
+}
+
+fn error(name: &str, problem: String, hint: String) -> Error {
+    Error::Device { name: name.to_owned(), problem, hint }
+}
