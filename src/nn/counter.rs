@@ -154,24 +154,26 @@ impl Vectorized for Fill<'_> {
 
 /// The same from tensor operations, which a GPU runs as one.
 fn on_device(key: Key, law: Law, count: usize, device: &Device) -> Tensor<1> {
-    let [first, second] = key.0;
-    let mix = |x: Tensor<1, Int>| {
-        let x = x.clone().bitwise_xor(x.bitwise_right_shift_scalar(SHIFTS[0]));
-        let x = x * FACTORS[0];
-        let x = x.clone().bitwise_xor(x.bitwise_right_shift_scalar(SHIFTS[1]));
-        let x = x * FACTORS[1];
-        x.clone().bitwise_xor(x.bitwise_right_shift_scalar(SHIFTS[2]))
+    // Signed: burn hands the scalars of unsigned tensors to kernels as signed ones, and fails at those above 2^31. Products are the same bits.
+    let signed = u32::cast_signed;
+    let shifted = |x: Tensor<1, Int>, by: u32| {
+        x.bitwise_right_shift_scalar(signed(by)).bitwise_and_scalar(signed(u32::MAX >> by))
+    };
+    let mix = |mut x: Tensor<1, Int>| {
+        for (shift, factor) in SHIFTS.into_iter().zip(FACTORS) {
+            x = x.clone().bitwise_xor(shifted(x, shift)) * signed(factor);
+        }
+        x.clone().bitwise_xor(shifted(x, SHIFTS[2]))
     };
     #[allow(clippy::cast_possible_wrap, reason = "tensors have fewer than 2^31 elements")]
-    let positions = Tensor::<1, Int>::arange(0..count as i64, (device, DType::U32));
+    let positions = Tensor::<1, Int>::arange(0..count as i64, (device, DType::I32));
+    let [first, second] = key.0.map(signed);
     let words = mix(mix(positions.bitwise_xor_scalar(first)).bitwise_xor_scalar(second));
-    let uniform = |words: Tensor<1, Int>| (words.bitwise_right_shift_scalar(9_u32).float() + 0.5) * STEP;
+    let uniform = |words: Tensor<1, Int>| (shifted(words, 9).float() + 0.5) * STEP;
     match law {
         Law::Uniform(bound) => (uniform(words) * 2.0 - 1.0) * bound,
         Law::LnUniform => uniform(words).log(),
-        Law::Mask { threshold, kept } => {
-            words.bitwise_right_shift_scalar(16_u32).greater_equal_elem(threshold).float() * kept
-        }
+        Law::Mask { threshold, kept } => shifted(words, 16).greater_equal_elem(signed(threshold)).float() * kept,
         Law::Normal => {
             let x = uniform(words) * 2.0 - 1.0;
             let w = -((-x.clone() + 1.0) * (x.clone() + 1.0)).log();
