@@ -50,6 +50,11 @@ impl Choice {
         Ok(Self { listed: listed.transpose()?, least })
     }
 
+    /// Whether cells may be kept that the pipeline did not call.
+    pub(super) fn others(&self) -> bool {
+        self.listed.is_some() || self.least.is_some()
+    }
+
     /// The cells of `source` that are kept.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::source::Source;
-use super::{alevin, kb, layered, starsolo};
+use super::{alevin, cellranger, kb, layered, matrices, parse, runs, starsolo};
+use crate::data::quantities::UNSPLICED;
 use crate::error::{Error, Result};
 use crate::io::{self, FileKind};
 
@@ -16,6 +17,14 @@ pub enum Kind {
     Kb,
     /// A folder of alevin-fry or simpleaf.
     AlevinFry,
+    /// Cell Ranger's `molecule_info.h5`.
+    CellRanger,
+    /// Parse's table of transcripts.
+    Parse,
+    /// Matrices of spliced and of unspliced counts.
+    Matrices,
+    /// Two runs, one with introns and one without.
+    Runs,
     /// A loom file of velocyto, kb-python or loompy.
     Loom,
     /// An `.h5ad` file with layers of counts: kb-python's, simpleaf's, nf-core's.
@@ -24,7 +33,17 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Loom, Self::StarSolo, Self::Kb, Self::AlevinFry, Self::H5ad];
+    pub const ALL: [Self; 9] = [
+        Self::Loom,
+        Self::StarSolo,
+        Self::Kb,
+        Self::AlevinFry,
+        Self::CellRanger,
+        Self::Parse,
+        Self::H5ad,
+        Self::Matrices,
+        Self::Runs,
+    ];
 
     /// The word for it on the command line.
     #[must_use]
@@ -33,6 +52,10 @@ impl Kind {
             Self::StarSolo => "starsolo",
             Self::Kb => "kb",
             Self::AlevinFry => "alevin-fry",
+            Self::CellRanger => "cellranger",
+            Self::Parse => "parse",
+            Self::Matrices => "matrices",
+            Self::Runs => "runs",
             Self::Loom => "loom",
             Self::H5ad => "h5ad",
         }
@@ -45,6 +68,10 @@ impl Kind {
             Self::StarSolo => "a Velocyto folder of STARsolo",
             Self::Kb => "a folder of kb-python",
             Self::AlevinFry => "a folder of alevin-fry",
+            Self::CellRanger => "molecule_info.h5 of Cell Ranger",
+            Self::Parse => "transcripts of Parse's split-pipe",
+            Self::Matrices => "matrices of spliced and unspliced counts",
+            Self::Runs => "runs with introns and without",
             Self::Loom => "a loom file",
             Self::H5ad => "an .h5ad file",
         }
@@ -52,10 +79,16 @@ impl Kind {
 
     /// What is wrong, and what to do, where nothing is `which`.
     pub(super) fn without(self, which: &str) -> (String, &'static str) {
-        (
-            format!("no molecule is {which} in the cells that are kept"),
-            "were reads counted on a reference with introns? Without unspliced molecules there is no velocity",
-        )
+        match self {
+            Self::CellRanger if which == UNSPLICED.key() => (
+                "every molecule is exonic: the run counted without introns, or cannot see any".to_owned(),
+                cellranger::WITH_INTRONS,
+            ),
+            _ => (
+                format!("no molecule is {which} in the cells that are kept"),
+                "were reads counted on a reference with introns? Without both classes there is no velocity",
+            ),
+        }
     }
 
     /// The samples of this kind at `path`.
@@ -73,6 +106,10 @@ impl Kind {
             Self::Loom => file(&[FileKind::Loom]),
             Self::StarSolo => starsolo::at(path),
             Self::Kb => kb::at(path),
+            Self::CellRanger => cellranger::at(path),
+            Self::Parse => parse::at(path),
+            Self::Matrices => matrices::at(path),
+            Self::Runs => runs::at(path),
             Self::AlevinFry => alevin::at(path),
             Self::H5ad if path.is_dir() => {
                 let places = [
@@ -89,21 +126,27 @@ impl Kind {
         }
     }
 
-    fn open(self, path: &Path) -> Result<Source> {
+    /// Opens what was found, of most kinds a sample in each place.
+    fn open(self, places: &[PathBuf], others: bool) -> Result<Vec<Source>> {
+        let each = |open: &dyn Fn(&Path) -> Result<Source>| places.iter().map(|place| open(place)).collect();
         match self {
-            Self::StarSolo => starsolo::open(path),
-            Self::Kb => kb::open(path),
-            Self::AlevinFry => alevin::open(path),
-            Self::Loom | Self::H5ad => layered::open(path),
+            Self::StarSolo => each(&starsolo::open),
+            Self::Kb => each(&kb::open),
+            Self::AlevinFry => each(&alevin::open),
+            Self::Loom | Self::H5ad => each(&layered::open),
+            Self::CellRanger => each(&|place| cellranger::open(place, others)),
+            Self::Parse => each(&|place| parse::open(place, others)),
+            Self::Matrices => Ok(vec![matrices::open(places)?]),
+            Self::Runs => Ok(vec![runs::open(places, others)?]),
         }
     }
 }
 
-/// Opens all samples of all paths, which are of one kind.
+/// Opens all samples of all paths, which are of one kind. If the user may keep `others` than the called cells, all are opened.
 ///
 /// # Errors
 /// [`Error::Input`] if nothing known lies at a path, or other kinds at others.
-pub(super) fn open(paths: &[PathBuf], format: Option<Kind>) -> Result<(Kind, Vec<Source>)> {
+pub(super) fn open(paths: &[PathBuf], format: Option<Kind>, others: bool) -> Result<(Kind, Vec<Source>)> {
     let (mut found, mut first) = (Vec::new(), None);
     for path in paths {
         if !path.exists() {
@@ -122,8 +165,7 @@ pub(super) fn open(paths: &[PathBuf], format: Option<Kind>) -> Result<(Kind, Vec
     let Some((kind, _)) = first else {
         return Err(Error::Data { problem: "no source is named".to_owned(), hint: "nascent import --help".to_owned() });
     };
-    let sources = found.iter().map(|path| kind.open(path)).collect::<Result<_>>()?;
-    Ok((kind, sources))
+    Ok((kind, kind.open(&found, others)?))
 }
 
 /// What was found a moment ago is not there any more.

@@ -6,13 +6,17 @@
 //! lies at a path which kind of source it is. Nothing is held but what is kept: lists of millions of barcodes are walked through.
 
 mod alevin;
+mod cellranger;
 mod choice;
 mod find;
 mod genes;
 mod join;
 mod kb;
 mod layered;
+mod matrices;
 mod mtx;
+mod parse;
+mod runs;
 mod source;
 mod starsolo;
 mod tally;
@@ -83,7 +87,7 @@ pub struct Imported {
 pub fn import(job: &ImportJob, reporter: &mut dyn Reporter) -> Result<Imported> {
     io::check_writable(&job.output)?;
     let choice = Choice::new(job.barcodes.as_deref(), job.min_molecules)?;
-    let (kind, mut sources) = find::open(&job.sources, job.format)?;
+    let (kind, mut sources) = find::open(&job.sources, job.format, choice.others())?;
     name(&mut sources, &job.samples)?;
     for source in &mut sources {
         if let Some(path) = &job.gene_names {

@@ -10,6 +10,15 @@ use crate::error::{Error, Result};
 
 const ANEW: &str = "the file was not written or copied to its end; fetch or write it again";
 
+/// Rows and columns that the head of a file states.
+///
+/// # Errors
+/// [`Error::Input`] if it is no Matrix Market file of counts.
+pub(super) fn shape(path: &Path) -> Result<[usize; 2]> {
+    let [n_rows, n_cols, _] = head(&mut Text::open(path)?, path)?;
+    Ok([n_rows, n_cols])
+}
+
 /// Rows, columns and entries that the head of a file states.
 fn head(text: &mut Text, path: &Path) -> Result<[usize; 3]> {
     const WRITTEN: &str =

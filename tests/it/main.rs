@@ -33,6 +33,10 @@ mod graph;
 mod graph_golden;
 mod grid_fits;
 #[cfg(feature = "h5ad")]
+mod import;
+#[cfg(feature = "h5ad")]
+mod import_made;
+#[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;
