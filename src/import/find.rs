@@ -183,6 +183,9 @@ fn unknown(path: &Path, format: Option<Kind>) -> Error {
             "give molecule_info.h5 (of multi: sample_molecule_info.h5), which lies in the same folder outs and tells them apart",
         );
     }
+    if let Some((problem, hint)) = without_split(path) {
+        return Error::input(path, "source", problem, hint);
+    }
     let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
     let problem = match format {
         Some(kind) => format!("{} was wanted, and nothing of it is here", kind.title()),
@@ -191,6 +194,24 @@ fn unknown(path: &Path, format: Option<Kind>) -> Error {
     let hint =
         format!("give a file or folder as the pipeline wrote it; --format names what it is: {}", words.join(", "));
     Error::input(path, "source", problem, hint)
+}
+
+/// Outputs of the same pipelines that do not tell the classes apart: what they are, and what to do.
+fn without_split(path: &Path) -> Option<(&'static str, &'static str)> {
+    let has = |places: &[&str]| {
+        places.iter().any(|place| path.join(place).exists() || path.join(format!("{place}.gz")).exists())
+    };
+    match () {
+        () if has(&["counts_unfiltered/cells_x_genes.mtx", "cells_x_genes.mtx"]) => Some((
+            "this is a run of kb's workflow standard or nucleus, which sums what is spliced and what is not",
+            "count again with: kb ref --workflow nac, kb count --workflow nac",
+        )),
+        () if has(&["Gene/raw", "GeneFull/raw", "Solo.out/Gene/raw"]) => Some((
+            "STAR was not asked for spliced and unspliced counts: there is no folder Velocyto",
+            "run STAR again with --soloFeatures Gene Velocyto",
+        )),
+        () => None,
+    }
 }
 
 fn with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {

