@@ -107,8 +107,8 @@ pub(super) fn open(path: &Path, others: bool) -> Result<Source> {
         _ => all(&molecules),
     };
     let name = |key: &[u64; 2]| format!("{}-{}", molecules.barcodes()[key[1] as usize], key[0]);
-    if let Some(wrong) = keys.iter().find(|key| key[1] >= molecules.barcodes().len() as u64) {
-        let problem = format!("barcode {} of {}", wrong[1], molecules.barcodes().len());
+    if let Some([_, wrong]) = keys.iter().find(|[_, barcode]| *barcode >= molecules.barcodes().len() as u64) {
+        let problem = format!("barcode {wrong} of {}", molecules.barcodes().len());
         return Err(Error::input(path, "barcode_info[\"pass_filter\"]", problem, "the file is damaged; copy it again"));
     }
     let version = molecules.version();

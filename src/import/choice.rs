@@ -62,9 +62,7 @@ impl Choice {
     pub(super) fn of(&self, source: &Source, reporter: &mut dyn Reporter) -> Result<Kept> {
         let all = || (0..source.cells.len()).collect::<Vec<usize>>();
         let (mut cells, mut by) = match (&self.listed, &source.called) {
-            (Some(listed), _) => {
-                (self.listed_in(listed, source, reporter), format!("listed in {}", listed.file.display()))
-            }
+            (Some(listed), _) => (listed.in_source(source, reporter), format!("listed in {}", listed.file.display())),
             (None, Called::All) => (all(), "all of the source".to_owned()),
             (None, Called::Listed { .. } | Called::Nobody { .. }) if self.least.is_some() => (all(), String::new()),
             (None, Called::Listed { names, file }) => {
@@ -88,15 +86,18 @@ impl Choice {
         }
         Ok(Kept { cells, by })
     }
+}
 
-    fn listed_in(&self, listed: &Listed, source: &Source, reporter: &mut dyn Reporter) -> Vec<usize> {
-        let (cells, found) = positions(&listed.names, &source.cells, &source.name);
-        if !cells.is_empty() && found * 10 < listed.names.len() * 9 {
+impl Listed {
+    /// Positions of the listed cells in `source`; warns if many are not there.
+    fn in_source(&self, source: &Source, reporter: &mut dyn Reporter) -> Vec<usize> {
+        let (cells, found) = positions(&self.names, &source.cells, &source.name);
+        if !cells.is_empty() && found * 10 < self.names.len() * 9 {
             reporter.warn(&format!(
                 "sample {}: {found} of the {} barcodes in {} were found",
                 source.name,
-                listed.names.len(),
-                listed.file.display()
+                self.names.len(),
+                self.file.display()
             ));
         }
         cells

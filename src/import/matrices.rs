@@ -50,7 +50,7 @@ fn plain(path: &Path) -> String {
 }
 
 fn is_mtx(path: &Path) -> bool {
-    plain(path).ends_with(".mtx")
+    text::ends_with(path, ".mtx")
 }
 
 /// Which class a file holds, by its name.

@@ -114,10 +114,9 @@ fn whole(word: &[u8]) -> Option<usize> {
 
 /// A number; most are small and whole, and read without the general way.
 pub(super) fn number(word: &[u8]) -> Option<f64> {
-    if word.len() <= 15 {
-        if let Some(whole) = whole(word).filter(|_| !word.is_empty()) {
-            return Some(whole as f64);
-        }
+    let short = !word.is_empty() && word.len() <= 15;
+    if let Some(whole) = whole(word).filter(|_| short) {
+        return Some(whole as f64);
     }
     std::str::from_utf8(word).ok()?.trim().parse().ok()
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::find::{entries, sample_of};
-use super::source::{Called, Entries, Genes, Part, Source, Split, Visit};
+use super::source::{self, Called, Entries, Genes, Part, Source, Split, Visit};
 use super::text::{self, Text, find};
 use crate::data::{Column, Reporter};
 use crate::error::{Error, Result};
@@ -154,7 +154,7 @@ fn called(file: &Path) -> Option<PathBuf> {
 }
 
 /// Names of cells, and what the table of cells says of their samples and wells.
-fn cells(list: &Path) -> Result<(Vec<String>, Vec<(String, Column)>)> {
+fn cells(list: &Path) -> Result<(Vec<String>, source::Columns)> {
     const KEPT: [&str; 4] = ["sample", "bc1_well", "bc2_well", "bc3_well"];
     let (mut names, mut head): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     let mut columns: Vec<Vec<String>> = vec![Vec::new(); KEPT.len()];

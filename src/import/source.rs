@@ -60,6 +60,9 @@ pub(super) struct Genes {
     pub(super) more: Vec<(String, Column)>,
 }
 
+/// Columns that go with cells.
+pub(super) type Columns = Vec<(String, Column)>;
+
 /// Which of the barcodes are cells.
 pub(super) enum Called {
     /// All that the source has.
@@ -89,7 +92,7 @@ pub(super) struct Source {
     /// The barcodes as the source writes them.
     pub(super) cells: Vec<String>,
     /// What else a source says of its cells.
-    pub(super) obs: Vec<(String, Column)>,
+    pub(super) obs: Columns,
     pub(super) genes: Genes,
     pub(super) called: Called,
     /// What to do with ambiguous molecules unless told otherwise; `None` where the source has none.

@@ -136,8 +136,13 @@ pub(super) fn fields(path: &Path, mut visit: impl FnMut(&Text, &[&str]) -> Resul
 
 /// What stands between fields of a file, by its name.
 pub(super) fn separator(path: &Path) -> char {
+    if ends_with(path, ".csv") { ',' } else { '\t' }
+}
+
+/// Whether a file's name ends so, in any case and before `.gz`.
+pub(super) fn ends_with(path: &Path, end: &str) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    if name.trim_end_matches(".gz").ends_with(".csv") { ',' } else { '\t' }
+    name.trim_end_matches(".gz").ends_with(end)
 }
 
 /// The fields of a line. A quoted field may hold the separator.

@@ -119,7 +119,7 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
         varm: names(&file, "varm"),
         uns: names(&file, "uns"),
         raw: file.link_exists("raw") || file.link_exists("raw.X"),
-        count_layers: (totals.len() == 2).then(|| [config.spliced, config.unspliced]),
+        count_layers: (totals.len() == 2).then_some([config.spliced, config.unspliced]),
         unspliced_share: unspliced_share(&totals),
         model,
     })

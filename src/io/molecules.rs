@@ -25,7 +25,7 @@ const FIRST_VERSION: i64 = 5;
 pub struct Molecules {
     place: Place<'static>,
     columns: [Dataset; 5],
-    n_molecules: usize,
+    length: usize,
     version: i64,
     barcodes: Vec<String>,
     features: Vec<Feature>,
@@ -100,7 +100,7 @@ impl Molecules {
         }
         let libraries = libraries(&file, &place)?;
         Ok(Self {
-            n_molecules,
+            length: n_molecules,
             columns,
             version,
             barcodes: words(&file, "barcodes", &place)?,
@@ -115,13 +115,13 @@ impl Molecules {
     /// Number of molecules.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.n_molecules
+        self.length
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.n_molecules == 0
+        self.length == 0
     }
 
     /// The file's `file_version`.
@@ -162,7 +162,7 @@ impl Molecules {
 
     /// Ranges of molecules that are read at once.
     pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
-        super::matrix::blocks(0..self.n_molecules, BLOCK)
+        super::matrix::blocks(0..self.length, BLOCK)
     }
 
     /// The molecules of a range.

@@ -51,6 +51,8 @@ mod io_samples;
 #[cfg(feature = "h5ad")]
 mod io_stream;
 mod kinetics;
+#[cfg(feature = "h5ad")]
+mod layer_names;
 mod metrics;
 mod neighbors;
 mod nested_tree;
