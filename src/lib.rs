@@ -37,6 +37,8 @@ pub mod report;
 #[cfg(feature = "h5ad")]
 pub mod config;
 #[cfg(feature = "h5ad")]
+pub mod import;
+#[cfg(feature = "h5ad")]
 pub mod pipeline;
 
 #[cfg(feature = "h5ad")]

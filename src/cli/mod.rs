@@ -1,6 +1,7 @@
 //! The words that users type.
 
 mod after;
+mod import;
 mod tables;
 
 use std::io::Write;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use self::after::{Compare, Graph, Report};
+use self::import::Import;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::io::{self, InputConfig, OutputConfig};
@@ -31,6 +33,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  nascent import Solo.out --output counts.h5ad
   nascent train --input pancreas.h5ad --output velocity.h5ad
   nascent train configs/velovae_basic.toml --input pancreas.h5ad --output velocity.h5ad --seed 1
   nascent inspect velocity.h5ad
@@ -53,6 +56,8 @@ enum Command {
     Report(Report),
     /// Compare several fits of the same cells: where do their velocities agree?
     Compare(Compare),
+    /// Get spliced and unspliced counts out of what a pipeline wrote: velocyto, STARsolo, Cell Ranger, kb, alevin-fry, nf-core, Parse
+    Import(Import),
     /// List what a file holds, and check whether it is ready for velocity
     Inspect(Inspect),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
@@ -250,6 +255,7 @@ impl Cli {
             Command::Graph(options) => options.run(),
             Command::Report(options) => options.run(),
             Command::Compare(options) => options.run(),
+            Command::Import(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),

@@ -61,7 +61,7 @@ fn column(column: &ColumnDescription) -> String {
 fn verdict(file: &Description) -> String {
     let Some(share) = file.unspliced_share else {
         return "not ready for velocity: needs layers with spliced and unspliced counts (settings input.spliced and \
-                input.unspliced name them)"
+                input.unspliced name them; nascent import gets them out of what a pipeline wrote)"
             .to_owned();
     };
     let percent = 100.0 * share;
@@ -71,5 +71,16 @@ fn verdict(file: &Description) -> String {
         0.1..0.5 => "as usual",
         _ => "many, as in nuclei: the model of splicing may not hold",
     };
-    format!("ready for velocity: {percent:.1} % of the molecules are unspliced ({comment})")
+    let taken = match &file.count_layers {
+        Some([spliced, unspliced]) if spliced != "spliced" => {
+            let lost = if file.layers.iter().any(|layer| layer.name == "ambiguous") {
+                "; layer \"ambiguous\" is left out: nascent import counts it"
+            } else {
+                ""
+            };
+            format!("; taken are layers {spliced:?} and {unspliced:?}{lost}")
+        }
+        _ => String::new(),
+    };
+    format!("ready for velocity: {percent:.1} % of the molecules are unspliced ({comment}){taken}")
 }

@@ -1,4 +1,4 @@
-//! Files from nothing, for simulations.
+//! Files from nothing, for simulations and counts of other programs.
 
 use std::path::Path;
 
@@ -21,6 +21,8 @@ use crate::sparse::Csr;
 pub struct NewFile {
     /// The main matrix.
     pub x: Option<Csr<f32>>,
+    /// Layers of counts, sparse: whole numbers are stored as such, in the narrowest of the types that velocyto uses.
+    pub counts: Vec<(String, Csr<f32>)>,
     /// Layers, sparse.
     pub sparse_layers: Vec<(String, Csr<f32>)>,
     /// Layers, dense.
@@ -71,6 +73,7 @@ fn pieces_of(file: &NewFile) -> Vec<Piece<'_>> {
     for (slot, frame) in [(Slot::Obs, &file.obs), (Slot::Var, &file.var)] {
         pieces.extend(frame.columns.iter().map(|(key, column)| piece(slot, key, Content::Column(column.clone()))));
     }
+    pieces.extend(file.counts.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Counts(matrix))));
     pieces.extend(file.sparse_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Sparse(matrix))));
     pieces
         .extend(file.dense_layers.iter().map(|(key, matrix)| piece(Slot::Layers, key, Content::Dense(matrix.view()))));

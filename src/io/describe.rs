@@ -41,6 +41,8 @@ pub struct Description {
     pub uns: Vec<String>,
     /// Whether there is a `raw`.
     pub raw: bool,
+    /// Names of the layers with spliced and unspliced counts, if the file has both.
+    pub count_layers: Option<[String; 2]>,
     /// Share of unspliced molecules, if the file has both layers of counts.
     pub unspliced_share: Option<f64>,
     /// The velocity model whose results the file holds (`uns["velocity_params"]["mode"]`).
@@ -87,6 +89,7 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
     let place = Place::root(path);
     let n_obs = frame::n_rows(&file, "obs", &place.child("obs"))?;
     let n_vars = frame::n_rows(&file, "var", &place.child("var"))?;
+    let config = config.known_in(&file);
     let mut totals = Vec::new();
     let mut layers = Vec::new();
     if let Some(Node::Group(group)) = Node::open(&file, "layers") {
@@ -116,6 +119,7 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
         varm: names(&file, "varm"),
         uns: names(&file, "uns"),
         raw: file.link_exists("raw") || file.link_exists("raw.X"),
+        count_layers: (totals.len() == 2).then_some([config.spliced, config.unspliced]),
         unspliced_share: unspliced_share(&totals),
         model,
     })
@@ -138,6 +142,7 @@ fn unspliced_share(totals: &[(bool, f64)]) -> Option<f64> {
 /// The share of unspliced molecules in two layers, if the file has both; nothing else is read.
 pub(super) fn unspliced_share_of(file: &File, config: &InputConfig, place: &Place) -> Result<Option<f64>> {
     let Some(Node::Group(layers)) = Node::open(file, "layers") else { return Ok(None) };
+    let config = config.known_in(file);
     let mut totals = Vec::new();
     for (is_unspliced, name) in [(false, &config.spliced), (true, &config.unspliced)] {
         if layers.link_exists(name) {

@@ -241,8 +241,35 @@ impl<'a> Sink<'a> {
     pub(super) fn csr(&self, parent: &Group, name: &str, matrix: &Csr<f32>) -> Result<()> {
         let group = self.sparse_group(parent, name, "csr_matrix", [matrix.n_rows, matrix.n_cols])?;
         self.bare(&group, "data", &matrix.data)?;
-        self.indices(&group, "indices", &matrix.indices)?;
-        self.indptr(&group, &matrix.indptr)
+        self.places(&group, matrix)
+    }
+
+    /// A sparse matrix of counts: 16 or 32 bits if they are whole numbers, as velocyto stores them, else single precision.
+    pub(super) fn counts(&self, parent: &Group, name: &str, matrix: &Csr<f32>) -> Result<()> {
+        /// Up to here each whole number is one in single precision.
+        const EXACT: f32 = 16_777_216.0;
+        let whole = matrix.data.iter().all(|&value| (0.0..=EXACT).contains(&value) && value.fract() == 0.0);
+        if !whole {
+            return self.csr(parent, name, matrix);
+        }
+        let group = self.sparse_group(parent, name, "csr_matrix", [matrix.n_rows, matrix.n_cols])?;
+        let n = matrix.data.len();
+        if matrix.data.iter().all(|&value| value <= f32::from(u16::MAX)) {
+            self.numbers(&group, "data", n, |range, room: &mut [u16]| {
+                room.iter_mut().zip(&matrix.data[range]).for_each(|(slot, &value)| *slot = value as u16);
+            })?;
+        } else {
+            self.numbers(&group, "data", n, |range, room: &mut [u32]| {
+                room.iter_mut().zip(&matrix.data[range]).for_each(|(slot, &value)| *slot = value as u32);
+            })?;
+        }
+        self.places(&group, matrix)
+    }
+
+    /// Columns of the entries of a sparse matrix, and where its rows start.
+    fn places(&self, group: &Group, matrix: &Csr<f32>) -> Result<()> {
+        self.indices(group, "indices", &matrix.indices)?;
+        self.indptr(group, &matrix.indptr)
     }
 
     /// The group of a sparse matrix, without its arrays.

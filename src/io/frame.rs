@@ -26,10 +26,7 @@ pub(super) fn read(root: &Group, key: &str, place: &Place) -> Result<Frame> {
 fn missing(root: &Group, place: &Place) -> crate::Error {
     let present = h5::members(root);
     if present.iter().any(|name| name == "row_attrs") {
-        return place.error(
-            "this is a loom file, not .h5ad",
-            "convert it: python -c \"import anndata; anndata.read_loom('IN.loom').write_h5ad('OUT.h5ad')\"",
-        );
+        return place.error("this is a loom file, not .h5ad", "convert it: nascent import IN.loom --output OUT.h5ad");
     }
     place.damaged(format!("not found, so this is no AnnData file; at the top there are: {}", quoted(&present)))
 }

@@ -194,7 +194,7 @@ fn not_hdf5(path: &Path, place: &Place) -> Error {
     let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
     let hint = match extension {
         "csv" | "tsv" | "txt" | "mtx" => {
-            "tables are read by anndata or scanpy in Python, which write .h5ad with write_h5ad; layers spliced and unspliced are needed"
+            "tables are made an .h5ad file by: nascent import SPLICED UNSPLICED --output counts.h5ad"
         }
         "rds" | "rda" | "RData" => "R objects are converted to .h5ad by zellkonverter or SeuratDisk",
         _ => "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size",

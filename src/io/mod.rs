@@ -2,7 +2,7 @@
 //!
 //! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write_fit`] and its like put results
 //! into a copy of the input, [`FittedFile`] is how a fit is read back, [`write_new`] makes a file from nothing, [`describe()`] says what
-//! is in one. Only this module knows HDF5. Which keys there are, [`crate::data::quantities`] says.
+//! is in one; [`LayeredFile`] and [`Molecules`] are counts as other programs leave them. Only this module knows HDF5. Which keys there are, [`crate::data::quantities`] says.
 
 mod atomic;
 mod check;
@@ -15,7 +15,10 @@ mod evidence;
 mod fitted;
 mod frame;
 mod h5;
+mod layered;
 mod matrix;
+mod molecules;
+mod names;
 mod neighbors;
 mod numbers;
 mod of_fit;
@@ -42,6 +45,9 @@ pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use fitted::{FittedFile, read_layer};
 #[doc(hidden)]
 pub use h5::options as h5_options;
+pub use layered::{FileKind, LayeredFile, file_kind};
+pub use molecules::{Feature, Library, MoleculeBlock, Molecules};
+pub use names::COUNT_LAYERS;
 pub use read::read;
 pub use records::{Owner, STOCHASTIC};
 pub use store::{neighbors_record, write_fit, write_graph, write_permutation, write_streamed_fit};

@@ -18,6 +18,8 @@ pub(super) struct Piece<'a> {
 pub(super) enum Content<'a> {
     Dense(ArrayView2<'a, f32>),
     Sparse(&'a Csr<f32>),
+    /// A sparse matrix whose type follows from its values.
+    Counts(&'a Csr<f32>),
     Column(Column),
     Uns(Uns),
 }
@@ -57,7 +59,7 @@ impl Content<'_> {
     pub(super) fn shape(&self) -> Vec<usize> {
         match self {
             Self::Dense(matrix) => matrix.shape().to_vec(),
-            Self::Sparse(matrix) => vec![matrix.n_rows, matrix.n_cols],
+            Self::Sparse(matrix) | Self::Counts(matrix) => vec![matrix.n_rows, matrix.n_cols],
             Self::Column(column) => vec![column.len()],
             Self::Uns(_) => Vec::new(),
         }

@@ -217,6 +217,7 @@ impl Additions<'_> {
                     Content::Sparse(matrix) if slot == Slot::Layers => self.sparse_layer(&group, key, matrix)?,
                     Content::Dense(matrix) => self.sink.dense(&group, key, *matrix)?,
                     Content::Sparse(matrix) => self.sink.csr(&group, key, matrix)?,
+                    Content::Counts(matrix) => self.sink.counts(&group, key, matrix)?,
                     Content::Uns(value) => self.sink.uns(&group, key, value)?,
                     Content::Column(column) => self.sink.column(&group, key, column)?,
                 }

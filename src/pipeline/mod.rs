@@ -51,6 +51,7 @@ pub fn simulate(config: &SimulateConfig, output: &Path, written: &OutputConfig) 
     io::check_writable(output)?;
     let Simulation { counts, truth, .. } = simulate::simulate(config)?;
     let file = io::NewFile {
+        counts: Vec::new(),
         x: counts.x,
         sparse_layers: vec![(SPLICED.key().to_owned(), counts.spliced), (UNSPLICED.key().to_owned(), counts.unspliced)],
         dense_layers: truth.map_or_else(Vec::new, |truth| {

@@ -9,7 +9,7 @@ use super::{Job, folder};
 use crate::config::Config;
 use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
 use crate::error::Result;
-use crate::io::{self, GenesWritten, OutputConfig, Written};
+use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
 use crate::models::{Streamed, StreamingModel};
 use crate::preprocess;
 
@@ -42,6 +42,7 @@ impl fmt::Display for Summary {
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
 pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
+    let config = &with_known_layers(config, &job.input, reporter.as_mut());
     folder::check(config, job)?;
     io::check_writable(&job.output)?;
     if let Some(model) = config.model.as_model().streaming() {
@@ -58,6 +59,21 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     let written = io::write_fit(&job.output, &job.input, &config.output, data, fit, record)?;
     account(&written, run.reporter());
     Ok(summary)
+}
+
+/// The same settings; where the file has its counts under other names of the field, with these.
+fn with_known_layers(config: &Config, input: &Path, reporter: &mut dyn Reporter) -> Config {
+    let known = config.input.or_known(input);
+    if known != config.input {
+        let InputConfig { spliced, unspliced } = &known;
+        reporter.say(&format!("layers {spliced:?} and {unspliced:?} are taken as spliced and unspliced counts"));
+        if spliced == "mature" {
+            reporter.warn(
+                "of kb-python, most spliced molecules are in the layer \"ambiguous\", which is left out: nascent import counts them",
+            );
+        }
+    }
+    Config { input: known, ..config.clone() }
 }
 
 /// The data of a run, and the fingerprint of the counts that they come from.

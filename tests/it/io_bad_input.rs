@@ -117,7 +117,7 @@ fn files_of_other_kinds_are_told_apart() {
     }
     loom.close().unwrap();
     let (message, hint) = refusal(&at("cells.loom"));
-    assert!(message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("read_loom"), "{message}");
+    assert!(message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("nascent import"), "{message}");
     let other = io::h5_options().create(at("other.h5")).unwrap();
     other.create_group("weights").unwrap();
     other.close().unwrap();

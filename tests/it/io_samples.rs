@@ -68,6 +68,7 @@ pub(crate) fn small() -> NewFile {
             columns: vec![("symbol".to_owned(), Column::Text(words(&["A", "B", "C"])))],
         },
         obsm: vec![("X_umap".to_owned(), counting(4, 2))],
+        counts: Vec::new(),
         uns: vec![
             ("title".to_owned(), Uns::Text("small".to_owned())),
             ("seed".to_owned(), Uns::Int(7)),

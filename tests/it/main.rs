@@ -33,6 +33,10 @@ mod graph;
 mod graph_golden;
 mod grid_fits;
 #[cfg(feature = "h5ad")]
+mod import;
+#[cfg(feature = "h5ad")]
+mod import_made;
+#[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;
@@ -47,6 +51,8 @@ mod io_samples;
 #[cfg(feature = "h5ad")]
 mod io_stream;
 mod kinetics;
+#[cfg(feature = "h5ad")]
+mod layer_names;
 mod metrics;
 mod neighbors;
 mod nested_tree;

@@ -34,6 +34,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("progress", 5, &[]),
     ("pipeline", 4, &["config"]),
     ("config", 4, &[]),
+    ("import", 4, &[]),
     ("io", 3, &[]),
     ("report", 3, &[]),
     ("preprocess", 2, &[]),

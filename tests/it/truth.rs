@@ -51,6 +51,7 @@ fn marked(
         obs: counts.obs,
         var,
         obsm: Vec::new(),
+        counts: Vec::new(),
         uns: Vec::new(),
     };
     let path = folder.join("fit.h5ad");
