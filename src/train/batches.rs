@@ -196,7 +196,7 @@ impl TrainingData {
         batches.iter().map(move |rows| {
             let begin = end;
             end += rows.len();
-            self.at(&all.clone().slice([begin..end]))
+            self.at(&all.clone().narrow(0, begin, rows.len()))
         })
     }
 }

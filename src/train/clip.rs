@@ -21,7 +21,7 @@ pub(super) fn clip<M: Module>(gradients: &mut [GradientsParams], module: &M, mos
         Factor::Here(most / (norm + 1e-6))
     } else {
         let norm = Tensor::cat(sums, 0).sum().sqrt();
-        Factor::There(((norm + 1e-6).recip() * most).clamp_max(1.0))
+        Factor::There(Box::new(((norm + 1e-6).recip() * most).clamp_max(1.0)))
     };
     if !matches!(factor, Factor::Here(factor) if factor.is_nan() || factor >= 1.0) {
         module.visit(&mut Scaled { gradients, factor });
@@ -31,7 +31,7 @@ pub(super) fn clip<M: Module>(gradients: &mut [GradientsParams], module: &M, mos
 enum Factor {
     Here(f64),
     /// `[1]`, on the device.
-    There(Tensor<1>),
+    There(Box<Tensor<1>>),
 }
 
 struct Squares<'a> {
@@ -58,7 +58,7 @@ impl ModuleVisitor for Scaled<'_> {
             if let Some(gradient) = gradients.remove::<D>(param.id) {
                 let scaled = match &self.factor {
                     Factor::Here(factor) => gradient * *factor,
-                    Factor::There(factor) => gradient * factor.clone().unsqueeze(),
+                    Factor::There(factor) => gradient * factor.as_ref().clone().unsqueeze(),
                 };
                 gradients.register(param.id, scaled);
             }
