@@ -100,6 +100,9 @@ pub fn import(job: &ImportJob, reporter: &mut dyn Reporter) -> Result<Imported> 
     let split = sources.first().map_or(Split::Splicing, |source| source.split);
     let own = sources.iter().find_map(|source| source.ambiguous);
     let ambiguous = own.map(|own| job.ambiguous.unwrap_or(own));
+    if ambiguous.is_none() && job.ambiguous.is_some() {
+        reporter.warn("the source has no ambiguous molecules: --ambiguous changes nothing");
+    }
     let joined = join::join(&sources, &choice, ambiguous, reporter)?;
     let molecules = joined.molecules;
     check(&joined, kind, &sources, reporter)?;

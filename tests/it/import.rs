@@ -244,6 +244,15 @@ fn alevin_frys_blocks_are_spliced_unspliced_and_ambiguous() {
     fs::write(program.path("names.tsv"), "ENSG000001\tFirst\nENSG000002.1\tSecond\n").unwrap();
     let (named, _) = import(&program, &format!("{} --gene-names names.tsv", folder.display()));
     assert_eq!(named.var.index[..3], ["First", "Second", "ENSG000003.2"]);
+    // simpleaf has the same one folder lower, and a list of symbols beside it.
+    fs::create_dir_all(program.path("s5/af_quant/alevin")).unwrap();
+    for name in ["quant.json", "alevin/quants_mat.mtx", "alevin/quants_mat_rows.txt", "alevin/quants_mat_cols.txt"] {
+        fs::copy(folder.join(name), program.path("s5/af_quant").join(name)).unwrap();
+    }
+    fs::copy(program.path("names.tsv"), program.path("s5/af_quant/gene_id_to_name.tsv")).unwrap();
+    let (simpleaf, _) = import(&program, "s5");
+    assert_eq!((&simpleaf.spliced, &simpleaf.var.index), (&named.spliced, &named.var.index));
+    assert_eq!(texts(simpleaf.obs.get("sample"))[0], "s5");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use hdf5::types::{FixedAscii, VarLenUnicode};
-use nascent::io;
+use nascent::data::{Column, Frame};
+use nascent::io::{self, NewFile, OutputConfig, Uns};
 use nascent::sparse::Csr;
 
 use crate::import::import;
@@ -272,4 +273,69 @@ fn a_loom_file_of_specification_two_is_read() {
     assert_eq!(counts.obs.get("_X").unwrap().to_numbers(), Some(vec![1.5, -2.0]));
     assert!(!said.contains("ambiguous"), "{said}");
     assert!(program.succeed("inspect out.h5ad").contains("uint32"));
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Two cells, two genes, layers called `names`, with `more` in `uns`.
+fn h5ad(path: &Path, names: [&str; 3], more: &[&str]) {
+    let frame = |names: &[&str]| Frame { index: words(names), columns: Vec::new() };
+    let mut var = frame(&["ENSG1", "ENSG2"]);
+    var.set("gene_symbol", Column::Text(words(&["A", "A"])));
+    let counts = [[[3.0, 0.0], [1.0, 2.0]], [[0.0, 1.0], [1.0, 0.0]], [[5.0, 0.0], [0.0, 0.0]]];
+    let layers = names.iter().zip(&counts).map(|(name, counts)| ((*name).to_owned(), rows(&[&counts[0], &counts[1]])));
+    let file = NewFile {
+        counts: layers.collect(),
+        obs: frame(&["AAAACCCC", "GGGGTTTT"]),
+        var,
+        uns: more.iter().map(|key| ((*key).to_owned(), Uns::Text("{}".to_owned()))).collect(),
+        ..NewFile::default()
+    };
+    io::write_new(path, &OutputConfig::default(), &file).unwrap();
+}
+
+/// Of nf-core/scrnaseq 4.0.0 and simpleaf 0.24: names of layers, and what becomes of ambiguous molecules.
+#[test]
+fn files_of_nf_core_and_simpleaf_are_told_apart_by_what_is_in_them() {
+    let program = Program::new();
+    let usual = ["spliced", "unspliced", "ambiguous"];
+    h5ad(&program.path("s1_filtered_matrix.h5ad"), usual, &[]);
+    h5ad(&program.path("s1_raw_matrix.h5ad"), usual, &[]);
+    h5ad(&program.path("s2_filtered_matrix.h5ad"), ["mature", "nascent", "ambiguous"], &[]);
+    h5ad(&program.path("s3_filtered_matrix.h5ad"), usual, &["quant_info"]);
+    let (dropped, added) = (rows(&[&[3.0, 0.0], &[1.0, 2.0]]), rows(&[&[8.0, 0.0], &[1.0, 2.0]]));
+    for (sample, spliced) in [("s1", &dropped), ("s2", &added), ("s3", &added)] {
+        let (counts, _) = import(&program, &format!("{sample}_filtered_matrix.h5ad"));
+        assert_eq!(&counts.spliced, spliced, "{sample}");
+        assert_eq!(counts.unspliced, rows(&[&[0.0, 1.0], &[1.0, 0.0]]));
+        assert_eq!(counts.obs.get("sample").unwrap().to_labels()[0], sample);
+        assert_eq!(counts.var.index, ["A", "A-1"]);
+        assert_eq!(counts.var.get("gene_ids").unwrap().to_labels(), ["ENSG1", "ENSG2"]);
+    }
+    let raw = program.fail("import s1_raw_matrix.h5ad --output x.h5ad", 2);
+    assert!(raw.contains("all 2 barcodes") && raw.contains("--barcodes FILE"), "{raw}");
+    h5ad(&program.path("standard.h5ad"), ["a", "b", "c"], &[]);
+    let standard = program.fail("import standard.h5ad --output x.h5ad", 2);
+    assert!(standard.contains("present: a, b, c") && standard.contains("molecule_info.h5"), "{standard}");
+}
+
+#[test]
+fn kbs_folders_in_the_style_of_cell_ranger_are_genes_by_cells() {
+    let program = Program::new();
+    for (folder, entries) in [("processed", "1 1 5\n2 2 1"), ("unprocessed", "2 1 2"), ("ambiguous", "1 2 7")] {
+        let folder = program.path("counts").join(format!("cellranger_{folder}"));
+        ten_x(&folder, "AAAACCCC-1\nGGGGTTTT-1\n", entries);
+        fs::rename(folder.join("features.tsv"), folder.join("genes.tsv")).unwrap();
+    }
+    let (counts, said) = import(&program, "counts");
+    assert!(said.contains("from a folder of kb-python"), "{said}");
+    assert_eq!(counts.spliced, rows(&[&[5.0, 0.0], &[7.0, 1.0]]));
+    assert_eq!(counts.unspliced, rows(&[&[0.0, 2.0], &[0.0, 0.0]]));
+    // A run of the standard workflow says what to count instead.
+    fs::create_dir_all(program.path("standard/counts_unfiltered")).unwrap();
+    fs::write(program.path("standard/counts_unfiltered/cells_x_genes.mtx"), "").unwrap();
+    let standard = program.fail("import standard --output x.h5ad", 2);
+    assert!(standard.contains("workflow standard or nucleus") && standard.contains("--workflow nac"), "{standard}");
 }
