@@ -13,9 +13,9 @@
 //! Source: `mix` by Wellons (2018, "hash prospector", the best found with two products); erf⁻¹ by Giles 2010 ("Approximating the
 //! erfinv function", single precision).
 
-use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
+use super::device::is_host;
 use crate::simd::{Vectorized, ln, mul_add, vectorize};
 
 /// The key of a stream.
@@ -60,17 +60,6 @@ impl Key {
         let mut values = vec![0.0; count];
         self.fill(law, 0, &mut values);
         Tensor::from_data(TensorData::new(values, shape), device)
-    }
-}
-
-/// Whether tensors on `device` are in the memory of the host.
-fn is_host(device: &Device) -> bool {
-    match device.clone().inner().as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        #[cfg(feature = "ndarray")]
-        DispatchDevice::NdArray(_) => true,
-        #[allow(unreachable_patterns, reason = "in builds for the CPU there is no other")]
-        _ => false,
     }
 }
 

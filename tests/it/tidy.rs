@@ -52,7 +52,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("data", 1, &[]),
     ("hash", 0, &[]),
     ("kinetics", 0, &["error"]),
-    ("negative_binomial", 0, &[]),
+    ("negative_binomial", 0, &["simd"]),
     ("neighbors", 0, &["error", "sparse", "stats"]),
     ("pca", 0, &["error", "sparse", "stats"]),
     ("sparse", 0, &["error", "stats"]),

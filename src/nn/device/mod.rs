@@ -8,6 +8,7 @@
 mod adapters;
 mod choice;
 
+use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
 use self::choice::auto;
@@ -181,6 +182,17 @@ pub fn open_as(name: &str) -> Result<Opened> {
         ));
     };
     (build.open)(name, number)
+}
+
+/// Whether tensors on `device` are in the memory of the host.
+pub(crate) fn is_host(device: &Device) -> bool {
+    match device.clone().inner().as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "ndarray")]
+        DispatchDevice::NdArray(_) => true,
+        #[allow(unreachable_patterns, reason = "in builds for the CPU there is no other")]
+        _ => false,
+    }
 }
 
 /// One line per device of this build and per adapter of this machine, each beginning with what `--device` takes.
