@@ -90,7 +90,7 @@ struct Train {
     /// Afterwards, also do what `nascent graph` and `nascent report` do
     #[arg(long)]
     report: bool,
-    /// Where to compute: auto, cpu, flex, ndarray, wgpu[:0], vulkan[:0], cuda[:0] [see: nascent devices]
+    /// Where to compute: auto, cpu, flex, ndarray, wgpu, vulkan, cuda, or one of several by its number, as wgpu:1 (see: nascent devices)
     #[arg(long, value_name = "D")]
     device: Option<String>,
     /// Memory for the whole run, as 4GB: cells that do not fit are read from the file while others are trained on [default: all

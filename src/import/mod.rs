@@ -1,7 +1,7 @@
 //! Counts out of the pipelines that make them: velocyto, STARsolo, Cell Ranger, kb-python, alevin-fry, nf-core, Parse, and plain
 //! matrices, into one `.h5ad` file.
 //!
-//! A [`source::Source`] knows the names of its cells and genes, and walks through its entries one by one; which cells are kept
+//! A `Source` knows the names of its cells and genes, and walks through its entries one by one; which cells are kept
 //! (`choice`), what becomes of ambiguous molecules and how samples are joined (`join`) is the same for all. `find` tells from what
 //! lies at a path which kind of source it is. Nothing is held but what is kept: lists of millions of barcodes are walked through.
 

@@ -1,7 +1,7 @@
 //! Random numbers for the networks.
 //!
 //! burn's devices each have a generator of their own, seeded for the whole process. Here every draw has a key from a stream of the run, and its
-//! numbers follow from the key ([`super::counter`]): every epoch has its own stream, a resumed run repeats an uninterrupted one, all
+//! numbers follow from the key (`counter.rs`): every epoch has its own stream, a resumed run repeats an uninterrupted one, all
 //! devices get the same numbers, and nothing is sent to them.
 
 use burn::tensor::{Device, Tensor};

@@ -1,7 +1,7 @@
 //! Opening a device by the name that users type, and saying which there are.
 //!
-//! [`KINDS`] is the whole list: a kind that this build does not hold is still named there, so that the error can say which
-//! feature brings it. GPUs are looked for before burn opens them ([`adapters`]), because burn opens late, in the first
+//! `KINDS` is the whole list: a kind that this build does not hold is still named there, so that the error can say which
+//! feature brings it. GPUs are looked for before burn opens them (`adapters.rs`), because burn opens late, in the first
 //! operation, and panics there.
 
 #[cfg(feature = "wgpu")]
