@@ -9,7 +9,7 @@ use super::find::sample_of;
 use super::source::{Ambiguous, Called, Entries, Genes, Part, Source, Split, Visit};
 use crate::data::{Column, Frame, Reporter};
 use crate::error::{Error, Result};
-use crate::io::{COUNT_LAYERS, LayeredFile};
+use crate::io::{LayeredFile, known_pair};
 
 const AMBIGUOUS: &str = "ambiguous";
 /// Columns of genes that hold ids, and those that hold symbols.
@@ -30,19 +30,13 @@ impl Entries for Layers {
     }
 }
 
-/// The layers that hold spliced and unspliced counts, by their names.
-fn pair(file: &LayeredFile) -> Option<[&'static str; 2]> {
-    let has = |wanted: &str| file.layer_names().any(|name| name == wanted);
-    COUNT_LAYERS.into_iter().find(|names| names.iter().all(|name| has(name)))
-}
-
 /// Opens a loom or `.h5ad` file.
 ///
 /// # Errors
 /// [`Error::Input`] if it is neither or has no layers of known names.
 pub(super) fn open(path: &Path) -> Result<Source> {
     let file = LayeredFile::open(path)?;
-    let Some(names) = pair(&file) else {
+    let Some(names) = known_pair(|wanted| file.layer_names().any(|name| name == wanted)) else {
         let present: Vec<&str> = file.layer_names().collect();
         let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
         return Err(Error::input(

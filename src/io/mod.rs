@@ -47,7 +47,7 @@ pub use fitted::{FittedFile, read_layer};
 pub use h5::options as h5_options;
 pub use layered::{FileKind, LayeredFile, file_kind};
 pub use molecules::{Feature, Library, MoleculeBlock, Molecules};
-pub use names::COUNT_LAYERS;
+pub use names::known_pair;
 pub use read::read;
 pub use records::{Owner, STOCHASTIC};
 pub use store::{neighbors_record, write_fit, write_graph, write_permutation, write_streamed_fit};

@@ -226,30 +226,16 @@ impl ModelConfig {
     }
 }
 
-/// Neural models whose training steps can be timed.
+/// Times training steps on a device, on random cells of so many genes.
 #[cfg(feature = "neural")]
-pub const TIMED: [&str; 3] = ["velovae", "velovae_counts", "velovi"];
+pub type TimeSteps = fn(&burn::tensor::Device, usize, crate::train::Plan) -> Result<crate::train::Timed>;
 
-/// Times training steps of the model called `model`, one of [`TIMED`], on random cells of `n_vars` genes.
-///
-/// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if there is no such model.
+/// Neural models whose training steps can be timed, by name.
 #[cfg(feature = "neural")]
-pub fn bench(
-    model: &str,
-    device: &burn::tensor::Device,
-    n_vars: usize,
-    plan: crate::train::Plan,
-) -> Result<crate::train::Timed> {
-    use velovae::Likelihood;
-    match model {
-        "velovae" => velovae::bench(Likelihood::Gaussian, device, n_vars, plan),
-        "velovae_counts" => velovae::bench(Likelihood::NegativeBinomial, device, n_vars, plan),
-        "velovi" => velovi::bench(device, n_vars, plan),
-        _ => Err(crate::Error::Setting {
-            key: "--model".to_owned(),
-            value: model.to_owned(),
-            wanted: format!("must be one of {}", TIMED.join(", ")),
-        }),
-    }
-}
+pub const TIMED: [(&str, TimeSteps); 3] = [
+    ("velovae", |device, n_vars, plan| velovae::bench(velovae::Likelihood::Gaussian, device, n_vars, plan)),
+    ("velovae_counts", |device, n_vars, plan| {
+        velovae::bench(velovae::Likelihood::NegativeBinomial, device, n_vars, plan)
+    }),
+    ("velovi", velovi::bench),
+];

@@ -46,18 +46,19 @@ impl Vectorized for AllTerms<'_> {
     #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let (d, rest) = (self.dispersion, self.w.iter_mut().zip(self.c));
-        if d > 0.0 {
-            for ((w, c), &mu) in rest.zip(self.mu) {
-                let log = ln_f64::<FMA>(mul_add_f64::<FMA>(d, mu, 1.0));
-                (*w, *c) = (ln_f64::<FMA>(mu) - log, log / d);
-            }
-        } else {
-            for ((w, c), &mu) in rest.zip(self.mu) {
-                (*w, *c) = (ln_f64::<FMA>(mu), mu);
-            }
+        for ((w, c), &mu) in self.w.iter_mut().zip(self.c).zip(self.mu) {
+            (*w, *c) = vector_terms::<FMA>(mu, self.dispersion);
         }
     }
+}
+
+/// [`terms`] for loops that the compiler vectorises.
+#[allow(clippy::inline_always, reason = "see Vectorized")]
+#[inline(always)]
+pub(crate) fn vector_terms<const FMA: bool>(mu: f64, dispersion: f64) -> (f64, f64) {
+    // Without dispersion this logarithm is 0.
+    let log = ln_f64::<FMA>(mul_add_f64::<FMA>(dispersion, mu, 1.0));
+    (ln_f64::<FMA>(mu) - log, if dispersion > 0.0 { log / dispersion } else { mu })
 }
 
 /// Counts up to this many are multiplied out; more need the gamma function.

@@ -92,6 +92,37 @@ fn ln_gamma_draw(shape: &Tensor<3>, noise: &GammaNoise) -> Tensor<3> {
     ln_z
 }
 
+/// `ln z` of one draw of [`sample_log`] at shape `a`, and its derivative by a, for loops that the compiler vectorises.
+#[allow(clippy::inline_always, reason = "see Vectorized")]
+#[inline(always)]
+pub(crate) fn ln_gamma_one<const FMA: bool>(
+    a: f32,
+    [first, second]: [f32; 2],
+    ln_accept: f32,
+    ln_uniforms: [f32; BOOST],
+) -> (f32, f32) {
+    let d = a + (BOOST as f32 - 1.0 / 3.0);
+    let c = (9.0 * d).sqrt().recip();
+    let root = mul_add::<FMA>(c, first, 1.0).max(SMALLEST_ROOT);
+    let v = root * root * root;
+    let most = 0.5 * first * first + d - d * v + 3.0 * d * ln::<FMA>(root);
+    let e = if ln_accept < most { first } else { second };
+    let root = mul_add::<FMA>(c, e, 1.0);
+    let inside = root > SMALLEST_ROOT;
+    let root = root.max(SMALLEST_ROOT);
+    let mut ln_z = mul_add::<FMA>(3.0, ln::<FMA>(root), ln::<FMA>(d));
+    // ∂c/∂a = −c/2d
+    let bend = 1.5 * e * c / (d * root);
+    let mut slope = d.recip() - if inside { bend } else { 0.0 };
+    for (i, ln_uniform) in ln_uniforms.into_iter().enumerate() {
+        let per = (a + i as f32).recip();
+        let step = ln_uniform * per;
+        ln_z += step;
+        slope -= step * per;
+    }
+    (ln_z, slope)
+}
+
 /// The smallest weight that is told from others: the precision of f32.
 const LEAST_WEIGHT: f32 = f32::EPSILON;
 /// Logarithm of the smallest weight that is told from others: that of the precision of f32.
@@ -99,7 +130,7 @@ pub(crate) const LEAST_LN_WEIGHT: f32 = -15.942_385;
 /// Steps by which the shape is raised before a draw.
 pub(crate) const BOOST: usize = 4;
 /// `1 + c e` is not below this: a normal draw would have to be below −5.7.
-pub(crate) const SMALLEST_ROOT: f32 = 1e-3;
+const SMALLEST_ROOT: f32 = 1e-3;
 
 /// The randomness of draws of gamma variables.
 ///
@@ -194,16 +225,8 @@ impl Vectorized for Row<'_> {
         let [u_0, u_1, u_2, u_3] = noise.ln_uniforms.each_ref().map(|uniforms| &uniforms[..n]);
         let shapes = &shapes[..n];
         for i in 0..n {
-            let a = shapes[i];
-            let d = a + (BOOST as f32 - 1.0 / 3.0);
-            let c = 1.0 / (9.0 * d).sqrt();
-            let root = mul_add::<FMA>(c, first[i], 1.0).max(SMALLEST_ROOT);
-            let v = root * root * root;
-            let most = 0.5 * first[i] * first[i] + d - d * v + d * 3.0 * ln::<FMA>(root);
-            let accepted = if ln_accept[i] < most { first[i] } else { second[i] };
-            let root = mul_add::<FMA>(c, accepted, 1.0).max(SMALLEST_ROOT);
-            let boosted = u_0[i] / a + u_1[i] / (a + 1.0) + u_2[i] / (a + 2.0) + u_3[i] / (a + 3.0);
-            weights[i] = ln::<FMA>(d) + 3.0 * ln::<FMA>(root) + boosted;
+            let uniforms = [u_0[i], u_1[i], u_2[i], u_3[i]];
+            (weights[i], _) = ln_gamma_one::<FMA>(shapes[i], [first[i], second[i]], ln_accept[i], uniforms);
         }
         let (mut largest, mut sum) = (vec![f32::NEG_INFINITY; n_genes], vec![0.0; n_genes]);
         for state in weights.chunks_exact(n_genes) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::error::{Error, Result, require};
-use crate::models::{self, TIMED};
+use crate::models::{TIMED, TimeSteps};
 use crate::nn::device;
 use crate::stats;
 use crate::train::{Plan, Timed};
@@ -90,35 +90,29 @@ pub struct Bench {
 /// # Errors
 /// If a device cannot be opened, a name or number cannot be used, or the folder for TensorBoard not be written.
 pub fn bench(job: &BenchJob, mut said: impl FnMut(&str)) -> Result<Bench> {
-    let names = |asked: &[String], all: Vec<&str>| {
-        if asked.is_empty() { all.into_iter().map(str::to_owned).collect() } else { asked.to_vec() }
-    };
-    let devices: Vec<String> = names(&job.devices, device::present());
-    let models = names(&job.models, TIMED.to_vec());
-    for (key, numbers, least) in [("--genes", &job.genes, 2), ("--cells", &job.cells, 2)] {
+    for (key, numbers) in [("--genes", &job.genes), ("--cells", &job.cells)] {
         for &number in numbers {
-            require(number >= least, key, number, "must be at least 2")?;
+            require(number >= 2, key, number, "must be at least 2")?;
         }
     }
     require(job.repeats > 0, "--repeats", job.repeats, "must be at least 1")?;
     require(job.seconds > 0.0 && job.seconds < 3600.0, "--seconds", job.seconds, "must be above 0 and below 3600")?;
-    if let Some(unknown) = models.iter().find(|model| !TIMED.contains(&model.as_str())) {
-        let wanted = format!("must be one of {}", TIMED.join(", "));
-        return Err(Error::Setting { key: "--model".to_owned(), value: unknown.clone(), wanted });
-    }
+    let models = timed(&job.models)?;
+    let devices = match job.devices.as_slice() {
+        [] => device::names().into_iter().map(str::to_owned).collect(),
+        asked => asked.to_vec(),
+    };
+    let sizes = || job.genes.iter().flat_map(|&genes| job.cells.iter().map(move |&cells| [genes, cells]));
     let mut rows = Vec::new();
     for name in &devices {
         let device = device::open(name)?;
-        for model in &models {
-            for &genes in &job.genes {
-                for &cells in &job.cells {
-                    said(&format!("{model} on {name}: {genes} genes, {cells} cells"));
-                    forget_peak_memory();
-                    let plan = Plan { batch_size: cells, repeats: job.repeats, seconds: job.seconds };
-                    let timed = models::bench(model, &device, genes, plan)?;
-                    rows.push(BenchRow::new(name, model, [genes, cells], &timed));
-                }
-            }
+        for ((model, time_steps), [genes, cells]) in
+            models.iter().flat_map(|&model| sizes().map(move |size| (model, size)))
+        {
+            said(&format!("{model} on {name}: {genes} genes, {cells} cells"));
+            forget_peak_memory();
+            let plan = Plan { batch_size: cells, repeats: job.repeats, seconds: job.seconds };
+            rows.push(BenchRow::new(name, model, [genes, cells], &time_steps(&device, genes, plan)?));
         }
     }
     let bench = Bench { threads: rayon::current_num_threads(), repeats: job.repeats, rows };
@@ -126,6 +120,18 @@ pub fn bench(job: &BenchJob, mut said: impl FnMut(&str)) -> Result<Bench> {
         bench.log(dir)?;
     }
     Ok(bench)
+}
+
+/// The models of these names, or all if none is named.
+fn timed(names: &[String]) -> Result<Vec<(&'static str, TimeSteps)>> {
+    let one = |name: &String| {
+        TIMED.into_iter().find(|(known, _)| known == name).ok_or_else(|| Error::Setting {
+            key: "--model".to_owned(),
+            value: name.clone(),
+            wanted: format!("must be one of {}", TIMED.map(|(known, _)| known).join(", ")),
+        })
+    };
+    if names.is_empty() { Ok(TIMED.to_vec()) } else { names.iter().map(one).collect() }
 }
 
 impl Spread {

@@ -5,10 +5,12 @@ use std::time::Instant;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use cpu_time::ProcessTime;
+use ndarray::Array2;
+use rand_chacha::ChaCha8Rng;
 
 use super::meter::Meter;
 use super::trainer::State;
-use super::{BatchSource, Objective, Stage};
+use super::{BatchSource, Objective, Stage, TrainingData};
 use crate::data::stream;
 use crate::error::Result;
 use crate::nn::draws::Draws;
@@ -26,6 +28,17 @@ pub struct Plan {
     pub repeats: usize,
     /// Least wall time of a stretch, in seconds; it has at least two steps.
     pub seconds: f64,
+}
+
+impl Plan {
+    /// Cells to train on: two batches of `n_vars` genes, unspliced and spliced abundances of which are what `draw` makes of a stream.
+    #[must_use]
+    pub fn cells(&self, n_vars: usize, device: &Device, draw: impl Fn(&mut ChaCha8Rng) -> f32) -> TrainingData {
+        let mut rng = stream(0, "bench", 0);
+        let mut abundance = || Array2::from_shape_fn((2 * self.batch_size, n_vars), |_| draw(&mut rng));
+        let genes = (0..n_vars).map(|gene| format!("g{gene}")).collect();
+        TrainingData::from_abundance(abundance().view(), abundance().view(), genes, device)
+    }
 }
 
 /// What was timed.

@@ -4,7 +4,8 @@ use std::array;
 
 use super::course::ALPHA;
 use super::tree::Tree;
-use crate::simd::{Vectorized, ln_f64, mul_add_f64, vectorize};
+use crate::negative_binomial::vector_terms;
+use crate::simd::{Vectorized, mul_add_f64, vectorize};
 
 /// Adds `Σ M W(μ) − N C(μ)` over nodes of one species to `total`, `μ = curve + floor`.
 pub(super) struct Expected<'a> {
@@ -21,12 +22,8 @@ impl Expected<'_> {
     #[allow(clippy::inline_always, reason = "see Vectorized")]
     #[inline(always)]
     fn node<const FMA: bool>(&self, curve: f64, m: f64, n: f64) -> f64 {
-        let mu = curve + self.floor;
-        // Without dispersion C = μ, and the logarithm below is 0.
-        let d = self.dispersion;
-        let log = ln_f64::<FMA>(mul_add_f64::<FMA>(d, mu, 1.0));
-        let c = if d > 0.0 { log / d } else { mu };
-        m * (ln_f64::<FMA>(mu) - log) - n * c
+        let (w, c) = vector_terms::<FMA>(curve + self.floor, self.dispersion);
+        m * w - n * c
     }
 }
 

@@ -1,7 +1,6 @@
 //! Training steps of the full model on random data, to be timed.
 
 use burn::tensor::Device;
-use ndarray::Array2;
 use rand::Rng;
 
 use super::columns;
@@ -10,7 +9,7 @@ use super::settings::{Likelihood, Velovae};
 use super::start::Start;
 use crate::data::stream;
 use crate::error::Result;
-use crate::train::{Plan, Timed, TrainingData, time_steps};
+use crate::train::{Plan, Timed, time_steps};
 
 /// Times steps of the stage that learns everything at once, on cells of `n_vars` genes.
 ///
@@ -18,17 +17,13 @@ use crate::train::{Plan, Timed, TrainingData, time_steps};
 /// None but those of [`time_steps`].
 pub fn bench(likelihood: Likelihood, device: &Device, n_vars: usize, plan: Plan) -> Result<Timed> {
     let settings = Velovae { likelihood, ..Velovae::default() };
-    let n_obs = 2 * plan.batch_size;
-    let mut rng = stream(0, "bench", 0);
     let counts = likelihood != Likelihood::Gaussian;
-    // Counts of a usual depth: 15 % are above 0.
-    let mut value = |_| {
+    let data = plan.cells(n_vars, device, |rng| {
         let drawn = rng.random_range(0.0..2.0_f32);
-        if counts { (drawn - 1.7).max(0.0).mul_add(10.0, 0.0).ceil() } else { drawn }
-    };
-    let mut abundance = || Array2::from_shape_fn((n_obs, n_vars), &mut value);
-    let genes = (0..n_vars).map(|gene| format!("g{gene}")).collect();
-    let data = TrainingData::from_abundance(abundance().view(), abundance().view(), genes, device);
+        // Counts of a usual depth: 15 % are above 0.
+        if counts { ((drawn - 1.7).max(0.0) * 10.0).ceil() } else { drawn }
+    });
+    let n_obs = data.n_obs();
     let start = Start::flat(&settings, n_obs, n_vars);
     let weights = stream(0, "weights", 0);
     let module = VelovaeModule::new(&settings, &start, n_obs, &weights, &device.clone().autodiff());

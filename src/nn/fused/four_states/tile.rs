@@ -5,7 +5,7 @@
 use super::gamma::{GammaFunctions, gamma_functions};
 use super::inputs::{GeneTile, KlConstants, Lanes, PerState, ROWS, Spread, TILE, Values};
 use super::{LEAST_LN_DENSITY, STATES};
-use crate::nn::dirichlet::{BOOST, LEAST_LN_WEIGHT, SMALLEST_ROOT};
+use crate::nn::dirichlet::{BOOST, LEAST_LN_WEIGHT, ln_gamma_one};
 use crate::nn::fused::advance::{Advanced, Rates, advance};
 use crate::simd::{exp_and_m1, ln, mul_add};
 
@@ -194,29 +194,10 @@ pub(super) fn draw<const FMA: bool>(
 ) {
     for k in 0..STATES {
         for j in 0..TILE {
-            let a = concentration[k][j];
-            let d = a + (BOOST as f32 - 1.0 / 3.0);
-            let c = (9.0 * d).sqrt().recip();
-            let first = normals[0][k][j];
-            let root = mul_add::<FMA>(c, first, 1.0).max(SMALLEST_ROOT);
-            let v = root * root * root;
-            let most = 0.5 * first * first + d - d * v + 3.0 * d * ln::<FMA>(root);
-            let e = if ln_accept[k][j] < most { first } else { normals[1][k][j] };
-            let root = mul_add::<FMA>(c, e, 1.0);
-            let inside = root > SMALLEST_ROOT;
-            let root = root.max(SMALLEST_ROOT);
-            let mut ln_z = mul_add::<FMA>(3.0, ln::<FMA>(root), ln::<FMA>(d));
-            // ∂c/∂a = −c/2d
-            let bend = 1.5 * e * c / (d * root);
-            let mut slope = d.recip() - if inside { bend } else { 0.0 };
-            for (i, ln_uniform) in ln_uniforms.iter().enumerate() {
-                let per = (a + i as f32).recip();
-                let step = ln_uniform[k][j] * per;
-                ln_z += step;
-                slope -= step * per;
-            }
-            weights.ln_pi[k][j] = ln_z;
-            weights.slope[k][j] = slope;
+            let uniforms = std::array::from_fn(|i| ln_uniforms[i][k][j]);
+            let normals = [normals[0][k][j], normals[1][k][j]];
+            (weights.ln_pi[k][j], weights.slope[k][j]) =
+                ln_gamma_one::<FMA>(concentration[k][j], normals, ln_accept[k][j], uniforms);
         }
     }
     let mut scratch = weights.ln_pi;
