@@ -8,11 +8,13 @@ use burn::tensor::{DType, GradientCheckpointingStrategy, Tensor};
 /// Whether `tensor` holds f32 in the memory of Flex, outside autodiff or in a graph that keeps what
 /// the backward pass needs (no gradient checkpointing): what the functions below ask for.
 pub(crate) fn is_plain<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device();
-    let keeps =
-        device.gradient_checkpointing_strategy().unwrap_or_default() == GradientCheckpointingStrategy::default();
-    let on_flex = matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_));
-    tensor.dtype() == DType::F32 && on_flex && keeps
+    is_whole_f32(tensor) && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Whether `tensor` holds f32, outside autodiff or in a graph that keeps what the backward pass needs, on any device.
+pub(crate) fn is_whole_f32<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let strategy = tensor.device().gradient_checkpointing_strategy().unwrap_or_default();
+    tensor.dtype() == DType::F32 && strategy == GradientCheckpointingStrategy::default()
 }
 
 /// The values, without their graph, in row-major order. `tensor` is plain.

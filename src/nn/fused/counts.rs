@@ -17,9 +17,9 @@ use crate::negative_binomial;
 use crate::nn::arrays::values;
 
 /// Least abundance: keeps a count of a gene that the model says is off from costing everything.
-const LEAST: f32 = 1e-4;
+pub(super) const LEAST: f32 = 1e-4;
 /// Steps of Newton's rule for the size.
-const STEPS: usize = 12;
+pub(super) const STEPS: usize = 12;
 
 /// Counts of some cells, row-major `[n_cells, n_genes]`, and their noise.
 #[derive(Clone, Copy, Debug)]
@@ -163,13 +163,18 @@ pub struct CountNll {
 ///
 /// - `counts`: `[n_cells, n_genes]` each; `dispersion`: `[1, n_genes]` each; `size_shape`: shape of the prior of the sizes
 ///
-/// The pass over the counts is made on the host, on every device: what goes back is the value and the gradient.
+/// On a GPU one kernel; on other devices the pass over the counts is made on the host, and what goes back is the value and the
+/// gradient.
 ///
 /// # Panics
 /// If the shapes differ, or the device fails.
 #[must_use]
 pub fn count_nll(mu: [Tensor<2>; 2], counts: [Tensor<2>; 2], dispersion: [Tensor<2>; 2], size_shape: f64) -> CountNll {
     let shape = mu[0].dims();
+    #[cfg(feature = "cube")]
+    if mu.iter().chain(&counts).chain(&dispersion).all(super::cube::is_on_gpu) {
+        return super::cube::count_nll(mu, counts, dispersion, size_shape);
+    }
     let device = mu[0].device().inner();
     // With its way of keeping what gradients need, which all tensors of an operation share.
     let graph = mu.iter().find(|mu| mu.is_tracked()).map(Tensor::device);

@@ -9,21 +9,11 @@ use burn::tensor::{Shape, Tensor, TensorData};
 
 use super::kernel::{self, Gradient, Likelihood, Problem};
 use super::known::{KnownGradients, shaped};
-use crate::nn::flex::{constant, is_plain, slice, tracked};
+use crate::nn::flex::{constant, slice, tracked};
 
 use super::{KineticNll, Kinetics, Observed};
 
-/// Whether every tensor is in f32 on a Flex device whose graph keeps what the backward pass needs.
-pub(super) fn supports(kinetics: &Kinetics, observed: &Observed) -> bool {
-    let Kinetics { tau, alpha, start, beta, gamma } = kinetics;
-    let start = start.iter().flat_map(|(u0, s0)| [u0, s0]);
-    let moments = [&observed.u, &observed.s];
-    let constants = [&observed.scaling, &observed.sigma_u, &observed.sigma_s];
-    [tau, alpha, beta, gamma].into_iter().chain(start).chain(moments).all(is_plain)
-        && constants.into_iter().all(is_plain)
-}
-
-/// The fused operation; see [`supports`].
+/// The fused operation, of plain tensors.
 pub(super) fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
     let Kinetics { tau, alpha, start, beta, gamma } = kinetics;
     let data = Data::new(observed);

@@ -6,18 +6,21 @@
 //! NLL = mean_i Σ_g [ ½ ((Mu − scaling u)/σ_u)² + ln σ_u + ½ ln 2π  +  ½ ((Ms − s)/σ_s)² + ln σ_s + ½ ln 2π ]
 //! ```
 //!
-//! On burn's CPU backend, Flex, one pass over the batch gives the value and every gradient; written
+//! On burn's CPU backend, Flex, one pass over the batch gives the value and every gradient, on a GPU one kernel (`cube`); written
 //! as tensor operations the same costs some thirty passes and as many temporaries. Other devices
-//! get the tensor operations. Both give the same numbers.
+//! get the tensor operations. All give the same numbers.
 //!
 //! Source: the likelihood of Gu et al. 2022 (VeloVAE), section 3.3, with fixed σ.
 
 use burn::tensor::Tensor;
 
+use crate::nn::flex::is_plain;
 use crate::nn::kinetics;
 
 mod advance;
 mod blocks;
+#[cfg(feature = "cube")]
+mod cube;
 pub mod counts;
 pub mod dense;
 mod dense_flex;
@@ -70,7 +73,7 @@ pub struct KineticNll {
 
 /// The negative log-likelihood of a batch: summed over genes, mean over cells.
 ///
-/// Runs as one fused operation on a Flex device and as [`composed_nll`] elsewhere (other backends,
+/// Runs as one fused operation on a Flex device and on a GPU, and as [`composed_nll`] elsewhere (other backends,
 /// other float types, gradient checkpointing); the two agree to 1e-6 (value) and 1e-5 (gradients).
 ///
 /// # Panics
@@ -78,8 +81,12 @@ pub struct KineticNll {
 #[must_use]
 pub fn kinetic_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
     let kinetics = kinetics.over_cells(observed.u.dims());
-    if flex::supports(&kinetics, &observed) {
+    if all_match(&kinetics, &observed, is_plain, is_plain) {
         return flex::kinetic_nll(kinetics, observed);
+    }
+    #[cfg(feature = "cube")]
+    if all_match(&kinetics, &observed, cube::is_on_gpu, cube::is_on_gpu) {
+        return cube::kinetic_nll(kinetics, observed);
     }
     composed_nll(kinetics, observed)
 }
@@ -110,6 +117,20 @@ pub fn composed_nll(kinetics: Kinetics, observed: Observed) -> KineticNll {
         unspliced: unspliced.without_autodiff(),
         spliced: spliced.without_autodiff(),
     }
+}
+
+/// Whether all tensors are `matrix`, or `row` if they have one axis.
+fn all_match(
+    kinetics: &Kinetics,
+    observed: &Observed,
+    matrix: fn(&Tensor<2>) -> bool,
+    row: fn(&Tensor<1>) -> bool,
+) -> bool {
+    let Kinetics { tau, alpha, start, beta, gamma } = kinetics;
+    let start = start.iter().flat_map(|(u0, s0)| [u0, s0]);
+    let matrices = [tau, alpha, beta, gamma, &observed.u, &observed.s];
+    matrices.into_iter().chain(start).all(matrix)
+        && [&observed.scaling, &observed.sigma_u, &observed.sigma_s].into_iter().all(row)
 }
 
 /// ½ ln 2π.

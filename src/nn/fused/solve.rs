@@ -1,7 +1,8 @@
-//! The state of the splicing kinetics, [`crate::nn::kinetics::solve`], as one operation of the Flex backend.
+//! The state of the splicing kinetics, [`crate::nn::kinetics::solve`], as one operation: here of the Flex backend, on a GPU a kernel
+//! (`super::cube`).
 //!
 //! Written as tensor operations a solution costs some thirty passes and as many temporaries, and its gradient twice that; here it
-//! is one pass each, in which the derivatives are found again. Other devices get the tensor operations, with the same numbers to
+//! is one pass each, in which the derivatives are found again. Where neither serves, the tensor operations give the same numbers to
 //! rounding.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -23,7 +24,7 @@ const BLOCK: usize = 16;
 
 /// Unspliced and spliced abundance a time `tau` after `(u0, s0)`, `[n, n_genes]` each.
 ///
-/// - `tau`: `[n, 1]`, or `[n, n_genes]`, which is one operation outside gradients only; `u0`, `s0`, `alpha`: `[n, n_genes]`, or
+/// - `tau`: `[n, 1]`, or `[n, n_genes]`, which is one operation on Flex outside gradients only; `u0`, `s0`, `alpha`: `[n, n_genes]`, or
 ///   `[1, n_genes]` or `[1, 1]` for all rows alike
 /// - `beta`, `gamma`: `[1, n_genes]` or `[n, n_genes]`
 #[must_use]
@@ -38,14 +39,18 @@ pub fn solve(
     let n = tau.dims()[0];
     let shape = [n, beta.dims()[1]];
     let all = [tau, &u0, &s0, &alpha, beta, gamma];
-    let of_tau = tau.dims()[1] == 1 || (tau.dims() == shape && !all.into_iter().any(Tensor::is_tracked));
-    let fits = of_tau && [beta, gamma].into_iter().all(|rate| rate.dims() == [1, shape[1]] || rate.dims() == shape);
-    if !fits || !all.into_iter().all(is_plain) {
-        return kinetics::solve(tau, u0, s0, alpha, beta, gamma);
-    }
+    let per_gene = tau.dims() == shape;
+    let fits = (per_gene || tau.dims()[1] == 1)
+        && [beta, gamma].into_iter().all(|rate| rate.dims() == [1, shape[1]] || rate.dims() == shape);
+    let one_operation: fn([Tensor<2>; 6]) -> Tensor<2> = match () {
+        () if !fits => return kinetics::solve(tau, u0, s0, alpha, beta, gamma),
+        () if all.into_iter().all(is_plain) && !(per_gene && all.into_iter().any(Tensor::is_tracked)) => apply,
+        #[cfg(feature = "cube")]
+        () if beta.dims() == gamma.dims() && all.into_iter().all(super::cube::is_on_gpu) => super::cube::solve,
+        () => return kinetics::solve(tau, u0, s0, alpha, beta, gamma),
+    };
     let spread = |tensor: Tensor<2>| if tensor.dims() == shape { tensor } else { tensor.expand(shape) };
-    let inputs = [tau.clone(), spread(u0), spread(s0), spread(alpha), beta.clone(), gamma.clone()];
-    let both = apply(inputs);
+    let both = one_operation([tau.clone(), spread(u0), spread(s0), spread(alpha), beta.clone(), gamma.clone()]);
     (both.clone().narrow(0, 0, n), both.narrow(0, n, n))
 }
 

@@ -7,31 +7,16 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 
-use super::inputs::{Problem, ROWS, Values};
+use super::inputs::{Problem, Values};
 use super::kernel::{self, Gradient};
-use super::{FourStates, Mixture, StatesLoss, Weights};
-use crate::nn::flex::{constant, is_plain, slice, tracked};
+use super::{FourStates, Mixture, ROWS, StatesLoss, Weights};
+use crate::nn::flex::{constant, slice, tracked};
 use crate::nn::fused::known::{KnownGradients, shaped};
 
 /// Concentrations, ρ, τ and the rows.
 const INPUTS: usize = 3 + ROWS;
 
-/// Whether every tensor is in f32 on a Flex device whose graph keeps what the backward pass needs, and transcription is
-/// constant.
-pub(super) fn supports(states: &FourStates, u: &Tensor<2>, s: &Tensor<2>) -> bool {
-    let matrices = [&states.rho, &states.tau, u, s];
-    states.induction.is_none()
-        && is_plain(&states.concentration)
-        && matrices.into_iter().chain(rows(states)).all(is_plain)
-}
-
-/// In the order that [`Problem`] wants them.
-fn rows(states: &FourStates) -> [&Tensor<2>; ROWS] {
-    let FourStates { alpha, beta, gamma, t_switch, steady, switch, std_u, std_s, .. } = states;
-    [alpha, beta, gamma, t_switch, &steady.0, &steady.1, &switch.0, &switch.1, std_u, std_s]
-}
-
-/// The fused operation; see [`supports`].
+/// The fused operation, of plain tensors.
 pub(super) fn states_loss(
     states: &FourStates,
     u: Tensor<2>,
@@ -47,7 +32,7 @@ pub(super) fn states_loss(
         mixture: *mixture,
         weights,
     };
-    let matrices = [&states.rho, &states.tau].into_iter().chain(rows(states)).cloned();
+    let matrices = [&states.rho, &states.tau].into_iter().chain(states.rows()).cloned();
     let concentration = states.concentration.clone();
     if !concentration.is_tracked() && !matrices.clone().any(|input| input.is_tracked()) {
         let inputs: Vec<FlexTensor> = std::iter::once(constant(concentration)).chain(matrices.map(constant)).collect();

@@ -1,13 +1,11 @@
 //! What the bound is a function of, in tiles of genes, and its values.
 
 use super::gamma::{HALF_LN_TAU, gamma_functions};
-use super::{Mixture, STATES, Weights};
+use super::{Mixture, ROWS, STATES, Weights};
 use crate::nn::fused::advance::per_gap;
 
 /// Genes per tile: some 90 arrays of them fit into 32 KiB.
 pub(super) const TILE: usize = 64;
-/// Number of inputs per gene.
-pub(super) const ROWS: usize = 10;
 
 pub(super) type Lanes = [f32; TILE];
 pub(super) type PerState = [Lanes; STATES];
@@ -24,7 +22,7 @@ pub(super) struct Problem<'a> {
     pub(super) tau: &'a [f32],
     pub(super) u: &'a [f32],
     pub(super) s: &'a [f32],
-    /// `[n_genes]` each: α, β, γ, `t_s`, steady u and s, u and s at the switch, σ of u and s.
+    /// `[n_genes]` each, in the order of [`super::FourStates::rows`].
     pub(super) rows: [&'a [f32]; ROWS],
     pub(super) t_max: f32,
     pub(super) mixture: Mixture,

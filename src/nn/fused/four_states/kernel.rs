@@ -5,12 +5,12 @@
 //! vectorises every loop. Cells are cut into fixed blocks, whose sums are added in order: the result does not depend on the
 //! number of threads.
 
-use super::inputs::{GeneTile, Genes, Lanes, PerState, Problem, ROWS, TILE, Values};
+use super::inputs::{GeneTile, Genes, Lanes, PerState, Problem, TILE, Values};
 use super::tile::{
     Tile, ZERO, chain, densities, divergence, draw, joint_likelihood, kinetics, likelihood, residual_gradient,
     weight_gradient,
 };
-use super::{STATES, Weights};
+use super::{ROWS, STATES, Weights};
 use crate::nn::dirichlet::{BOOST, RowNoise};
 use crate::nn::fused::blocks::in_order;
 use crate::simd::{Vectorized, vectorize};

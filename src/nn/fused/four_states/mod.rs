@@ -23,8 +23,8 @@
 //!
 //! A density below `e^{-10 000}` counts as that, without gradient.
 //!
-//! On burn's CPU backend, Flex, one pass over the batch gives the values and every gradient; other devices get the tensor
-//! operations of [`composed_loss`]. Both give the same numbers.
+//! On burn's CPU backend, Flex, one pass over the batch gives the values and every gradient, and so does one kernel on a GPU; other
+//! devices get the tensor operations of [`composed_loss`]. All give the same numbers.
 //!
 //! Source: Gayoso, Weiler et al. 2024 (veloVI), Methods; the bound without draws is ours.
 
@@ -39,9 +39,12 @@ use burn::tensor::Tensor;
 use super::half_ln_tau;
 use super::solve::solve;
 use crate::nn::dirichlet::{self, GammaNoise};
+use crate::nn::flex::is_plain;
 
 /// Number of states.
 pub const STATES: usize = 4;
+/// Number of inputs per gene.
+pub(super) const ROWS: usize = 10;
 /// Logarithm of the smallest density that is told from others.
 pub(crate) const LEAST_LN_DENSITY: f32 = -1e4;
 
@@ -118,8 +121,12 @@ pub struct StatesLoss {
 #[must_use]
 pub fn states_loss(states: &FourStates, u: Tensor<2>, s: Tensor<2>, mixture: &Mixture, weights: Weights) -> StatesLoss {
     states.check(u.dims());
-    if flex::supports(states, &u, &s) {
+    if states.all_match(&u, &s, is_plain, is_plain) {
         return flex::states_loss(states, u, s, mixture, weights);
+    }
+    #[cfg(feature = "cube")]
+    if states.all_match(&u, &s, super::cube::is_on_gpu, super::cube::is_on_gpu) {
+        return super::cube::states_loss(states, u, s, mixture, weights);
     }
     composed_loss(states, u, s, mixture, weights)
 }
@@ -206,15 +213,32 @@ impl FourStates {
         solve(&t, u_0, s_0, alpha, &self.beta, &self.gamma)
     }
 
+    /// What has one row: α, β, γ, `t_s`, steady u and s, u and s at the switch, σ of u and s.
+    pub(super) fn rows(&self) -> [&Tensor<2>; ROWS] {
+        let Self { alpha, beta, gamma, t_switch, steady, switch, std_u, std_s, .. } = self;
+        [alpha, beta, gamma, t_switch, &steady.0, &steady.1, &switch.0, &switch.1, std_u, std_s]
+    }
+
+    /// Whether transcription is constant, the concentrations are `concentration` and all other tensors `matrix`.
+    fn all_match(
+        &self,
+        u: &Tensor<2>,
+        s: &Tensor<2>,
+        concentration: fn(&Tensor<3>) -> bool,
+        matrix: fn(&Tensor<2>) -> bool,
+    ) -> bool {
+        self.induction.is_none()
+            && concentration(&self.concentration)
+            && [&self.rho, &self.tau, u, s].into_iter().chain(self.rows()).all(matrix)
+    }
+
     fn check(&self, [n_cells, n_genes]: [usize; 2]) {
         assert!(n_cells > 0 && n_genes > 0, "the batch has cells and genes");
         assert_eq!(self.concentration.dims(), [n_cells, STATES, n_genes], "shape of the concentrations");
         for (name, tensor) in [("rho", &self.rho), ("tau", &self.tau)] {
             assert_eq!(tensor.dims(), [n_cells, n_genes], "shape of {name}");
         }
-        let pairs = [&self.steady.0, &self.steady.1, &self.switch.0, &self.switch.1];
-        let rows = [&self.alpha, &self.beta, &self.gamma, &self.t_switch, &self.std_u, &self.std_s];
-        assert!(rows.into_iter().chain(pairs).all(|row| row.dims() == [1, n_genes]), "shape of the rates");
+        assert!(self.rows().into_iter().all(|row| row.dims() == [1, n_genes]), "shape of the rates");
     }
 }
 

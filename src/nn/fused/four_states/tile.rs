@@ -3,8 +3,8 @@
 #![allow(clippy::needless_range_loop, reason = "loops over lanes, each of several arrays at the same place")]
 
 use super::gamma::{GammaFunctions, gamma_functions};
-use super::inputs::{GeneTile, KlConstants, Lanes, PerState, ROWS, Spread, TILE, Values};
-use super::{LEAST_LN_DENSITY, STATES};
+use super::inputs::{GeneTile, KlConstants, Lanes, PerState, Spread, TILE, Values};
+use super::{LEAST_LN_DENSITY, ROWS, STATES};
 use crate::nn::dirichlet::{BOOST, LEAST_LN_WEIGHT, ln_gamma_one};
 use crate::nn::fused::advance::{Advanced, Rates, advance};
 use crate::simd::{exp_and_m1, ln, mul_add};
