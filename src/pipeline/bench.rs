@@ -10,7 +10,7 @@ use crate::error::{Error, Result, require};
 use crate::models::{TIMED, TimeSteps};
 use crate::nn::device;
 use crate::stats;
-use crate::train::{Plan, Timed};
+use crate::train::{Plan, Timed, TrafficPerStep};
 
 /// Cells of the epoch whose time is told.
 const EPOCH: f64 = 10_000.0;
@@ -70,6 +70,8 @@ pub struct BenchRow {
     pub over_products: Spread,
     /// Wall time of the first step, in seconds; GPUs compile their kernels in it.
     pub first_step_seconds: f64,
+    /// What a GPU is asked per step; none on the CPU, and where it does not tell.
+    pub traffic: Option<TrafficPerStep>,
     /// Largest memory of the process while this was timed, in MiB; none where the system does not tell. A GPU's own is not in it.
     pub peak_mib: Option<f64>,
 }
@@ -161,6 +163,7 @@ impl BenchRow {
             cpu_ms: scaled(&timed.cpu_seconds),
             over_products: Spread::of(&ratios.collect::<Vec<_>>()),
             first_step_seconds: timed.first_step,
+            traffic: timed.traffic,
             peak_mib: peak_memory(),
         }
     }
@@ -195,16 +198,22 @@ impl fmt::Display for Bench {
         writeln!(
             f,
             "| device | model | genes | cells | steps/s | cells/s | s per epoch of 10,000 cells | wall ms / step | CPU ms / step \
-             | step / its matrix products | first step, s | peak MiB |"
+             | step / its matrix products | launches, writes, reads / step | first step, s | peak MiB |"
         )?;
-        write!(f, "|{}", " --- |".repeat(12))?;
+        write!(f, "|{}", " --- |".repeat(13))?;
         for row in &self.rows {
             let Spread { median, least, largest } = row.steps_per_second;
             let steps = format!("{} ({}–{})", short(median), short(least), short(largest));
+            let traffic = row.traffic.map_or_else(
+                || "–".to_owned(),
+                |TrafficPerStep { launches, uploads, read_backs }| {
+                    format!("{}, {}, {}", short(launches), short(uploads), short(read_backs))
+                },
+            );
             let peak = row.peak_mib.map_or_else(|| "not known".to_owned(), |mib| format!("{mib:.0}"));
             write!(
                 f,
-                "\n| {} | {} | {} | {} | {steps} | {:.0} | {} | {} | {} | {:.2} | {} | {peak} |",
+                "\n| {} | {} | {} | {} | {steps} | {:.0} | {} | {} | {} | {:.2} | {traffic} | {} | {peak} |",
                 row.device,
                 row.model,
                 row.genes,

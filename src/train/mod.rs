@@ -29,7 +29,7 @@ pub use checkpoint::{Checkpoint, snapshot, stage_start};
 pub use first_step::{FirstStep, Named};
 pub use source::{BatchSource, CountData, Pass, WithColumns};
 pub use stream::CountStream;
-pub use timing::{Plan, Timed, time_steps};
+pub use timing::{Plan, Timed, TrafficPerStep, time_steps};
 #[cfg(test)]
 pub(crate) use trainer::descend;
 pub use trainer::{Group, Stage, Trainer};

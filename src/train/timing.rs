@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use cpu_time::ProcessTime;
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
 
 use super::meter::Meter;
 use super::trainer::State;
@@ -19,6 +20,9 @@ use crate::nn::fused::dense;
 /// Steps after the first one that warm up: memory is asked for, and a GPU chooses among its kernels.
 const WARM_UP: usize = 3;
 
+/// Steps of an epoch between two looks at the clock.
+const PASS: usize = 4;
+
 /// How steps are timed.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -26,7 +30,7 @@ pub struct Plan {
     pub batch_size: usize,
     /// Stretches of steps.
     pub repeats: usize,
-    /// Least wall time of a stretch, in seconds; it has at least two steps.
+    /// Least wall time of a stretch, in seconds; it has at least four steps.
     pub seconds: f64,
 }
 
@@ -52,6 +56,19 @@ pub struct Timed {
     pub cpu_seconds: Vec<f64>,
     /// Wall time of the matrix products of a step, forward and backward, alone; measured after each stretch.
     pub product_seconds: Vec<f64>,
+    /// What a GPU is asked per step; none on the CPU.
+    pub traffic: Option<TrafficPerStep>,
+}
+
+/// What a GPU is asked per step, in the mean over some steps of one epoch. Counted where wgpu opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TrafficPerStep {
+    /// Kernels launched.
+    pub launches: f64,
+    /// Writes to its memory: data, and the shapes and numbers that kernels are handed.
+    pub uploads: f64,
+    /// Reads of its memory.
+    pub read_backs: f64,
 }
 
 /// Times gradient steps of `module` on `data`.
@@ -66,15 +83,17 @@ pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage
     let state = State::new(&module, stage, 0);
     let mut steps = Steps { state, module: Some(module), data, stage, meter: Meter::default(), done: 0, plan };
     let begun = Instant::now();
-    steps.take(true)?;
+    steps.pass(1)?;
+    wait_for(data.device());
     let mut timed = Timed {
         first_step: begun.elapsed().as_secs_f64(),
         wall_seconds: Vec::new(),
         cpu_seconds: Vec::new(),
         product_seconds: Vec::new(),
+        traffic: None,
     };
     for _ in 0..WARM_UP {
-        steps.take(true)?;
+        steps.pass(1)?;
         products.multiply();
     }
     for _ in 0..plan.repeats {
@@ -82,12 +101,15 @@ pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage
         let (mut count, mut done) = (0, false);
         while !done {
             // A GPU is given work faster than it does it: what is waited for counts.
-            done = count > 0 && wall.elapsed().as_secs_f64() >= plan.seconds;
-            steps.take(done)?;
-            count += 1;
+            done = wall.elapsed().as_secs_f64() >= plan.seconds;
+            steps.pass(PASS)?;
+            if done {
+                wait_for(data.device());
+            }
+            count += PASS;
         }
-        timed.wall_seconds.push(wall.elapsed().as_secs_f64() / f64::from(count));
-        timed.cpu_seconds.push(cpu.elapsed().as_secs_f64() / f64::from(count));
+        timed.wall_seconds.push(wall.elapsed().as_secs_f64() / count as f64);
+        timed.cpu_seconds.push(cpu.elapsed().as_secs_f64() / count as f64);
         let wall = Instant::now();
         let mut count = 0;
         while count < 2 || wall.elapsed().as_secs_f64() < 0.5 * plan.seconds {
@@ -96,6 +118,7 @@ pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage
         }
         timed.product_seconds.push(wall.elapsed().as_secs_f64() / f64::from(count));
     }
+    timed.traffic = steps.traffic()?;
     Ok(timed)
 }
 
@@ -111,21 +134,52 @@ struct Steps<'a, M> {
 }
 
 impl<M: Objective> Steps<'_, M> {
-    /// One step; after the `last` of a stretch the device is waited for.
-    fn take(&mut self, last: bool) -> Result<()> {
+    /// Some steps of one epoch.
+    fn pass(&mut self, count: usize) -> Result<()> {
         let (size, n_obs) = (self.plan.batch_size, self.data.n_obs());
-        let rows: Vec<usize> = (0..size).map(|row| (self.done * size + row) % n_obs).collect();
-        let module = self.module.take().expect("every step puts the module back");
-        let mut draws = stream(0, "time", self.done as u64);
-        let loss = module.loss(&self.data.batch(&rows)?.autodiff(), 0, &mut Draws::Sampled(&mut draws));
-        // Read as in training.
-        self.meter.add(&loss, size, false);
-        self.module = Some(self.state.descend(module, loss, self.stage));
-        if last {
-            wait_for(self.data.device());
+        let rows = |step: usize| (0..size).map(|row| (step * size + row) % n_obs).collect();
+        let batches: Vec<Vec<usize>> = (self.done..self.done + count).map(rows).collect();
+        for batch in self.data.pass(&batches) {
+            let module = self.module.take().expect("every step puts the module back");
+            let mut draws = stream(0, "time", self.done as u64);
+            let loss = module.loss(&batch?.autodiff(), 0, &mut Draws::Sampled(&mut draws));
+            // Read as in training.
+            self.meter.add(&loss, size, false);
+            self.module = Some(self.state.descend(module, loss, self.stage));
+            self.done += 1;
         }
-        self.done += 1;
         Ok(())
+    }
+
+    /// What the device is asked per step, if it is a GPU that can be listened to.
+    #[cfg(feature = "wgpu")]
+    fn traffic(&mut self) -> Result<Option<TrafficPerStep>> {
+        use crate::nn::device::{is_host, traffic};
+
+        if is_host(self.data.device()) {
+            return Ok(None);
+        }
+        wait_for(self.data.device());
+        let device = self.data.device().clone();
+        let (done, counted) = traffic::counted(|| {
+            self.pass(PASS)?;
+            wait_for(&device);
+            Ok(())
+        });
+        done?;
+        let per_step = |count: usize| count as f64 / PASS as f64;
+        Ok(Some(TrafficPerStep {
+            launches: per_step(counted.launches),
+            uploads: per_step(counted.uploads),
+            read_backs: per_step(counted.read_backs),
+        }))
+    }
+
+    /// As above, where there is no GPU.
+    #[cfg(not(feature = "wgpu"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as above")]
+    fn traffic(&mut self) -> Result<Option<TrafficPerStep>> {
+        Ok(None)
     }
 }
 

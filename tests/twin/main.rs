@@ -9,6 +9,7 @@
 mod first_steps;
 mod functions;
 mod names;
+mod one_operation;
 #[allow(dead_code, reason = "the other tests need all of it")]
 #[path = "../it/shared.rs"]
 mod shared;

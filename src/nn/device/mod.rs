@@ -7,6 +7,8 @@
 #[cfg(feature = "wgpu")]
 mod adapters;
 mod choice;
+#[cfg(feature = "wgpu")]
+pub mod traffic;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
