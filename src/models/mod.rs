@@ -41,6 +41,11 @@ pub trait VelocityModel {
     /// [`Error::Setting`](crate::Error::Setting) naming the first that cannot.
     fn validate(&self) -> Result<()>;
 
+    /// The name of the device that the model is fitted on, if it leaves a choice.
+    fn device(&self) -> Option<&str> {
+        None
+    }
+
     /// The column of `obs` with capture times that the model uses, if any.
     fn capture_time(&self) -> Option<&str> {
         None

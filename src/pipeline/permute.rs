@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::train::prepare;
+use super::train::{on_device, prepare};
 use crate::config::Config;
 use crate::data::quantities::{PERMUTATION_GROUP, PERMUTATION_NULL, PERMUTATION_SCORE, Values};
 use crate::data::{Groups, PermutationRecord, Reporter, Run, Silent};
@@ -111,7 +111,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
         [&data.mu, &data.ms].map(|moments| permutation::shuffled(moments, &cells, &mut rng))
     });
     let seen = [real, first, second];
-    let fitted = model.reconstruct(&data, &mut run, &seen)?;
+    let fitted = on_device(config.model.as_model(), || model.reconstruct(&data, &mut run, &seen))?;
     let [real, first, second] = [0, 1, 2].map(|k| permutation::errors(&seen[k], &fitted[k]));
     let compared = permutation::compared(&cells, job.choice, &mut run.rng("permutation cells", 0));
     let result = Permutation {

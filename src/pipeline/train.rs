@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
 use crate::error::Result;
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
-use crate::models::{Streamed, StreamingModel};
+use crate::models::{Streamed, StreamingModel, VelocityModel};
 use crate::preprocess;
 
 /// What a training run has to say for itself.
@@ -45,9 +45,23 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     let config = &with_known_layers(config, &job.input, reporter.as_mut());
     folder::check(config, job)?;
     io::check_writable(&job.output)?;
-    if let Some(model) = config.model.as_model().streaming() {
-        return train_streaming(config, model, job, reporter, stop);
+    on_device(config.model.as_model(), || match config.model.as_model().streaming() {
+        Some(model) => train_streaming(config, model, job, reporter, stop),
+        None => train_held(config, job, reporter, stop),
+    })
+}
+
+/// Does `work` on the device of `model`, which is opened first: one that is not there is said before anything is read.
+pub(super) fn on_device<R>(model: &dyn VelocityModel, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    match model.device() {
+        #[cfg(feature = "neural")]
+        Some(name) => crate::nn::device::guarded(name, work),
+        _ => work(),
     }
+}
+
+/// With all cells in memory.
+fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
     let prepared = prepare(config, &job.input, reporter.as_mut())?;
     let mut run = folder::run(config, job, Some(&prepared), reporter).stopped_by(stop);
     let Prepared { data, counts } = prepared;

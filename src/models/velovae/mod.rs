@@ -60,7 +60,7 @@ use crate::train::{Checkpoint, Split, TrainingData};
 
 impl VelocityModel for Velovae {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
-        let device = nn::device::open_for(run, &self.train.device)?;
+        let device = nn::device::open_for_cells(run, &self.train.device, [data.n_obs(), data.n_vars()])?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::of_run(run, |run| Start::new(self, data, &split, run))?;
         let fresh = program::fresh(self, &start, &split, &device, run);
@@ -71,6 +71,10 @@ impl VelocityModel for Velovae {
         let mut fit = outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)?;
         outputs::set_evidence(&mut fit, &start);
         Ok(fit)
+    }
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.train.device)
     }
 
     fn trained(&self) -> Option<&dyn super::Trained> {

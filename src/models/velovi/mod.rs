@@ -44,7 +44,7 @@ use crate::train::{Checkpoint, Split, Stage, Trainer, TrainingData};
 
 impl VelocityModel for Velovi {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
-        let device = nn::device::open_for(run, &self.train.device)?;
+        let device = nn::device::open_for_cells(run, &self.train.device, [data.n_obs(), data.n_vars()])?;
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let on_device = TrainingData::new(data, &device);
         let fresh = self.fresh(data, run, device);
@@ -53,6 +53,10 @@ impl VelocityModel for Velovi {
         let module = trainer.train(module, &self.stage(), &on_device)?;
         trainer.finish(&module, 0)?;
         outputs::predict(self, &module, data, &split, &on_device, run)
+    }
+
+    fn device(&self) -> Option<&str> {
+        Some(&self.train.device)
     }
 
     fn trained(&self) -> Option<&dyn Trained> {

@@ -66,7 +66,8 @@ pub(super) fn open(name: &str, number: Option<usize>, apis: &[Api]) -> Result<Op
         }
     };
     let word = name.split(':').next().unwrap_or(name);
-    Ok(Opened { device, what: format!("{word}:{number}, {}, {}", adapter.name, adapter.kind.words()) })
+    let what = format!("{word}:{number}, {}, {}", adapter.name, adapter.kind.words());
+    Ok(Opened { device, what, largest_buffer: Some(adapter.largest_buffer) })
 }
 
 /// As [`list`], with the API.

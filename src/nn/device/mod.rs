@@ -7,6 +7,7 @@
 #[cfg(feature = "wgpu")]
 mod adapters;
 mod choice;
+mod guard;
 #[cfg(feature = "wgpu")]
 pub mod traffic;
 
@@ -14,6 +15,7 @@ use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
 use self::choice::auto;
+pub use self::guard::guarded;
 use crate::data::Run;
 use crate::error::{Error, Result};
 
@@ -24,6 +26,8 @@ pub struct Opened {
     pub device: Device,
     /// Its name, with the adapter if it is a GPU, and why it was chosen if the name was `auto`.
     pub what: String,
+    /// Bytes of the largest buffer that it gives; none if only the memory of the machine bounds them.
+    pub largest_buffer: Option<u64>,
 }
 
 /// An adapter: a GPU, or a driver that computes on the CPU in its place.
@@ -151,9 +155,33 @@ pub fn open(name: &str) -> Result<Device> {
 /// # Errors
 /// As [`open`].
 pub fn open_for(run: &mut Run, name: &str) -> Result<Device> {
-    let Opened { device, what } = open_as(name)?;
+    open_for_cells(run, name, [0, 0])
+}
+
+/// As [`open_for`], for a run that keeps abundances of `n_obs` cells and `n_vars` genes on it.
+///
+/// # Errors
+/// As [`open`]; if the device gives no buffer that is large enough for them.
+pub fn open_for_cells(run: &mut Run, name: &str, [n_obs, n_vars]: [usize; 2]) -> Result<Device> {
+    let Opened { device, what, largest_buffer } = open_as(name)?;
     run.reporter().say(&format!("device: {what}"));
-    Ok(device)
+    let bytes = (n_obs * n_vars * size_of::<f32>()) as u64;
+    match largest_buffer {
+        Some(largest) if bytes > largest => Err(too_large(name, [n_obs, n_vars], bytes, largest)),
+        _ => Ok(device),
+    }
+}
+
+fn too_large(name: &str, [n_obs, n_vars]: [usize; 2], bytes: u64, largest: u64) -> Error {
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    let problem = format!(
+        "{n_obs} cells x {n_vars} genes take a buffer of {:.2} GB, and it gives at most {:.2} GB",
+        gigabytes(bytes),
+        gigabytes(largest)
+    );
+    let hint = "fewer genes (--set preprocess.n_top_genes=…), VeloVAE on counts with --memory, which does not keep all cells on the \
+                device, or --device cpu";
+    error(name, problem, hint.to_owned())
 }
 
 /// As [`open`], with words that say which device it is and why.
@@ -250,7 +278,7 @@ fn on_cpu(name: &str, number: Option<usize>, device: fn() -> Device) -> Result<O
 }
 
 fn opened(device: Device, what: &str) -> Opened {
-    Opened { device, what: what.to_owned() }
+    Opened { device, what: what.to_owned(), largest_buffer: None }
 }
 
 fn parse_number(name: &str, number: &str) -> Result<usize> {
@@ -262,4 +290,19 @@ fn parse_number(name: &str, number: &str) -> Result<usize> {
 
 fn error(name: &str, problem: String, hint: String) -> Error {
     Error::Device { name: name.to_owned(), problem, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_large;
+
+    #[test]
+    fn what_a_device_cannot_hold_is_said_with_what_to_change() {
+        let error = too_large("wgpu:0", [1_000_000, 2_000], 8_000_000_000, 4_294_967_296);
+        assert_eq!(
+            error.to_string(),
+            "device \"wgpu:0\": 1000000 cells x 2000 genes take a buffer of 8.00 GB, and it gives at most 4.29 GB"
+        );
+        assert!(error.hint().is_some_and(|hint| hint.contains("n_top_genes") && hint.contains("--device cpu")));
+    }
 }
