@@ -27,6 +27,7 @@ use crate::data::quantities::{SPLICED, TRUE_SPLICED, TRUE_UNSPLICED, TRUE_VELOCI
 use crate::error::Result;
 use crate::io::{self, FittedFile, OutputConfig};
 use crate::metrics::{self, Evaluation};
+use crate::models::VelocityModel;
 use crate::simulate::{self, SimulateConfig, Simulation};
 
 /// The files of one training run.
@@ -40,6 +41,15 @@ pub struct Job {
     pub run: PathBuf,
     /// Whether to continue from the run's last checkpoint.
     pub resume: bool,
+}
+
+/// Does `work` on the device of `model`, which is opened first: one that is not there is said before anything is read.
+fn on_device<R>(model: &dyn VelocityModel, work: impl FnOnce() -> Result<R>) -> Result<R> {
+    match model.device() {
+        #[cfg(feature = "neural")]
+        Some(name) => crate::nn::device::guarded(name, work),
+        _ => work(),
+    }
 }
 
 /// Simulates counts and writes them with their truth. Of `written`, compression alone matters: all genes are written.

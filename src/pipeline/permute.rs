@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::train::{on_device, prepare};
+use super::on_device;
+use super::train::prepare;
 use crate::config::Config;
 use crate::data::quantities::{PERMUTATION_GROUP, PERMUTATION_NULL, PERMUTATION_SCORE, Values};
 use crate::data::{Groups, PermutationRecord, Reporter, Run, Silent};

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::{Job, folder};
+use super::{Job, folder, on_device};
 use crate::config::Config;
 use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
 use crate::error::Result;
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
-use crate::models::{Streamed, StreamingModel, VelocityModel};
+use crate::models::{Streamed, StreamingModel};
 use crate::preprocess;
 
 /// What a training run has to say for itself.
@@ -49,15 +49,6 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
         Some(model) => train_streaming(config, model, job, reporter, stop),
         None => train_held(config, job, reporter, stop),
     })
-}
-
-/// Does `work` on the device of `model`, which is opened first: one that is not there is said before anything is read.
-pub(super) fn on_device<R>(model: &dyn VelocityModel, work: impl FnOnce() -> Result<R>) -> Result<R> {
-    match model.device() {
-        #[cfg(feature = "neural")]
-        Some(name) => crate::nn::device::guarded(name, work),
-        _ => work(),
-    }
 }
 
 /// With all cells in memory.

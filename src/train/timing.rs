@@ -14,6 +14,7 @@ use super::trainer::State;
 use super::{BatchSource, Objective, Stage, TrainingData};
 use crate::data::stream;
 use crate::error::Result;
+use crate::nn::device::{Traffic, counted};
 use crate::nn::draws::Draws;
 use crate::nn::fused::dense;
 
@@ -152,34 +153,21 @@ impl<M: Objective> Steps<'_, M> {
     }
 
     /// What the device is asked per step, if it is a GPU that can be listened to.
-    #[cfg(feature = "wgpu")]
     fn traffic(&mut self) -> Result<Option<TrafficPerStep>> {
-        use crate::nn::device::{is_host, traffic};
-
-        if is_host(self.data.device()) {
-            return Ok(None);
-        }
-        wait_for(self.data.device());
         let device = self.data.device().clone();
-        let (done, counted) = traffic::counted(|| {
+        wait_for(&device);
+        let (done, traffic) = counted(&device, || {
             self.pass(PASS)?;
             wait_for(&device);
             Ok(())
         });
         done?;
         let per_step = |count: usize| count as f64 / PASS as f64;
-        Ok(Some(TrafficPerStep {
-            launches: per_step(counted.launches),
-            uploads: per_step(counted.uploads),
-            read_backs: per_step(counted.read_backs),
+        Ok(traffic.map(|Traffic { launches, uploads, read_backs }| TrafficPerStep {
+            launches: per_step(launches),
+            uploads: per_step(uploads),
+            read_backs: per_step(read_backs),
         }))
-    }
-
-    /// As above, where there is no GPU.
-    #[cfg(not(feature = "wgpu"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as above")]
-    fn traffic(&mut self) -> Result<Option<TrafficPerStep>> {
-        Ok(None)
     }
 }
 

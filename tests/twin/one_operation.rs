@@ -36,9 +36,7 @@ fn of(inputs: &[Input], device: &Device, loss: &dyn Fn(&[Tensor<2>]) -> Tensor<1
     let device = device.clone().autodiff();
     let tensors: Vec<Tensor<2>> = inputs
         .iter()
-        .map(|Input(values, shape)| {
-            Tensor::from_data(TensorData::new(values.clone(), *shape), &device).require_grad()
-        })
+        .map(|Input(values, shape)| Tensor::from_data(TensorData::new(values.clone(), *shape), &device).require_grad())
         .collect();
     let value = loss(&tensors);
     // A factor, so that the derivative of what follows counts.
@@ -121,11 +119,9 @@ fn the_likelihood_of_moments_is_that_of_tensor_operations() {
 #[test]
 fn the_state_of_the_kinetics_is_that_of_tensor_operations() {
     let shape = [CELLS, GENES];
-    for (case, tau, rows) in [
-        ("rates of genes", [CELLS, 1], 1),
-        ("rates of cells", [CELLS, 1], CELLS),
-        ("each gene's own time", shape, 1),
-    ] {
+    for (case, tau, rows) in
+        [("rates of genes", [CELLS, 1], 1), ("rates of cells", [CELLS, 1], CELLS), ("each gene's own time", shape, 1)]
+    {
         let [beta, gamma] = rates(rows);
         let state = |seed| uniform(seed, shape, 0.0..2.0);
         let inputs = [uniform(3, tau, 0.0..6.0), state(4), state(5), state(6), beta, gamma];
@@ -166,9 +162,12 @@ fn the_bound_of_four_states_is_that_of_tensor_operations() {
         row(29, 0.3..1.0),
         row(30, 0.3..1.0),
     ];
-    for (weights, joint) in
-        [(Weights::Bounded, false), (Weights::Bounded, true), (Weights::Drawn(11), false), (Weights::Drawn(1 << 40), true)]
-    {
+    for (weights, joint) in [
+        (Weights::Bounded, false),
+        (Weights::Bounded, true),
+        (Weights::Drawn(11), false),
+        (Weights::Drawn(1 << 40), true),
+    ] {
         let mixture = Mixture { spread: [1.0, 1.0, 1.0, 0.1], prior: 0.25, joint, kl_weight: 0.6 };
         let of = |tensors: &[Tensor<2>]| {
             let at = |index: usize| tensors[index].clone();
@@ -240,16 +239,20 @@ fn the_likelihood_of_counts_is_that_of_the_host() {
     let device = open(&name()).expect("NASCENT_TEST_DEVICE names a device of this build and machine");
     let found = of(&mu, &device, &|mu| {
         let device = mu[0].device().inner();
-        let matrix = |values: &[f32], shape: [usize; 2]| Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device);
+        let matrix = |values: &[f32], shape: [usize; 2]| {
+            Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
+        };
         let counts = counts.each_ref().map(|counts| matrix(counts, [CELLS, GENES]));
         let dispersion = [matrix(of_u, [1, GENES]), matrix(of_s, [1, GENES])];
         count_nll([mu[0].clone(), mu[1].clone()], counts, dispersion, shape).total
     });
     let cells = CELLS as f64;
     let total = (wanted.nll[0].iter().chain(&wanted.nll[1]).chain(&wanted.size_cost).sum::<f64>() / cells) as f32;
-    let gradients = wanted.gradient.map(|gradient| gradient.into_iter().map(|value| 1.5 * value / CELLS as f32).collect());
+    let gradients =
+        wanted.gradient.map(|gradient| gradient.into_iter().map(|value| 1.5 * value / CELLS as f32).collect());
     let [by_u, by_s]: [Vec<f32>; 2] = gradients;
-    for (what, found, wanted) in [("value", &found[0], &vec![total]), ("u", &found[1], &by_u), ("s", &found[2], &by_s)] {
+    for (what, found, wanted) in [("value", &found[0], &vec![total]), ("u", &found[1], &by_u), ("s", &found[2], &by_s)]
+    {
         let apart = apart(found, wanted, 1e-6);
         eprintln!("counts: {what} {apart:.1e}");
         assert!(apart < TOLERANCE, "counts: {what}: {apart:.1e}");

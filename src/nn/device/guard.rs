@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn a_device_that_fails_is_an_error_that_says_what_to_change() {
-        let message = "Failed to read tensor data: An error happened\nCaused by:\n  out of memory: 8 GB\nBacktrace:\n  0: main";
+        let message =
+            "Failed to read tensor data: An error happened\nCaused by:\n  out of memory: 8 GB\nBacktrace:\n  0: main";
         let failed: Result<()> = without_panic("wgpu:1", || panic!("{message}"));
         let Err(error @ Error::Device { .. }) = failed else { panic!("{failed:?}") };
         let hint = error.hint().unwrap_or_default();
@@ -61,8 +62,7 @@ mod tests {
     #[test]
     fn what_does_not_fail_goes_through() {
         assert!(matches!(without_panic("wgpu", || Ok(3)), Ok(3)));
-        let refused: Result<()> =
-            without_panic("wgpu", || Err(Error::Interrupted { run: None }));
+        let refused: Result<()> = without_panic("wgpu", || Err(Error::Interrupted { run: None }));
         assert!(matches!(refused, Err(Error::Interrupted { .. })));
     }
 }

@@ -9,7 +9,7 @@ mod adapters;
 mod choice;
 mod guard;
 #[cfg(feature = "wgpu")]
-pub mod traffic;
+mod traffic;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
@@ -56,6 +56,17 @@ pub enum AdapterKind {
     Cpu,
     /// The driver does not say.
     Unknown,
+}
+
+/// What crosses from the host to a GPU and back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Kernels launched.
+    pub launches: usize,
+    /// Writes to the GPU's memory: data, and the shapes and numbers that kernels are handed.
+    pub uploads: usize,
+    /// Reads of the GPU's memory, each of which waits for the GPU.
+    pub read_backs: usize,
 }
 
 /// What can be asked for by name.
@@ -223,6 +234,17 @@ pub(crate) fn is_host(device: &Device) -> bool {
         #[allow(unreachable_patterns, reason = "in builds for the CPU there is no other")]
         _ => false,
     }
+}
+
+/// Does `work` on `device`, and says what crossed meanwhile if it is a GPU that is opened through wgpu. It takes longer for that.
+pub(crate) fn counted<R>(device: &Device, work: impl FnOnce() -> R) -> (R, Option<Traffic>) {
+    #[cfg(feature = "wgpu")]
+    if !is_host(device) {
+        let (result, traffic) = traffic::counted(work);
+        return (result, Some(traffic));
+    }
+    let _ = device;
+    (work(), None)
 }
 
 /// One line per device of this build and per adapter of this machine, each beginning with what `--device` takes.

@@ -5,16 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// What crossed from the host to the GPU and back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Kernels launched.
-    pub launches: usize,
-    /// Writes to the GPU's memory: data, and the shapes and numbers that kernels are handed.
-    pub uploads: usize,
-    /// Reads of the GPU's memory, each of which waits for the GPU.
-    pub read_backs: usize,
-}
+use super::Traffic;
 
 /// How a message of each kind begins.
 const LAUNCH: &str = "ComputePass::dispatch";
@@ -24,7 +15,7 @@ const READ_BACK: &str = "Buffer::map_async";
 static COUNTS: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
 
 /// Does `work` and counts what GPUs are asked meanwhile, by all threads. It takes longer for that.
-pub fn counted<R>(work: impl FnOnce() -> R) -> (R, Traffic) {
+pub(super) fn counted<R>(work: impl FnOnce() -> R) -> (R, Traffic) {
     static LISTEN: Once = Once::new();
     LISTEN.call_once(|| {
         // Fails only if the program logs elsewhere, and then nothing is counted.

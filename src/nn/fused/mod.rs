@@ -19,9 +19,9 @@ use crate::nn::kinetics;
 
 mod advance;
 mod blocks;
+pub mod counts;
 #[cfg(feature = "cube")]
 mod cube;
-pub mod counts;
 pub mod dense;
 mod dense_flex;
 mod flex;

@@ -290,7 +290,10 @@ fn constant_of_count(x: f32, n: f32, d: f32) -> f32 {
             }
             let a = 1.0 / from;
             let b = 1.0 / to;
-            sum += to / d * (to * a).ln() + (to - from) / d * (from.ln() - 1.0) + 0.5 * (from * b).ln() + d / 12.0 * (b - a)
+            sum += to / d * (to * a).ln()
+                + (to - from) / d * (from.ln() - 1.0)
+                + 0.5 * (from * b).ln()
+                + d / 12.0 * (b - a)
                 - d * d * d / 360.0 * (b * b * b - a * a * a);
         }
         sum -= gamma_functions(x + 1.0).ln_gamma;

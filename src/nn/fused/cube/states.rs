@@ -327,10 +327,8 @@ fn states_kernel(
         d_rho[at] = dt_1 * t_switch * share;
         d_tau[at] = dt_3 * (scalars.t_max - t_switch) * share;
         total_rows[0] += d_mean_u[0] * on.made + d_mean_s[0] * on.psi;
-        total_rows[1] += d_mean_u[0] * on.u_beta
-            + d_mean_s[0] * on.s_beta
-            + d_mean_u[2] * off.u_beta
-            + d_mean_s[2] * off.s_beta;
+        total_rows[1] +=
+            d_mean_u[0] * on.u_beta + d_mean_s[0] * on.s_beta + d_mean_u[2] * off.u_beta + d_mean_s[2] * off.s_beta;
         total_rows[2] += d_mean_s[0] * on.s_gamma + d_mean_s[2] * off.s_gamma;
         total_rows[3] += dt_1 * rho_here - dt_3 * tau_here;
         total_rows[4] += d_mean_u[1];
@@ -383,10 +381,9 @@ pub(in crate::nn::fused) fn states_loss(
     if !concentration.is_tracked() && !rows.iter().chain([rho, tau]).any(Tensor::is_tracked) {
         return StatesLoss { total, nll, kl };
     }
-    let [of_0, of_1, of_2, of_3, of_4, of_5, of_6, of_7, of_8, of_9] = std::array::from_fn(|index| constant(row(index)));
-    let gradients = [
-        d_concentration, d_rho, d_tau, of_0, of_1, of_2, of_3, of_4, of_5, of_6, of_7, of_8, of_9,
-    ];
+    let [of_0, of_1, of_2, of_3, of_4, of_5, of_6, of_7, of_8, of_9] =
+        std::array::from_fn(|index| constant(row(index)));
+    let gradients = [d_concentration, d_rho, d_tau, of_0, of_1, of_2, of_3, of_4, of_5, of_6, of_7, of_8, of_9];
     let mut matrices = [rho, tau].into_iter().chain(&rows).cloned();
     let inputs = std::array::from_fn(|index| match index {
         0 => tracked(concentration.clone()),
