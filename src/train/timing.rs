@@ -9,6 +9,7 @@ use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 
 use super::meter::Meter;
+use super::pool;
 use super::trainer::State;
 use super::{BatchSource, Objective, Stage, TrainingData};
 use crate::data::stream;
@@ -62,6 +63,10 @@ pub struct Timed {
 /// # Panics
 /// If the device fails.
 pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
+    pool::within(|| time_here(module, data, stage, plan))
+}
+
+fn time_here<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
     let products = Products::of(&module, stage, plan.batch_size, data.device());
     let state = State::new(&module, stage, 0);
     let mut steps = Steps { state, module: Some(module), data, stage, meter: Meter::default(), done: 0, plan };

@@ -46,9 +46,7 @@ pub(super) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor
 pub(super) fn untracked_product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
     let (left, right) = (constant(left), constant(right));
     let (left, right) = (matrix(&left), matrix(&right));
-    let mut output = vec![0.0; left.nrows() * right.ncols()];
-    product(&mut output, Accum::Replace, left, right);
-    Tensor::from_primitive::<Flex>(tensor(output, [left.nrows(), right.ncols()]))
+    Tensor::from_primitive::<Flex>(new_product(left, right))
 }
 
 fn affine(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -70,25 +68,38 @@ impl Backward<Flex, 3> for LinearBackward {
         let d_output = matrix(&d_output);
         let (x, weight) = (matrix(&ops.state.0), matrix(&ops.state.1));
         let [of_x, of_weight, of_bias] = ops.parents;
-        if let Some(node) = of_bias {
-            let mut sum = vec![0.0; d_output.ncols()];
-            for row in d_output.row_iter() {
-                sum.iter_mut().zip(row.iter()).for_each(|(sum, value)| *sum += value);
+        let by_bias = || of_bias.is_some().then(|| column_sums(d_output));
+        let by_weight = || of_weight.is_some().then(|| new_product(x.transpose(), d_output));
+        let by_x = || of_x.is_some().then(|| new_product(d_output, weight.transpose()));
+        let ((d_weight, d_bias), d_x) = both(|| (by_weight(), by_bias()), by_x);
+        for (node, gradient) in [(&of_x, d_x), (&of_weight, d_weight), (&of_bias, d_bias)] {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                grads.register::<Flex>(node.id, gradient);
             }
-            let shape = [sum.len()];
-            grads.register::<Flex>(node.id, tensor(sum, shape));
-        }
-        if let Some(node) = of_weight {
-            let mut d_weight = vec![0.0; weight.nrows() * weight.ncols()];
-            product(&mut d_weight, Accum::Replace, x.transpose(), d_output);
-            grads.register::<Flex>(node.id, tensor(d_weight, [weight.nrows(), weight.ncols()]));
-        }
-        if let Some(node) = of_x {
-            let mut d_x = vec![0.0; x.nrows() * x.ncols()];
-            product(&mut d_x, Accum::Replace, d_output, weight.transpose());
-            grads.register::<Flex>(node.id, tensor(d_x, [x.nrows(), x.ncols()]));
         }
     }
+}
+
+/// What both return; at the same time, if there are threads for it.
+fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if rayon::current_num_threads() == 1 { (a(), b()) } else { rayon::join(a, b) }
+}
+
+/// Sums over rows, `[n_columns]`.
+fn column_sums(values: MatRef<f32>) -> FlexTensor {
+    let mut sums = vec![0.0; values.ncols()];
+    for row in values.row_iter() {
+        sums.iter_mut().zip(row.iter()).for_each(|(sum, value)| *sum += value);
+    }
+    let shape = [sums.len()];
+    tensor(sums, shape)
+}
+
+fn new_product(left: MatRef<f32>, right: MatRef<f32>) -> FlexTensor {
+    let shape = [left.nrows(), right.ncols()];
+    let mut output = vec![0.0; shape[0] * shape[1]];
+    product(&mut output, Accum::Replace, left, right);
+    tensor(output, shape)
 }
 
 /// A row-major tensor of rank 2.
@@ -111,12 +122,28 @@ fn product(output: &mut [f32], accum: Accum, left: MatRef<f32>, right: MatRef<f3
         let left = left.subrows(index * BLOCK, output.nrows());
         matmul(output, accum, left, right, 1.0, Par::Seq);
     };
-    if n_rows.max(n_columns) <= BLOCK {
-        columns((0, output));
-    } else if n_columns >= n_rows {
-        output.par_col_chunks_mut(BLOCK).enumerate().for_each(columns);
-    } else {
-        output.par_row_chunks_mut(BLOCK).enumerate().for_each(rows);
+    let alone = rayon::current_num_threads() == 1;
+    match n_columns >= n_rows {
+        true if alone || n_columns <= BLOCK => {
+            let mut rest = (0, output);
+            while rest.1.ncols() > BLOCK {
+                let (block, after) = rest.1.split_at_col_mut(BLOCK);
+                columns((rest.0, block));
+                rest = (rest.0 + 1, after);
+            }
+            columns(rest);
+        }
+        true => output.par_col_chunks_mut(BLOCK).enumerate().for_each(columns),
+        false if alone || n_rows <= BLOCK => {
+            let mut rest = (0, output);
+            while rest.1.nrows() > BLOCK {
+                let (block, after) = rest.1.split_at_row_mut(BLOCK);
+                rows((rest.0, block));
+                rest = (rest.0 + 1, after);
+            }
+            rows(rest);
+        }
+        false => output.par_row_chunks_mut(BLOCK).enumerate().for_each(rows),
     }
 }
 
