@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::adam_constants::{AdamConstants, WeightDecay};
-use crate::nn::flex::{constant, is_plain, slice, slice_mut, whole};
+use crate::nn::flex::{constant, is_plain, keep_memory, slice, slice_mut, whole};
 use crate::simd::{Vectorized, vectorize};
 
 /// Numbers per task of the thread pool; smaller parameters are one task.
@@ -52,6 +52,7 @@ pub(super) fn step<const D: usize>(
             .for_each(update);
     }
 
+    keep_memory(g);
     let [p, m, v] = [p, m, v].map(Tensor::from_primitive::<Flex>);
     (p, AdamState::new(AdaptiveMomentumState::new(time, m, v)))
 }

@@ -1,5 +1,7 @@
 //! Where training runs.
 
+use crate::nn::flex::forget_memory;
+
 /// Runs `work` as one of as many threads as the caller would use.
 ///
 /// A step is some fifty short pieces of work. A thread that belongs to no pool hands each of them over and sleeps until it is done,
@@ -10,9 +12,12 @@
 /// If the system has no more threads, or `work` panics.
 pub(super) fn within<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let n_threads = rayon::current_num_threads();
-    if n_threads == 1 || rayon::current_thread_index().is_some() {
-        return work();
-    }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("the system has threads");
-    pool.install(work)
+    let result = if n_threads == 1 || rayon::current_thread_index().is_some() {
+        work()
+    } else {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("the system has threads");
+        pool.install(work)
+    };
+    forget_memory();
+    result
 }

@@ -15,6 +15,7 @@ use super::{BatchSource, Objective, Stage, TrainingData};
 use crate::data::stream;
 use crate::error::Result;
 use crate::nn::draws::Draws;
+use crate::nn::flex;
 use crate::nn::fused::dense;
 
 /// Steps after the first one that warm up: memory is asked for, and a GPU chooses among its kernels.
@@ -168,7 +169,11 @@ impl Products {
 
     fn multiply(&self) {
         for [left, right] in &self.factors {
-            let _ = dense::product(left.clone(), right.clone());
+            let product = dense::product(left.clone(), right.clone());
+            // As that of gradients in a step: the memory is there.
+            if flex::is_plain(&product) {
+                flex::keep_memory(flex::constant(product));
+            }
         }
         wait_for(&self.device);
     }

@@ -9,13 +9,18 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use rayon::prelude::*;
 
-use crate::nn::flex::{constant, is_plain, slice, slice_mut, tracked, whole_primitive};
+use super::blocks::{both, in_order};
+use crate::nn::flex::{any_numbers, constant, is_plain, slice, slice_mut, tracked, whole_primitive};
 use crate::simd::{Vectorized, exp_and_m1, ln, vectorize};
 
-/// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %.
+/// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %. A product that has no more is
+/// cut in two.
 const BLOCK: usize = 256;
+/// Multiplications of a product that is worth more than one thread.
+const LEAST_SHARED: usize = 1 << 21;
+/// Numbers per task of an activation, which costs some 20 µs.
+const TASK: usize = 1 << 15;
 
 pub(super) fn supports(x: &Tensor<2>) -> bool {
     is_plain(x)
@@ -80,11 +85,6 @@ impl Backward<Flex, 3> for LinearBackward {
     }
 }
 
-/// What both return; at the same time, if there are threads for it.
-fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    if rayon::current_num_threads() == 1 { (a(), b()) } else { rayon::join(a, b) }
-}
-
 /// Sums over rows, `[n_columns]`.
 fn column_sums(values: MatRef<f32>) -> FlexTensor {
     let mut sums = vec![0.0; values.ncols()];
@@ -97,7 +97,7 @@ fn column_sums(values: MatRef<f32>) -> FlexTensor {
 
 fn new_product(left: MatRef<f32>, right: MatRef<f32>) -> FlexTensor {
     let shape = [left.nrows(), right.ncols()];
-    let mut output = vec![0.0; shape[0] * shape[1]];
+    let mut output = any_numbers(shape[0] * shape[1]);
     product(&mut output, Accum::Replace, left, right);
     tensor(output, shape)
 }
@@ -108,42 +108,51 @@ fn matrix(tensor: &FlexTensor) -> MatRef<'_, f32> {
     MatRef::from_row_major_slice(slice(tensor), shape[0], shape[1])
 }
 
-/// The product in blocks of [`BLOCK`] columns or rows of the output, whichever it has more of: the
-/// same blocks on any number of threads, and so the same bits. (faer's own threads wait for each
-/// other in busy loops, which costs several times the work where processors are shared.)
+/// The product in blocks of columns or rows of the output, whichever it has more of: the same blocks on any number of threads, and so
+/// the same bits. (faer's own threads wait for each other in busy loops, which costs several times the work where processors are
+/// shared.)
 fn product(output: &mut [f32], accum: Accum, left: MatRef<f32>, right: MatRef<f32>) {
     let (n_rows, n_columns) = (left.nrows(), right.ncols());
-    let output = MatMut::from_row_major_slice_mut(output, n_rows, n_columns);
-    let columns = |(index, output): (usize, MatMut<f32>)| {
-        let right = right.subcols(index * BLOCK, output.ncols());
-        matmul(output, accum, left, right, 1.0, Par::Seq);
+    let longest = n_rows.max(n_columns);
+    let blocks = Blocks {
+        left,
+        right,
+        accum,
+        of_columns: n_columns >= n_rows,
+        length: if longest <= BLOCK { BLOCK / 2 } else { BLOCK },
+        alone: n_rows * n_columns * left.ncols() < LEAST_SHARED,
     };
-    let rows = |(index, output): (usize, MatMut<f32>)| {
-        let left = left.subrows(index * BLOCK, output.nrows());
-        matmul(output, accum, left, right, 1.0, Par::Seq);
-    };
-    let alone = rayon::current_num_threads() == 1;
-    match n_columns >= n_rows {
-        true if alone || n_columns <= BLOCK => {
-            let mut rest = (0, output);
-            while rest.1.ncols() > BLOCK {
-                let (block, after) = rest.1.split_at_col_mut(BLOCK);
-                columns((rest.0, block));
-                rest = (rest.0 + 1, after);
-            }
-            columns(rest);
+    blocks.multiply(0, MatMut::from_row_major_slice_mut(output, n_rows, n_columns));
+}
+
+/// How a product is cut.
+struct Blocks<'a> {
+    left: MatRef<'a, f32>,
+    right: MatRef<'a, f32>,
+    accum: Accum,
+    /// Whether blocks are columns of the output, or rows.
+    of_columns: bool,
+    /// Columns or rows of a block.
+    length: usize,
+    /// Whether one thread does all.
+    alone: bool,
+}
+
+impl Blocks<'_> {
+    /// The part `output` of the product, which begins at column or row `first`.
+    fn multiply(&self, first: usize, output: MatMut<f32>) {
+        let length = if self.of_columns { output.ncols() } else { output.nrows() };
+        if length > self.length {
+            let half = length.div_ceil(self.length) / 2 * self.length;
+            let (before, behind) =
+                if self.of_columns { output.split_at_col_mut(half) } else { output.split_at_row_mut(half) };
+            let (before, behind) = (|| self.multiply(first, before), || self.multiply(first + half, behind));
+            if self.alone { (before(), behind()) } else { both(before, behind) };
+        } else if self.of_columns {
+            matmul(output, self.accum, self.left, self.right.subcols(first, length), 1.0, Par::Seq);
+        } else {
+            matmul(output, self.accum, self.left.subrows(first, length), self.right, 1.0, Par::Seq);
         }
-        true => output.par_col_chunks_mut(BLOCK).enumerate().for_each(columns),
-        false if alone || n_rows <= BLOCK => {
-            let mut rest = (0, output);
-            while rest.1.nrows() > BLOCK {
-                let (block, after) = rest.1.split_at_row_mut(BLOCK);
-                rows((rest.0, block));
-                rest = (rest.0 + 1, after);
-            }
-            rows(rest);
-        }
-        false => output.par_row_chunks_mut(BLOCK).enumerate().for_each(rows),
     }
 }
 
@@ -170,18 +179,22 @@ pub(super) fn softplus(x: Tensor<2>) -> Tensor<2> {
 fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     if !x.is_tracked() {
         let mut values = whole_primitive(constant(x));
-        vectorize(Forward { activation, values: slice_mut(&mut values) });
+        forward(activation, slice_mut(&mut values));
         return Tensor::from_primitive::<Flex>(values);
     }
     let x = tracked(x);
     let node = x.node();
     let mut values = whole_primitive(x.into_primitive());
-    vectorize(Forward { activation, values: slice_mut(&mut values) });
+    forward(activation, slice_mut(&mut values));
     let output = match activation.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(values.clone(), values),
         OpsKind::UnTracked(prep) => prep.finish(values),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(output)
+}
+
+fn forward(activation: Activation, values: &mut [f32]) {
+    in_order(values.chunks_mut(TASK).collect(), |values| vectorize(Forward { activation, values }));
 }
 
 /// Functions whose slope follows from their value.
@@ -202,7 +215,8 @@ impl Backward<Flex, 1> for Activation {
         let [parent] = ops.parents;
         if let Some(node) = parent {
             let values = slice(&ops.state);
-            vectorize(Slope { activation: self, values, gradient: slice_mut(&mut gradient) });
+            let tasks = slice_mut(&mut gradient).chunks_mut(TASK).zip(values.chunks(TASK)).collect();
+            in_order(tasks, |(gradient, values)| vectorize(Slope { activation: self, values, gradient }));
             grads.register::<Flex>(node.id, gradient);
         }
     }
