@@ -21,3 +21,16 @@ pub(super) fn within<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     forget_memory();
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_done_by_a_thread_of_a_pool_as_large_as_the_callers_unless_there_is_one_thread() {
+        let place = || (rayon::current_thread_index().is_some(), rayon::current_num_threads());
+        assert_eq!(within(place), (rayon::current_num_threads() > 1, rayon::current_num_threads()));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("threads");
+        assert_eq!(pool.install(|| within(place)), (true, 3));
+    }
+}

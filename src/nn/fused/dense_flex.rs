@@ -147,7 +147,11 @@ impl Blocks<'_> {
             let (before, behind) =
                 if self.of_columns { output.split_at_col_mut(half) } else { output.split_at_row_mut(half) };
             let (before, behind) = (|| self.multiply(first, before), || self.multiply(first + half, behind));
-            if self.alone { (before(), behind()) } else { both(before, behind) };
+            if self.alone {
+                (before(), behind())
+            } else {
+                both(before, behind)
+            };
         } else if self.of_columns {
             matmul(output, self.accum, self.left, self.right.subcols(first, length), 1.0, Par::Seq);
         } else {
