@@ -1,5 +1,7 @@
 //! Direct access to the memory of tensors of burn's CPU backend, Flex, for operations of our own.
 
+use std::sync::{Mutex, PoisonError};
+
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, DispatchDevice, Flex};
@@ -49,4 +51,44 @@ pub(crate) fn whole_primitive(tensor: FlexTensor) -> FlexTensor {
 /// The values of a [`whole`] tensor, to write; copied first if another tensor shares them.
 pub(crate) fn slice_mut(tensor: &mut FlexTensor) -> &mut [f32] {
     tensor.storage_mut()
+}
+
+/// Numbers that a vector has at least to be kept: below, asking for new memory is cheaper.
+const LEAST_KEPT: usize = 1 << 16;
+/// Vectors that are kept at most: more than a network has wide layers.
+const MOST_KEPT: usize = 16;
+
+/// Memory of tensors that are used up, for others of the same size.
+///
+/// A step makes gradients as large as the weights and drops them. New memory for them has to be cleared, by the system or by us, on one
+/// thread: a tenth of a step.
+static KEPT: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+
+/// A vector of `length` numbers, whatever they are: every one is to be written.
+pub(crate) fn any_numbers(length: usize) -> Vec<f32> {
+    if length >= LEAST_KEPT {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = kept.iter().position(|vector| vector.len() == length) {
+            return kept.swap_remove(at);
+        }
+    }
+    vec![0.0; length]
+}
+
+/// Keeps the memory of `tensor` for [`any_numbers`] if nothing else holds it.
+pub(crate) fn keep_memory(tensor: FlexTensor) {
+    if tensor.layout().num_elements() < LEAST_KEPT || !tensor.is_unique() {
+        return;
+    }
+    if let Ok(vector) = tensor.into_data().try_into_vec::<f32>() {
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < MOST_KEPT {
+            kept.push(vector);
+        }
+    }
+}
+
+/// Gives back what [`keep_memory`] has kept.
+pub(crate) fn forget_memory() {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::adam_constants::{AdamConstants, WeightDecay};
-use crate::nn::flex::{constant, is_plain, slice, slice_mut, whole};
+use crate::nn::flex::{constant, is_plain, keep_memory, slice, slice_mut, whole};
+use crate::simd::{Vectorized, vectorize};
 
 /// Numbers per task of the thread pool; smaller parameters are one task.
 const TASK: usize = 1 << 15;
@@ -37,8 +38,9 @@ pub(super) fn step<const D: usize>(
 
     let step = Step::new(constants, lr, time);
     let (p_all, m_all, v_all) = (slice_mut(&mut p), slice_mut(&mut m), slice_mut(&mut v));
+    let update = |(p, g, m, v)| vectorize(Update { step, p, g, m, v });
     if p_all.len() <= TASK || rayon::current_num_threads() == 1 {
-        step.update(p_all, slice(&g), m_all, v_all);
+        update((p_all, slice(&g), m_all, v_all));
     } else {
         (
             p_all.par_chunks_mut(TASK),
@@ -47,15 +49,17 @@ pub(super) fn step<const D: usize>(
             v_all.par_chunks_mut(TASK),
         )
             .into_par_iter()
-            .for_each(|(p, g, m, v)| step.update(p, g, m, v));
+            .for_each(update);
     }
 
+    keep_memory(g);
     let [p, m, v] = [p, m, v].map(Tensor::from_primitive::<Flex>);
     (p, AdamState::new(AdaptiveMomentumState::new(time, m, v)))
 }
 
 /// The factors of one step, the bias corrections drawn into them:
 /// `η m̂ / (√v̂ + ε) = rate m / (√v + epsilon)`.
+#[derive(Clone, Copy)]
 struct Step {
     keep_1: f32,
     take_1: f32,
@@ -89,13 +93,34 @@ impl Step {
             shrink: shrink as f32,
         }
     }
+}
 
-    fn update(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            let g = g + self.l2 * *p;
-            *m = self.keep_1 * *m + self.take_1 * g;
-            *v = self.keep_2 * *v + self.take_2 * g * g;
-            *p = *p * self.shrink - self.rate * *m / (v.sqrt() + self.epsilon);
-        }
+/// One step of some numbers; equal lengths.
+struct Update<'a> {
+    step: Step,
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl Vectorized for Update<'_> {
+    #[allow(clippy::inline_always, reason = "see Vectorized")]
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Self { step, p, g, m, v } = self;
+        update(step, p, g, m, v);
+    }
+}
+
+/// Its own function: the compiler vectorises only if it knows that the outputs do not overlap, which it does of arguments.
+#[allow(clippy::inline_always, reason = "see Vectorized")]
+#[inline(always)]
+fn update(step: Step, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+        let g = g + step.l2 * *p;
+        *m = step.keep_1 * *m + step.take_1 * g;
+        *v = step.keep_2 * *v + step.take_2 * g * g;
+        *p = *p * step.shrink - step.rate * *m / (v.sqrt() + step.epsilon);
     }
 }

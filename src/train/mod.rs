@@ -14,6 +14,7 @@ pub(crate) mod first_step;
 mod log;
 mod memory;
 mod meter;
+mod pool;
 mod source;
 mod stopping;
 mod stream;

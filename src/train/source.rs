@@ -37,7 +37,7 @@ pub trait WithColumns: Sized {
 pub type Pass<'a> = Box<dyn Iterator<Item = Result<Batch>> + 'a>;
 
 /// Cells from which batches are drawn. What a batch holds does not depend on where the cells are kept.
-pub trait BatchSource {
+pub trait BatchSource: Sync {
     /// Device of the batches, without gradients.
     fn device(&self) -> &Device;
 

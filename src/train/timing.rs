@@ -10,12 +10,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::meter::Meter;
+use super::pool;
 use super::trainer::State;
 use super::{BatchSource, Objective, Stage, TrainingData};
 use crate::data::stream;
 use crate::error::Result;
 use crate::nn::device::{Traffic, counted};
 use crate::nn::draws::Draws;
+use crate::nn::flex;
 use crate::nn::fused::dense;
 
 /// Steps after the first one that warm up: memory is asked for, and a GPU chooses among its kernels.
@@ -80,6 +82,10 @@ pub struct TrafficPerStep {
 /// # Panics
 /// If the device fails.
 pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
+    pool::within(|| time_here(module, data, stage, plan))
+}
+
+fn time_here<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
     let products = Products::of(&module, stage, plan.batch_size, data.device());
     let state = State::new(&module, stage, 0);
     let mut steps = Steps { state, module: Some(module), data, stage, meter: Meter::default(), done: 0, plan };
@@ -205,7 +211,11 @@ impl Products {
 
     fn multiply(&self) {
         for [left, right] in &self.factors {
-            let _ = dense::product(left.clone(), right.clone());
+            let product = dense::product(left.clone(), right.clone());
+            // As that of gradients in a step: the memory is there.
+            if flex::is_plain(&product) {
+                flex::keep_memory(flex::constant(product));
+            }
         }
         wait_for(&self.device);
     }

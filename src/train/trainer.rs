@@ -14,6 +14,7 @@ use super::clip::clip;
 use super::finite;
 use super::log::Log;
 use super::meter::Meter;
+use super::pool;
 use super::stopping::Stopper;
 use super::{BatchSource, Loss, Objective, Split, StopOn, TrainConfig};
 use crate::data::Run;
@@ -177,8 +178,14 @@ impl<'a> Trainer<'a> {
     /// [`Error::NonFinite`] if a loss, of training or held-out cells, or a parameter is no longer finite, [`Error::Interrupted`] on
     /// Ctrl-C; in both cases the last good checkpoint is kept. Those of reading cells.
     pub fn train<M: Objective>(&mut self, module: M, stage: &Stage, data: &dyn BatchSource) -> Result<M> {
+        // Batch norm keeps its latest statistics under the thread that saw them, until asked for a validation module. An epoch that
+        // is a stage's last ends with such a question: nothing is left behind on either side.
+        drop(module.valid());
+        pool::within(|| self.train_here(module, stage, data))
+    }
+
+    fn train_here<M: Objective>(&mut self, mut module: M, stage: &Stage, data: &dyn BatchSource) -> Result<M> {
         let mut state = self.enter(&module, stage)?;
-        let mut module = module;
         if state.position.finished {
             return Ok(module);
         }

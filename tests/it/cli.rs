@@ -124,6 +124,27 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
     assert!(first != bytes("c.h5ad", 2));
 }
 
+/// With the default layers, whose products and updates are shared by threads, and every stage of the full model.
+#[test]
+fn networks_trained_on_one_two_or_three_threads_are_the_same_bytes() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 200, 30, 1);
+    std::fs::write(program.path("velovi.toml"), "[model]\nkind = \"velovi\"\n").expect("written");
+    let velovae =
+        "--set model.init=steady_state --set model.start_epochs=2 --set model.refine_epochs=2 --set model.n_samples=2";
+    for words in [format!("train {velovae}"), "train velovi.toml".to_owned()] {
+        let bytes = |threads: u32| {
+            let name = format!("on_{threads}.h5ad");
+            let common = format!("--input counts.h5ad --output {name} --threads {threads} --set model.train.epochs=4");
+            program.succeed(&format!("{words} {common}"));
+            std::fs::read(program.path(&name)).expect("the output is there")
+        };
+        let one = bytes(1);
+        assert!(one == bytes(2), "{words}");
+        assert!(one == bytes(3), "{words}");
+    }
+}
+
 #[test]
 fn what_the_user_gets_wrong_is_named_with_a_remedy_and_leaves_no_output() {
     let program = Program::new();

@@ -9,13 +9,18 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Shape, Tensor, TensorData};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use rayon::prelude::*;
 
-use crate::nn::flex::{constant, is_plain, slice, slice_mut, tracked, whole_primitive};
+use super::blocks::{both, in_order};
+use crate::nn::flex::{any_numbers, constant, is_plain, slice, slice_mut, tracked, whole_primitive};
 use crate::simd::{Vectorized, exp_and_m1, ln, vectorize};
 
-/// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %.
+/// Columns or rows of a product per task of the thread pool: enough that cutting it up costs 5 %. A product that has no more is
+/// cut in two.
 const BLOCK: usize = 256;
+/// Multiplications of a product that is worth more than one thread.
+const LEAST_SHARED: usize = 1 << 21;
+/// Numbers per task of an activation, which costs some 20 µs.
+const TASK: usize = 1 << 15;
 
 pub(super) fn supports(x: &Tensor<2>) -> bool {
     is_plain(x)
@@ -46,9 +51,7 @@ pub(super) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor
 pub(super) fn untracked_product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
     let (left, right) = (constant(left), constant(right));
     let (left, right) = (matrix(&left), matrix(&right));
-    let mut output = vec![0.0; left.nrows() * right.ncols()];
-    product(&mut output, Accum::Replace, left, right);
-    Tensor::from_primitive::<Flex>(tensor(output, [left.nrows(), right.ncols()]))
+    Tensor::from_primitive::<Flex>(new_product(left, right))
 }
 
 fn affine(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -70,25 +73,33 @@ impl Backward<Flex, 3> for LinearBackward {
         let d_output = matrix(&d_output);
         let (x, weight) = (matrix(&ops.state.0), matrix(&ops.state.1));
         let [of_x, of_weight, of_bias] = ops.parents;
-        if let Some(node) = of_bias {
-            let mut sum = vec![0.0; d_output.ncols()];
-            for row in d_output.row_iter() {
-                sum.iter_mut().zip(row.iter()).for_each(|(sum, value)| *sum += value);
+        let by_bias = || of_bias.is_some().then(|| column_sums(d_output));
+        let by_weight = || of_weight.is_some().then(|| new_product(x.transpose(), d_output));
+        let by_x = || of_x.is_some().then(|| new_product(d_output, weight.transpose()));
+        let ((d_weight, d_bias), d_x) = both(|| (by_weight(), by_bias()), by_x);
+        for (node, gradient) in [(&of_x, d_x), (&of_weight, d_weight), (&of_bias, d_bias)] {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                grads.register::<Flex>(node.id, gradient);
             }
-            let shape = [sum.len()];
-            grads.register::<Flex>(node.id, tensor(sum, shape));
-        }
-        if let Some(node) = of_weight {
-            let mut d_weight = vec![0.0; weight.nrows() * weight.ncols()];
-            product(&mut d_weight, Accum::Replace, x.transpose(), d_output);
-            grads.register::<Flex>(node.id, tensor(d_weight, [weight.nrows(), weight.ncols()]));
-        }
-        if let Some(node) = of_x {
-            let mut d_x = vec![0.0; x.nrows() * x.ncols()];
-            product(&mut d_x, Accum::Replace, d_output, weight.transpose());
-            grads.register::<Flex>(node.id, tensor(d_x, [x.nrows(), x.ncols()]));
         }
     }
+}
+
+/// Sums over rows, `[n_columns]`.
+fn column_sums(values: MatRef<f32>) -> FlexTensor {
+    let mut sums = vec![0.0; values.ncols()];
+    for row in values.row_iter() {
+        sums.iter_mut().zip(row.iter()).for_each(|(sum, value)| *sum += value);
+    }
+    let shape = [sums.len()];
+    tensor(sums, shape)
+}
+
+fn new_product(left: MatRef<f32>, right: MatRef<f32>) -> FlexTensor {
+    let shape = [left.nrows(), right.ncols()];
+    let mut output = any_numbers(shape[0] * shape[1]);
+    product(&mut output, Accum::Replace, left, right);
+    tensor(output, shape)
 }
 
 /// A row-major tensor of rank 2.
@@ -97,26 +108,55 @@ fn matrix(tensor: &FlexTensor) -> MatRef<'_, f32> {
     MatRef::from_row_major_slice(slice(tensor), shape[0], shape[1])
 }
 
-/// The product in blocks of [`BLOCK`] columns or rows of the output, whichever it has more of: the
-/// same blocks on any number of threads, and so the same bits. (faer's own threads wait for each
-/// other in busy loops, which costs several times the work where processors are shared.)
+/// The product in blocks of columns or rows of the output, whichever it has more of: the same blocks on any number of threads, and so
+/// the same bits. (faer's own threads wait for each other in busy loops, which costs several times the work where processors are
+/// shared.)
 fn product(output: &mut [f32], accum: Accum, left: MatRef<f32>, right: MatRef<f32>) {
     let (n_rows, n_columns) = (left.nrows(), right.ncols());
-    let output = MatMut::from_row_major_slice_mut(output, n_rows, n_columns);
-    let columns = |(index, output): (usize, MatMut<f32>)| {
-        let right = right.subcols(index * BLOCK, output.ncols());
-        matmul(output, accum, left, right, 1.0, Par::Seq);
+    let longest = n_rows.max(n_columns);
+    let blocks = Blocks {
+        left,
+        right,
+        accum,
+        of_columns: n_columns >= n_rows,
+        length: if longest <= BLOCK { BLOCK / 2 } else { BLOCK },
+        alone: n_rows * n_columns * left.ncols() < LEAST_SHARED,
     };
-    let rows = |(index, output): (usize, MatMut<f32>)| {
-        let left = left.subrows(index * BLOCK, output.nrows());
-        matmul(output, accum, left, right, 1.0, Par::Seq);
-    };
-    if n_rows.max(n_columns) <= BLOCK {
-        columns((0, output));
-    } else if n_columns >= n_rows {
-        output.par_col_chunks_mut(BLOCK).enumerate().for_each(columns);
-    } else {
-        output.par_row_chunks_mut(BLOCK).enumerate().for_each(rows);
+    blocks.multiply(0, MatMut::from_row_major_slice_mut(output, n_rows, n_columns));
+}
+
+/// How a product is cut.
+struct Blocks<'a> {
+    left: MatRef<'a, f32>,
+    right: MatRef<'a, f32>,
+    accum: Accum,
+    /// Whether blocks are columns of the output, or rows.
+    of_columns: bool,
+    /// Columns or rows of a block.
+    length: usize,
+    /// Whether one thread does all.
+    alone: bool,
+}
+
+impl Blocks<'_> {
+    /// The part `output` of the product, which begins at column or row `first`.
+    fn multiply(&self, first: usize, output: MatMut<f32>) {
+        let length = if self.of_columns { output.ncols() } else { output.nrows() };
+        if length > self.length {
+            let half = length.div_ceil(self.length) / 2 * self.length;
+            let (before, behind) =
+                if self.of_columns { output.split_at_col_mut(half) } else { output.split_at_row_mut(half) };
+            let (before, behind) = (|| self.multiply(first, before), || self.multiply(first + half, behind));
+            if self.alone {
+                (before(), behind())
+            } else {
+                both(before, behind)
+            };
+        } else if self.of_columns {
+            matmul(output, self.accum, self.left, self.right.subcols(first, length), 1.0, Par::Seq);
+        } else {
+            matmul(output, self.accum, self.left.subrows(first, length), self.right, 1.0, Par::Seq);
+        }
     }
 }
 
@@ -143,18 +183,22 @@ pub(super) fn softplus(x: Tensor<2>) -> Tensor<2> {
 fn activate(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     if !x.is_tracked() {
         let mut values = whole_primitive(constant(x));
-        vectorize(Forward { activation, values: slice_mut(&mut values) });
+        forward(activation, slice_mut(&mut values));
         return Tensor::from_primitive::<Flex>(values);
     }
     let x = tracked(x);
     let node = x.node();
     let mut values = whole_primitive(x.into_primitive());
-    vectorize(Forward { activation, values: slice_mut(&mut values) });
+    forward(activation, slice_mut(&mut values));
     let output = match activation.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(values.clone(), values),
         OpsKind::UnTracked(prep) => prep.finish(values),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(output)
+}
+
+fn forward(activation: Activation, values: &mut [f32]) {
+    in_order(values.chunks_mut(TASK).collect(), |values| vectorize(Forward { activation, values }));
 }
 
 /// Functions whose slope follows from their value.
@@ -175,7 +219,8 @@ impl Backward<Flex, 1> for Activation {
         let [parent] = ops.parents;
         if let Some(node) = parent {
             let values = slice(&ops.state);
-            vectorize(Slope { activation: self, values, gradient: slice_mut(&mut gradient) });
+            let tasks = slice_mut(&mut gradient).chunks_mut(TASK).zip(values.chunks(TASK)).collect();
+            in_order(tasks, |(gradient, values)| vectorize(Slope { activation: self, values, gradient }));
             grads.register::<Flex>(node.id, gradient);
         }
     }
