@@ -2,6 +2,7 @@
 
 mod after;
 mod import;
+mod merge;
 mod tables;
 
 use std::io::Write;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::after::{Compare, Graph, Report};
 use self::import::Import;
+use self::merge::Merge;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::io::{self, InputConfig, OutputConfig};
@@ -34,6 +36,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   nascent import Solo.out --output counts.h5ad
+  nascent merge processed.h5ad counts.h5ad --output merged.h5ad
   nascent train --input pancreas.h5ad --output velocity.h5ad
   nascent train configs/velovae_basic.toml --input pancreas.h5ad --output velocity.h5ad --seed 1
   nascent inspect velocity.h5ad
@@ -58,6 +61,8 @@ enum Command {
     Compare(Compare),
     /// Get spliced and unspliced counts out of what a pipeline wrote: velocyto, STARsolo, Cell Ranger, kb, alevin-fry, nf-core, Parse
     Import(Import),
+    /// Add spliced and unspliced counts to a file that already has its clusters and embedding
+    Merge(Merge),
     /// List what a file holds, and check whether it is ready for velocity
     Inspect(Inspect),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
@@ -256,6 +261,7 @@ impl Cli {
             Command::Report(options) => options.run(),
             Command::Compare(options) => options.run(),
             Command::Import(options) => options.run(),
+            Command::Merge(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),

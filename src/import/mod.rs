@@ -14,6 +14,7 @@ mod join;
 mod kb;
 mod layered;
 mod matrices;
+mod merge;
 mod mtx;
 mod parse;
 mod runs;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use find::Kind;
+pub use merge::{MergeJob, Merged, merge};
 pub use source::Ambiguous;
 
 use self::choice::Choice;
