@@ -22,6 +22,8 @@ pub struct Outline {
     pub obs: Frame,
     /// Genes.
     pub var: Frame,
+    /// Genes of `raw`, where it can be read: files converted from Seurat may have their names there alone.
+    pub raw_var: Option<Frame>,
     /// Names of the layers, sorted.
     pub layers: Vec<String>,
 }
@@ -47,9 +49,11 @@ pub fn outline(path: &Path) -> Result<Outline> {
     let file = h5::open(path)?;
     let place = Place::root(path);
     let layers = file.group("layers").map_or_else(|_| Vec::new(), |group| h5::members(&group));
+    let raw = file.group("raw").ok();
     Ok(Outline {
         obs: frame::read(&file, "obs", &place.child("obs"))?,
         var: frame::read(&file, "var", &place.child("var"))?,
+        raw_var: raw.and_then(|raw| frame::read(&raw, "var", &place.child("raw").child("var")).ok()),
         layers,
     })
 }

@@ -53,6 +53,10 @@ mod io_stream;
 mod kinetics;
 #[cfg(feature = "h5ad")]
 mod layer_names;
+#[cfg(feature = "h5ad")]
+mod merge;
+#[cfg(feature = "h5ad")]
+mod merge_names;
 mod metrics;
 mod neighbors;
 mod nested_tree;

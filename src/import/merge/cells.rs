@@ -67,6 +67,8 @@ impl Offer<'_> {
 pub(super) struct Group<'a> {
     /// What the group is called.
     pub(super) label: String,
+    /// Its label in the column of samples, if one is used.
+    sample: Option<String>,
     /// Words that may name the sample.
     words: Vec<String>,
     pub(super) example: Name<'a>,
@@ -285,6 +287,9 @@ fn pair<'a>(
     let mut unclear = 0;
     for group in &mut groups {
         group.fate = fate(group, offers, told.pairs);
+    }
+    follow_siblings(&mut groups);
+    for group in &groups {
         match group.fate.clone() {
             Fate::Nowhere => {}
             Fate::Unclear(_) => unclear += group.cells.len(),
@@ -320,12 +325,34 @@ fn pair<'a>(
     Matched { key: key.to_owned(), column: column.map(|(name, _)| name.to_owned()), groups, rows, unclear }
 }
 
+/// Names that were made unique are in groups of their own, with shared barcodes alone: they go where the others of their sample are.
+fn follow_siblings(groups: &mut [Group]) {
+    let mut settled: HashMap<String, (usize, usize)> = HashMap::new();
+    for group in groups.iter() {
+        if let (Some(sample), Fate::In(at)) = (&group.sample, &group.fate) {
+            let most = settled.entry(sample.clone()).or_insert((*at, 0));
+            if group.cells.len() > most.1 {
+                *most = (*at, group.cells.len());
+            }
+        }
+    }
+    for group in groups {
+        let sibling = group.sample.as_ref().and_then(|sample| settled.get(sample));
+        if let (Fate::Unclear(rivals), Some((at, _))) = (&group.fate, sibling)
+            && rivals.contains(at)
+        {
+            group.fate = Fate::In(*at);
+        }
+    }
+}
+
 fn group<'a>(members: Vec<(usize, Name<'a>)>, label: impl Fn(usize) -> Option<String>) -> Group<'a> {
     let example = members[0].1.clone();
     let label = label(members[0].0);
     let words = distinct([label.clone(), word(example.before), word(example.after), None]);
     Group {
         label: label_of(&example, label.as_deref()),
+        sample: label,
         words,
         example,
         cells: members.into_iter().map(|(at, name)| (at, name.barcode)).collect(),

@@ -7,6 +7,8 @@ use crate::data::{Column, Frame};
 use crate::import::genes::unique;
 use crate::import::source::Genes;
 
+const IDS: &str = "ids";
+
 /// How the genes of a source were found.
 pub(super) struct Matched {
     /// For each gene of the source the position in the processed file.
@@ -69,10 +71,14 @@ pub(super) fn find(var: &Frame, genes: &Genes) -> Matched {
     let mut target = vec![None; their.1.len()];
     fill(&mut target, &our.1, &their.1, change);
     let mut rule = format!("{} = {} of the counts{said}", our.0, their.0);
-    for (other, said) in CHANGES {
-        let more = fill(&mut target, &our.1, &their.1, other);
-        if more > 0 {
-            let _ = write!(rule, "; {more} more{said}");
+    // Ids and symbols are not mixed: one gene's symbol may be what another is called.
+    for same in theirs.iter().filter(|other| (other.0 == IDS) == (their.0 == IDS)) {
+        for (other, said) in CHANGES {
+            let more = fill(&mut target, &our.1, &same.1, other);
+            let by = if same.0 == their.0 { String::new() } else { format!(" by {}", same.0) };
+            if more > 0 {
+                let _ = write!(rule, "; {more} more{by}{said}");
+            }
         }
     }
     Matched { target, rule }
@@ -121,7 +127,7 @@ fn own_names(var: &Frame) -> Vec<(String, Vec<String>)> {
 
 /// Names of the genes of the counts: ids, symbols as anndata makes them unique (`-1`), and as R does (`.1`).
 fn their_names(genes: &Genes) -> Vec<(&'static str, Vec<String>)> {
-    let mut names = vec![("ids", genes.ids.clone())];
+    let mut names = vec![(IDS, genes.ids.clone())];
     let symbols = genes.symbols.as_ref().unwrap_or(&genes.ids);
     if genes.symbols.is_some() {
         names.push(("symbols", unique(symbols)));
@@ -171,6 +177,13 @@ pub(super) fn why_not(var: &Frame, genes: &Genes) -> (String, String) {
         examples(&var.index),
         examples(symbols)
     );
+    if var.index.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
+        return (
+            format!("{shown}: numbers, not names"),
+            "name the genes of the processed file; SeuratDisk loses their names where a column is in their way"
+                .to_owned(),
+        );
+    }
     if lower > 0.3 {
         return (
             format!("{shown}; without regard to capital letters {:.0} % would match", 100.0 * lower),

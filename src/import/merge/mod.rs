@@ -20,7 +20,7 @@ use crate::data::quantities::{SPLICED, UNSPLICED};
 use crate::data::{Column, Frame, Reporter};
 use crate::error::{Error, Result, require};
 use crate::import::Kind;
-use crate::io::{self, Extras, OutputConfig};
+use crate::io::{self, Extras, Outline, OutputConfig};
 use crate::sparse::Csr;
 
 /// The layer of molecules that are neither.
@@ -81,7 +81,8 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
         require((0.0..=1.0).contains(&share), key, share, "must be a share, from 0 to 1")?;
     }
     io::check_writable(&job.output)?;
-    let processed = io::outline(&job.processed)?;
+    let mut processed = io::outline(&job.processed)?;
+    name_genes(&mut processed);
     refuse_layers(job, &processed.layers)?;
     check_column(job, &processed.obs)?;
     let told = Told { column: job.sample_column.as_deref(), pairs: &job.pairs };
@@ -136,6 +137,16 @@ fn open(job: &MergeJob, others: bool) -> Result<(Kind, Vec<Source>)> {
         }
     }
     Ok((kind, sources))
+}
+
+/// Where genes are called 0, 1, 2, …, as SeuratDisk may leave them, the names of those of `raw` are names of theirs.
+fn name_genes(processed: &mut Outline) {
+    let numbered = processed.var.index.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let n = processed.var.index.len();
+    if let Some(raw) = processed.raw_var.take().filter(|raw| numbered && raw.index.len() == n) {
+        processed.var.columns.extend(raw.columns.into_iter().map(|(name, column)| (format!("raw {name}"), column)));
+        processed.var.set("raw var_names", Column::Text(raw.index));
+    }
 }
 
 fn refuse_layers(job: &MergeJob, there: &[String]) -> Result<()> {

@@ -229,7 +229,7 @@ fn sample(group: &Group, offers: &[Offer], totals: &Totals, own: Option<&[f64]>)
         matched: group.matched,
         rule: rules.join(" or "),
         counts: names.join(", "),
-        unspliced: sum(1) / sum(0).max(1.0),
+        unspliced: sum(1).max(0.0) / sum(0).max(1.0),
         median: if cells.is_empty() {
             f64::NAN
         } else {
