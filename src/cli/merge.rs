@@ -48,7 +48,7 @@ pub(super) struct Merge {
     /// Least share of the genes of PROCESSED that must have counts, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     min_genes: f64,
-    /// Keep cells without counts, with zeros and False in obs["has_counts"] [default: they are left out]
+    /// Keep cells without counts, with zeros and False in the column `has_counts` of obs [default: they are left out]
     #[arg(long)]
     keep_unmatched: bool,
     /// Replace layers of counts that PROCESSED has already

@@ -17,7 +17,8 @@ use self::import::Import;
 use self::merge::Merge;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::io::{self, InputConfig, OutputConfig};
+use crate::import as sources;
+use crate::io::{InputConfig, OutputConfig};
 use crate::permutation::Choice;
 use crate::pipeline::{self, Job, PermuteJob};
 use crate::progress::{Terminal, emphasised};
@@ -63,7 +64,7 @@ enum Command {
     Import(Import),
     /// Add spliced and unspliced counts to a file that already has its clusters and embedding
     Merge(Merge),
-    /// List what a file holds, and check whether it is ready for velocity
+    /// Say what a file or folder is, whether it is ready for velocity, and which command gets it there
     Inspect(Inspect),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
     Keys,
@@ -208,9 +209,9 @@ struct Permute {
 
 #[derive(Args, Debug)]
 struct Inspect {
-    /// Any .h5ad file
+    /// Any .h5ad file, or what a pipeline wrote: .loom, .h5, a folder
     file: PathBuf,
-    /// Print JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -345,8 +346,8 @@ impl Permute {
 
 impl Inspect {
     fn run(self) -> Result<()> {
-        let description = io::describe(&self.file, &InputConfig::default())?;
-        if self.json { print_json(&description) } else { print(&tables::description(&description)) }
+        let found = sources::inspect(&self.file, &InputConfig::default(), &mut Terminal::default())?;
+        if self.json { print_json(&found) } else { print(&tables::inspection(&found)) }
     }
 }
 

@@ -17,6 +17,7 @@ mod fitted;
 mod frame;
 mod h5;
 mod layered;
+mod marks;
 mod matrix;
 mod molecules;
 mod names;
@@ -48,6 +49,7 @@ pub use fitted::{FittedFile, read_layer};
 #[doc(hidden)]
 pub use h5::options as h5_options;
 pub use layered::{FileKind, LayeredFile, file_kind};
+pub use marks::{Marks, marks};
 pub use molecules::{Feature, Library, MoleculeBlock, Molecules};
 pub use names::known_pair;
 pub use read::read;

@@ -37,6 +37,8 @@ mod import;
 #[cfg(feature = "h5ad")]
 mod import_made;
 #[cfg(feature = "h5ad")]
+mod inspect;
+#[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;

@@ -1,19 +1,23 @@
 //! Counts added to a file that is already processed: its cells and genes are found in the counts, and get layers.
 //!
-//! `names` takes names of cells apart, `cells` and `genes` find one side in the other, `told` says what was found and refuses what
-//! cannot be right. What the processed file holds stays as it is; only layers of counts come, and cells without counts go unless they
+//! `names` takes names of cells apart, `offers` are the cells of the counts, `cells` and `genes` find one side in the other, `told` says
+//! what was found, and `refuse` what cannot be right. What the processed file holds stays as it is; only layers of counts come, and cells without counts go unless they
 //! are wanted.
 
 mod cells;
 mod genes;
 mod names;
+mod offers;
+mod refuse;
 mod told;
 
 use std::path::PathBuf;
 
 pub use told::Merged;
 
-use self::cells::{Matched, Offer, Told};
+use self::cells::{Matched, Told};
+use self::names::rule;
+use self::offers::{Offer, offers};
 use super::source::{Ambiguous, Source};
 use super::{find, join, name};
 use crate::data::quantities::{SPLICED, UNSPLICED};
@@ -87,7 +91,7 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
     check_column(job, &processed.obs)?;
     let told = Told { column: job.sample_column.as_deref(), pairs: &job.pairs };
     let columns = cells::barcode_columns(&processed.obs);
-    let search = |sources: &[Source]| cells::find(&processed.obs, &columns, &cells::offers(sources), told).found();
+    let search = |sources: &[Source]| cells::find(&processed.obs, &columns, &offers(sources), told).found();
     let (kind, mut sources) = open(job, false)?;
     // Lists of all barcodes are long: they are read where the cells that the pipeline called are not enough.
     let called = search(&sources);
@@ -97,13 +101,13 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
             sources = all;
         }
     }
-    let offers = cells::offers(&sources);
+    let offers = offers(&sources);
     let found = cells::find(&processed.obs, &columns, &offers, told);
     check_pairs(job, &found, &offers)?;
-    told::check_cells(job, &found, &offers)?;
+    refuse::check_cells(job, &found, &offers)?;
     let by_source: Vec<genes::Matched> =
         sources.iter().map(|source| genes::find(&processed.var, &source.genes)).collect();
-    told::check_genes(job, &processed.var, &sources, &by_source)?;
+    refuse::check_genes(job, &processed.var, &sources, &by_source)?;
     let ambiguous = policy(job.ambiguous, &sources, reporter);
     let stay: Vec<usize> =
         (0..found.rows.len()).filter(|&cell| job.keep_unmatched || found.rows[cell].is_some()).collect();

@@ -79,14 +79,13 @@ fn without_bases(name: &str) -> Name<'_> {
             part.iter().enumerate().all(|(i, byte)| if i % 3 == 2 { *byte == b'_' } else { byte.is_ascii_digit() });
         fits.then_some(at)
     };
-    let (start, end) = match (0..bytes.len()).find_map(well) {
-        Some(at) => (at, at + 8),
-        None => {
-            let start = name.rfind(':').map_or(0, |colon| colon + 1);
-            let rest = &name[start..];
-            let kept = FILE_ENDS.iter().find_map(|end| rest.strip_suffix(end)).unwrap_or(rest);
-            (start, start + kept.len())
-        }
+    let (start, end) = if let Some(at) = (0..bytes.len()).find_map(well) {
+        (at, at + 8)
+    } else {
+        let start = name.rfind(':').map_or(0, |colon| colon + 1);
+        let rest = &name[start..];
+        let kept = FILE_ENDS.iter().find_map(|end| rest.strip_suffix(end)).unwrap_or(rest);
+        (start, start + kept.len())
     };
     Name { before: &name[..start], barcode: Cow::Borrowed(&name[start..end]), after: &name[end..] }
 }
@@ -108,6 +107,16 @@ pub(super) fn agree(one: &str, other: &str) -> bool {
     let speaks = short.iter().flat_map(|part| part.chars()).any(char::is_alphabetic);
     let within = || long.windows(short.len()).any(|window| window == &short[..]);
     !short.is_empty() && (one.concat() == other.concat() || (speaks && within()))
+}
+
+/// How a group's names become those of its counts: `day0_BARCODE-1 = s1:BARCODEx`.
+pub(super) fn rule(ours: &Name, theirs: &Name) -> String {
+    let pattern = |name: &Name| format!("{}BARCODE{}", name.before, name.after);
+    if pattern(ours) == pattern(theirs) {
+        "as they are written".to_owned()
+    } else {
+        format!("{} = {}", pattern(ours), pattern(theirs))
+    }
 }
 
 /// The barcode as it is read from the other strand.
