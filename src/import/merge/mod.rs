@@ -95,11 +95,11 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
     let (kind, mut sources) = open(job, false)?;
     // Lists of all barcodes are long: they are read where the cells that the pipeline called are not enough.
     let called = search(&sources);
-    if called < processed.obs.index.len() {
-        let (_, all) = open(job, true)?;
-        if search(&all) > called {
-            sources = all;
-        }
+    if called < processed.obs.index.len()
+        && let Ok((_, all)) = open(job, true)
+        && search(&all) > called
+    {
+        sources = all;
     }
     let offers = offers(&sources);
     let found = cells::find(&processed.obs, &columns, &offers, told);
