@@ -57,7 +57,9 @@ pub(crate) fn processed(program: &Program, cells: &[String], genes: &[&str], col
     let x = Csr::from_rows(genes.len(), &cells.iter().map(|_| vec![(0, 0.5)]).collect::<Vec<Vec<_>>>());
     let frame = |names: Vec<String>| Frame { index: names, columns: Vec::new() };
     let mut obs = frame(cells.to_vec());
-    columns.into_iter().for_each(|(name, column)| obs.set(name, column));
+    for (name, column) in columns {
+        obs.set(name, column);
+    }
     let new = NewFile {
         x: Some(x),
         obs,
@@ -76,10 +78,10 @@ fn right(program: &Program, words: &str, cells: &[(usize, usize)]) -> String {
     let merged = io::read(&program.path("merged.h5ad"), &InputConfig::default()).unwrap();
     assert_eq!(merged.n_obs(), cells.len(), "{said}");
     for (row, &(sample, at)) in cells.iter().enumerate() {
-        let mut expected: Vec<f32> = PLACES.iter().map(|&gene| count(sample, at, gene)).collect();
+        let expected: Vec<f32> = PLACES.iter().map(|&gene| count(sample, at, gene)).collect();
         assert_eq!(merged.spliced.row(row).1, expected, "{sample} {at}: {said}");
-        expected.iter_mut().for_each(|value| *value *= 2.0);
-        assert_eq!(merged.unspliced.row(row).1, expected);
+        let twice: Vec<f32> = expected.iter().map(|value| 2.0 * value).collect();
+        assert_eq!(merged.unspliced.row(row).1, twice);
     }
     said
 }
@@ -172,11 +174,11 @@ fn case_5_shared_barcodes_need_a_column_of_samples() {
     let cells: Vec<_> = (0..20).map(|at| (0, at)).chain((0..20).map(|at| (2, at))).collect();
     let mut seen = std::collections::HashSet::new();
     let mut own = names(&cells, |_, barcode| format!("{}-1", shared(barcode)));
-    own.iter_mut().for_each(|name| {
+    for name in &mut own {
         if !seen.insert(name.clone()) {
             name.push_str("-1");
         }
-    });
+    }
     let column = |cells: &[(usize, usize)]| {
         let labels: Vec<&str> = cells.iter().map(|cell| if cell.0 == 0 { "treated" } else { "control" }).collect();
         text(&labels)
@@ -202,7 +204,7 @@ fn case_6_barcodes_in_a_column() {
     let cells = two_samples();
     let numbers: Vec<String> = (0..cells.len()).map(|at| at.to_string()).collect();
     let barcodes = Column::Text(names(&cells, |_, barcode| format!("{barcode}-1")));
-    let samples = Column::Int(cells.iter().map(|cell| cell.0 as i64).collect());
+    let samples = Column::Int(cells.iter().map(|cell| i64::from(cell.0 == 1)).collect());
     processed(&program, &numbers, &GENES, vec![("orig.ident", samples), ("barcode", barcodes)]);
     let said = right(&program, "NAin.h5ad EU.h5ad", &cells);
     assert!(said.contains("by barcode"), "{said}");
@@ -353,7 +355,9 @@ fn case_10_names_of_genes() {
     let refused = |genes: &[&str], parts: &[&str]| {
         with(genes);
         let refused = program.fail("merge processed.h5ad NAin.h5ad --output x.h5ad", 2);
-        parts.iter().for_each(|part| assert!(refused.contains(part), "{part}: {refused}"));
+        for part in parts {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
     };
     refused(&["SOX17", "GATA1", "ALDOA"], &["without regard to capital letters 100 % would match", "two species"]);
     refused(&["ENSG00000000003", "ENSG00000000005"], &["their ids begin with ENSG and ENSMUSG: two species"]);
