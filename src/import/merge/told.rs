@@ -15,8 +15,8 @@ use crate::stats::{median, spearman};
 pub(super) const SHOWN: usize = 3;
 /// Columns in which programs keep the number of molecules of each cell.
 const TOTALS: [&str; 6] = ["total_counts", "n_counts", "nCount_RNA", "nCount_originalexp", "nUMI", "n_umi"];
-/// Rank correlations below this are not those of one sample counted twice.
-const SAME_SAMPLE: f64 = 0.5;
+/// Rank correlations below this are not those of one sample counted twice; few genes, and cells of like depth, lower them.
+const SAME_SAMPLE: f64 = 0.2;
 /// Barcodes without a cell have a small share of a cell's molecules.
 const FEW: f64 = 0.05;
 
