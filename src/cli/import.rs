@@ -60,12 +60,12 @@ Examples:
   nascent import kb_nac --min-molecules 500 --output counts.h5ad
   nascent import af_quant --ambiguous unspliced --output nuclei.h5ad";
 
-fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
+pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {
     let words = PossibleValuesParser::new(Kind::ALL.map(Kind::word));
     words.map(|word| Kind::ALL.into_iter().find(|kind| kind.word() == word).expect("a possible value"))
 }
 
-fn policies() -> impl clap::builder::TypedValueParser<Value = Ambiguous> {
+pub(super) fn policies() -> impl clap::builder::TypedValueParser<Value = Ambiguous> {
     const ALL: [Ambiguous; 3] = [Ambiguous::Drop, Ambiguous::Spliced, Ambiguous::Unspliced];
     let words = PossibleValuesParser::new(ALL.map(Ambiguous::word));
     words.map(|word| ALL.into_iter().find(|policy| policy.word() == word).expect("a possible value"))

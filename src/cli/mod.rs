@@ -2,6 +2,7 @@
 
 mod after;
 mod import;
+mod merge;
 mod tables;
 
 use std::io::Write;
@@ -13,9 +14,11 @@ use clap::{Args, Parser, Subcommand};
 
 use self::after::{Compare, Graph, Report};
 use self::import::Import;
+use self::merge::Merge;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::io::{self, InputConfig, OutputConfig};
+use crate::import as sources;
+use crate::io::{InputConfig, OutputConfig};
 use crate::permutation::Choice;
 use crate::pipeline::{self, Job, PermuteJob};
 use crate::progress::{Terminal, emphasised};
@@ -34,6 +37,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   nascent import Solo.out --output counts.h5ad
+  nascent merge processed.h5ad counts.h5ad --output merged.h5ad
   nascent train --input pancreas.h5ad --output velocity.h5ad
   nascent train configs/velovae_basic.toml --input pancreas.h5ad --output velocity.h5ad --seed 1
   nascent inspect velocity.h5ad
@@ -58,7 +62,9 @@ enum Command {
     Compare(Compare),
     /// Get spliced and unspliced counts out of what a pipeline wrote: velocyto, STARsolo, Cell Ranger, kb, alevin-fry, nf-core, Parse
     Import(Import),
-    /// List what a file holds, and check whether it is ready for velocity
+    /// Add spliced and unspliced counts to a file that already has its clusters and embedding
+    Merge(Merge),
+    /// Say what a file or folder is, whether it is ready for velocity, and which command gets it there
     Inspect(Inspect),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
     Keys,
@@ -203,9 +209,9 @@ struct Permute {
 
 #[derive(Args, Debug)]
 struct Inspect {
-    /// Any .h5ad file
+    /// Any .h5ad file, or what a pipeline wrote: .loom, .h5, a folder
     file: PathBuf,
-    /// Print JSON
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -256,6 +262,7 @@ impl Cli {
             Command::Report(options) => options.run(),
             Command::Compare(options) => options.run(),
             Command::Import(options) => options.run(),
+            Command::Merge(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),
@@ -339,8 +346,8 @@ impl Permute {
 
 impl Inspect {
     fn run(self) -> Result<()> {
-        let description = io::describe(&self.file, &InputConfig::default())?;
-        if self.json { print_json(&description) } else { print(&tables::description(&description)) }
+        let found = sources::inspect(&self.file, &InputConfig::default(), &mut Terminal::default())?;
+        if self.json { print_json(&found) } else { print(&tables::inspection(&found)) }
     }
 }
 

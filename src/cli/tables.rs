@@ -1,5 +1,6 @@
 //! What commands print for people.
 
+use crate::import::{FEW, Inspection, MANY, Shares, VERY_FEW};
 use crate::io::{ColumnDescription, Description, MatrixDescription};
 use crate::metrics::Evaluation;
 use crate::pipeline::TruthScores;
@@ -16,8 +17,33 @@ pub(super) fn truth(found: &TruthScores) -> String {
     std::iter::once(scores(&found.scores)).chain(more).collect::<Vec<String>>().join("\n").trim_start().to_owned()
 }
 
-/// What a file holds, and whether it is ready for velocity.
-pub(super) fn description(file: &Description) -> String {
+/// What lies at a path, whether it is ready for velocity, and how to get on.
+pub(super) fn inspection(found: &Inspection) -> String {
+    let mut lines = vec![found.what.clone()];
+    lines.extend(found.description.iter().flat_map(description));
+    lines.extend(found.samples.iter().map(sample));
+    lines.extend(found.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.push(match &found.description {
+        Some(file) if found.ready => verdict(file),
+        _ => format!("not ready for velocity: missing {}", found.missing.join("; ")),
+    });
+    lines.extend(found.next.iter().map(|next| format!("next: {next}")));
+    lines.join("\n")
+}
+
+fn sample(shares: &Shares) -> String {
+    let ambiguous = shares.ambiguous.map_or_else(String::new, |share| format!(", {:.1} % ambiguous", 100.0 * share));
+    format!(
+        "  sample {:12} {} cells, {} molecules, {:.1} % unspliced{ambiguous}",
+        shares.sample,
+        shares.n_cells,
+        shares.molecules,
+        100.0 * shares.unspliced
+    )
+}
+
+/// What a file holds.
+fn description(file: &Description) -> Vec<String> {
     let version = file.encoding_version.as_deref().unwrap_or("before 0.8");
     let mut lines = vec![format!("{} cells x {} genes, AnnData layout {version}", file.n_obs, file.n_vars)];
     let matrices: Vec<&MatrixDescription> = file.x.iter().chain(&file.layers).collect();
@@ -36,8 +62,7 @@ pub(super) fn description(file: &Description) -> String {
     ];
     let known = lists.iter().filter(|(_, content)| !content.is_empty());
     lines.extend(known.map(|(name, content)| format!("  {name:12} {content}")));
-    lines.push(verdict(file));
-    lines.join("\n")
+    lines
 }
 
 fn matrix_line(matrix: &MatrixDescription) -> String {
@@ -60,15 +85,13 @@ fn column(column: &ColumnDescription) -> String {
 
 fn verdict(file: &Description) -> String {
     let Some(share) = file.unspliced_share else {
-        return "not ready for velocity: needs layers with spliced and unspliced counts (settings input.spliced and \
-                input.unspliced name them; nascent import gets them out of what a pipeline wrote)"
-            .to_owned();
+        return "not ready for velocity: the layers of counts are empty".to_owned();
     };
     let percent = 100.0 * share;
     let comment = match share {
-        ..0.05 => "very few: velocity rests on little",
-        0.05..0.1 => "few",
-        0.1..0.5 => "as usual",
+        ..VERY_FEW => "very few: velocity rests on little",
+        VERY_FEW..FEW => "few",
+        FEW..MANY => "as usual",
         _ => "many, as in nuclei: the model of splicing may not hold",
     };
     let taken = match &file.count_layers {

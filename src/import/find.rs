@@ -152,8 +152,8 @@ pub(super) fn open(paths: &[PathBuf], format: Option<Kind>, others: bool) -> Res
         if !path.exists() {
             return Err(Error::input(path, "path", "no such file or folder", "check the path"));
         }
-        let kinds: Vec<Kind> = format.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]);
-        let known = kinds.into_iter().map(|kind| (kind, kind.at(path))).find(|(_, samples)| !samples.is_empty());
+        let kind = format.or_else(|| kind_of(path));
+        let known = kind.map(|kind| (kind, kind.at(path))).filter(|(_, samples)| !samples.is_empty());
         let Some((kind, samples)) = known else { return Err(unknown(path, format)) };
         let (before, at) = *first.get_or_insert((kind, path));
         if before != kind {
@@ -166,6 +166,11 @@ pub(super) fn open(paths: &[PathBuf], format: Option<Kind>, others: bool) -> Res
         return Err(Error::Data { problem: "no source is named".to_owned(), hint: "nascent import --help".to_owned() });
     };
     Ok((kind, kind.open(&found, others)?))
+}
+
+/// Which kind of source lies at `path`.
+pub(super) fn kind_of(path: &Path) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| !kind.at(path).is_empty())
 }
 
 /// What was found a moment ago is not there any more.

@@ -63,8 +63,8 @@ pub(super) fn join(
     Ok(Joined { obs, var, spliced, unspliced, ambiguous: left_out, molecules, by })
 }
 
-/// Counts `[kept cells, genes]` of each class, after ambiguous molecules have gone where they belong.
-fn counts(
+/// Counts `[kept cells, genes]` of each class, cells in the order of `cells`, after ambiguous molecules have gone where they belong.
+pub(super) fn counts(
     source: &Source,
     cells: &[usize],
     (target, n_genes): (&[Option<u32>], usize),

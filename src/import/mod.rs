@@ -10,10 +10,12 @@ mod cellranger;
 mod choice;
 mod find;
 mod genes;
+mod inspect;
 mod join;
 mod kb;
 mod layered;
 mod matrices;
+mod merge;
 mod mtx;
 mod parse;
 mod runs;
@@ -26,6 +28,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use find::Kind;
+pub(crate) use inspect::{FEW, MANY, VERY_FEW};
+pub use inspect::{Inspection, Shares, inspect};
+pub use merge::{MergeJob, Merged, merge};
 pub use source::Ambiguous;
 
 use self::choice::Choice;
@@ -165,7 +170,7 @@ fn check(joined: &Joined, kind: Kind, sources: &[Source], reporter: &mut dyn Rep
         return Err(Error::input(file, "counts", problem, hint));
     }
     let share = of_all(unspliced);
-    if share < 5.0 {
+    if share < 100.0 * VERY_FEW {
         reporter.warn(&format!("only {share:.1} % of the molecules are unspliced; velocity will rest on little"));
     }
     if joined.ambiguous.is_some() && of_all(ambiguous) > 25.0 {

@@ -1,7 +1,7 @@
 //! Files in and out: AnnData's `.h5ad`.
 //!
 //! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write_fit`] and its like put results
-//! into a copy of the input, [`FittedFile`] is how a fit is read back, [`write_new`] makes a file from nothing, [`describe()`] says what
+//! into a copy of the input, [`FittedFile`] is how a fit is read back, [`write_new`] makes a file from nothing, [`write_extras`] adds counts from elsewhere, [`describe()`] says what
 //! is in one; [`LayeredFile`] and [`Molecules`] are counts as other programs leave them. Only this module knows HDF5. Which keys there are, [`crate::data::quantities`] says.
 
 mod atomic;
@@ -12,10 +12,12 @@ mod deflate;
 mod describe;
 mod element;
 mod evidence;
+mod extras;
 mod fitted;
 mod frame;
 mod h5;
 mod layered;
+mod marks;
 mod matrix;
 mod molecules;
 mod names;
@@ -42,10 +44,12 @@ use serde::{Deserialize, Serialize};
 
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
+pub use extras::{Extras, Outline, outline, write_extras};
 pub use fitted::{FittedFile, read_layer};
 #[doc(hidden)]
 pub use h5::options as h5_options;
 pub use layered::{FileKind, LayeredFile, file_kind};
+pub use marks::{Marks, marks};
 pub use molecules::{Feature, Library, MoleculeBlock, Molecules};
 pub use names::known_pair;
 pub use read::read;

@@ -10,7 +10,7 @@ use super::element::Sink;
 use super::h5::{self, Node};
 use super::pieces::{Content, Piece, pieces};
 use super::place::Place;
-use super::subset::Cut;
+use super::subset::{Axis, Cut};
 use super::{GenesWritten, OutputConfig, frame, record};
 use crate::data::quantities::{About, Slot, Values};
 use crate::data::{Column, Layers};
@@ -96,7 +96,8 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     let target = if cut || change.stale.iter().any(heavy) {
         let target = create(&draft, &sink)?;
         draft.reserve_like(input)?;
-        let mut copy = Cut { sink, only_genes: cut, genes, n_vars, skip: &skip, left_out: Vec::new() };
+        let mut copy =
+            Cut { sink, axis: cut.then_some(Axis::Genes), kept: genes, n: n_vars, skip: &skip, left_out: Vec::new() };
         copy.file(&source, &target, &place)?;
         uncut = copy.left_out;
         target

@@ -11,9 +11,10 @@ const SHORT: &str = "--set model.train.epochs=12 --set model.refine_epochs=6 --s
 #[test]
 fn help_names_every_command() {
     let help = Program::new().succeed("--help");
-    for command in
-        ["train", "simulate", "evaluate", "permute", "graph", "report", "compare", "inspect", "devices", "bench"]
-    {
+    for command in [
+        "train", "simulate", "evaluate", "permute", "graph", "report", "compare", "import", "merge", "inspect",
+        "devices", "bench",
+    ] {
         assert!(help.contains(&format!("  {command} ")), "{command} is missing from:\n{help}");
     }
 }

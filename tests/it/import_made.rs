@@ -23,10 +23,10 @@ fn matrix<T: hdf5::H5Type, const N: usize>(group: &hdf5::Group, name: &str, rows
 }
 
 /// Molecules of a run: barcode, feature, channel, library, type.
-type Molecule = (u64, u32, u16, u16, u32);
+pub(crate) type Molecule = (u64, u32, u16, u16, u32);
 
 /// A file as Cell Ranger 10 writes it: two channels of genes and one library of antibodies.
-fn molecule_info(path: &Path, version: i64, introns: bool, molecules: &[Molecule]) {
+pub(crate) fn molecule_info(path: &Path, version: i64, introns: bool, molecules: &[Molecule]) {
     let file = io::h5_options().create(path).unwrap();
     file.new_attr::<i64>().create("file_version").unwrap().write_scalar(&version).unwrap();
     let texts = |group: &hdf5::Group, name: &str, words: &[&str]| {
@@ -68,7 +68,7 @@ fn molecule_info(path: &Path, version: i64, introns: bool, molecules: &[Molecule
     }
 }
 
-const MOLECULES: [Molecule; 10] = [
+pub(crate) const MOLECULES: [Molecule; 10] = [
     (0, 0, 1, 0, 1),
     (0, 0, 1, 0, 0),
     (0, 2, 1, 0, 1),

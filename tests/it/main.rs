@@ -37,6 +37,8 @@ mod import;
 #[cfg(feature = "h5ad")]
 mod import_made;
 #[cfg(feature = "h5ad")]
+mod inspect;
+#[cfg(feature = "h5ad")]
 mod io;
 #[cfg(feature = "h5ad")]
 mod io_bad_input;
@@ -53,6 +55,10 @@ mod io_stream;
 mod kinetics;
 #[cfg(feature = "h5ad")]
 mod layer_names;
+#[cfg(feature = "h5ad")]
+mod merge;
+#[cfg(feature = "h5ad")]
+mod merge_names;
 mod metrics;
 mod neighbors;
 mod nested_tree;

@@ -1,4 +1,4 @@
-//! Arrays cut to some genes.
+//! Arrays cut to some genes or cells.
 
 use hdf5::types::TypeDescriptor;
 use hdf5::{Dataset, Group, H5Type};
@@ -18,11 +18,11 @@ impl Cut<'_> {
         place: &Place,
     ) -> Result<()> {
         let words = h5::values::<T>(dataset).at(place)?;
-        let per_row = words.len() / self.n_vars.max(1);
-        let kept = self.genes.iter().flat_map(|&gene| &words[gene * per_row..(gene + 1) * per_row]);
+        let per_row = words.len() / self.n.max(1);
+        let kept = self.kept.iter().flat_map(|&gene| &words[gene * per_row..(gene + 1) * per_row]);
         let kept: Vec<T> = kept.cloned().collect();
         let mut shape = dataset.shape();
-        shape[0] = self.genes.len();
+        shape[0] = self.kept.len();
         let copy = self.sink.dataset::<T>(to, name, &shape, &shape)?;
         if kept.is_empty() {
             return Ok(());
@@ -33,11 +33,29 @@ impl Cut<'_> {
     /// A matrix of cells and genes, some rows at a time.
     pub(super) fn columns(&self, dataset: &Dataset, to: &Group, name: &str, place: &Place) -> Result<()> {
         let n_rows = dataset.shape()[0];
-        let mut copy = self.sink.rows_in_order(to, name, [n_rows, self.genes.len()])?;
-        for rows in row_blocks(dataset, 0..n_rows, self.n_vars) {
+        let mut copy = self.sink.rows_in_order(to, name, [n_rows, self.kept.len()])?;
+        for rows in row_blocks(dataset, 0..n_rows, self.n) {
             let whole = dataset.read_slice_2d::<f32, _>((rows, ..)).at(place)?.into_raw_vec_and_offset().0;
-            let rows = whole.chunks_exact(self.n_vars.max(1));
-            let kept: Vec<f32> = rows.flat_map(|row| self.genes.iter().map(|&gene| row[gene])).collect();
+            let rows = whole.chunks_exact(self.n.max(1));
+            let kept: Vec<f32> = rows.flat_map(|row| self.kept.iter().map(|&gene| row[gene])).collect();
+            self.sink.sure(copy.extend(&kept), name)?;
+        }
+        self.sink.sure(copy.finish(), name)
+    }
+
+    /// A matrix with cells as rows, some rows at a time.
+    pub(super) fn rows(&self, dataset: &Dataset, to: &Group, name: &str, place: &Place) -> Result<()> {
+        let [n_rows, n_cols] = [dataset.shape()[0], dataset.shape()[1]];
+        let mut copy = self.sink.rows_in_order(to, name, [self.kept.len(), n_cols])?;
+        for rows in row_blocks(dataset, 0..n_rows, n_cols) {
+            let within =
+                self.kept.partition_point(|&at| at < rows.start)..self.kept.partition_point(|&at| at < rows.end);
+            if within.is_empty() {
+                continue;
+            }
+            let start = rows.start;
+            let whole = dataset.read_slice_2d::<f32, _>((rows, ..)).at(place)?;
+            let kept: Vec<f32> = self.kept[within].iter().flat_map(|&at| whole.row(at - start).to_vec()).collect();
             self.sink.sure(copy.extend(&kept), name)?;
         }
         self.sink.sure(copy.finish(), name)
@@ -58,18 +76,18 @@ impl Cut<'_> {
         let size = kind.size();
         let inner: usize = shape[1..].iter().product();
         let kept = match axes {
-            Axes::Rows => pick(&bytes, self.genes, inner * size),
-            Axes::Columns => pick_within(&bytes, self.genes, self.n_vars * size, size),
+            Axes::Rows => pick(&bytes, self.kept, inner * size),
+            Axes::Columns => pick_within(&bytes, self.kept, self.n * size, size),
             Axes::Both => {
-                let rows = pick(&bytes, self.genes, inner * size);
-                pick_within(&rows, self.genes, self.n_vars * size, size)
+                let rows = pick(&bytes, self.kept, inner * size);
+                pick_within(&rows, self.kept, self.n * size, size)
             }
         };
         if matches!(axes, Axes::Rows | Axes::Both) {
-            shape[0] = self.genes.len();
+            shape[0] = self.kept.len();
         }
         if matches!(axes, Axes::Columns | Axes::Both) {
-            shape[1] = self.genes.len();
+            shape[1] = self.kept.len();
         }
         let copy = to.new_dataset_builder().empty_as(kind.clone()).shape(shape).create(name);
         let copy = self.sink.sure(copy, name)?;

@@ -1,4 +1,4 @@
-//! A copy of a file without some of its elements, and cut to some of its genes if that is asked for.
+//! A copy of a file without some of its elements, and cut to some of its genes or of its cells if that is asked for.
 
 mod attributes;
 mod dense;
@@ -16,7 +16,14 @@ use super::raw;
 use crate::data::quantities::Slot;
 use crate::error::Result;
 
-/// Which axes of an element run over genes.
+/// What a file is cut to some of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Axis {
+    Cells,
+    Genes,
+}
+
+/// Which axes of an element run over what is cut.
 #[derive(Clone, Copy)]
 enum Axes {
     Rows,
@@ -28,12 +35,12 @@ enum Axes {
 pub(super) struct Cut<'a> {
     /// Writes the copy.
     pub(super) sink: Sink<'a>,
-    /// Whether the copy has the `genes` only.
-    pub(super) only_genes: bool,
-    /// Positions of the genes that stay, rising.
-    pub(super) genes: &'a [usize],
-    /// Number of genes in the source.
-    pub(super) n_vars: usize,
+    /// What is cut; nothing where `None`.
+    pub(super) axis: Option<Axis>,
+    /// Positions of the cells or genes that stay, rising.
+    pub(super) kept: &'a [usize],
+    /// Number of cells or genes in the source.
+    pub(super) n: usize,
     /// Elements that are not copied.
     pub(super) skip: &'a [(Slot, String)],
     /// Elements that could not be cut and were left out, for the reader to know.
@@ -41,7 +48,7 @@ pub(super) struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// Copies all of `from` into the empty file `to`: what runs over genes is cut, the rest is as it was.
+    /// Copies all of `from` into the empty file `to`: what runs over the cut axis is cut, the rest is as it was.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if reading or writing fails.
@@ -50,10 +57,10 @@ impl Cut<'_> {
         // What HDF5 copies by itself comes first, into space that is reserved: where a disk fills up during
         // `H5Ocopy`, libhdf5 1.10.8 crashes.
         let mut names = h5::members(from);
-        names.sort_by_key(|name| match name.as_str() {
-            "X" | "layers" => 2,
-            "var" | "varm" | "varp" => 1,
-            _ => 0,
+        names.sort_by_key(|name| match (name.as_str(), self.axes(name)) {
+            ("X" | "layers", _) => 2,
+            (_, Some(_)) => 1,
+            (_, None) => 0,
         });
         for name in names {
             if let Some(node) = Node::open(from, &name) {
@@ -67,22 +74,45 @@ impl Cut<'_> {
     fn top(&mut self, node: &Node, to: &File, name: &str, place: &Place) -> Result<()> {
         let slot = Slot::ALL.into_iter().find(|slot| slot.name() == name);
         let skips = |slot: &Slot| self.skip.iter().any(|(at, _)| at == slot);
-        if !self.only_genes || matches!(name, "obs" | "obsm" | "obsp" | "uns") {
+        let Some(axes) = self.axes(name) else {
             return match (slot.filter(skips), node) {
                 (Some(slot), Node::Group(group)) => self.without(slot, group, to, place),
                 _ => self.whole(node, to, name),
             };
-        }
+        };
         match (name, node) {
-            ("X", _) => self.cut(node, to, name, Axes::Columns, place),
-            ("layers", Node::Group(group)) => self.members(group, to, name, Axes::Columns, place),
-            ("varm", Node::Group(group)) => self.members(group, to, name, Axes::Rows, place),
-            ("varp", Node::Group(group)) => self.members(group, to, name, Axes::Both, place),
-            ("var", Node::Group(group)) => self.frame(group, to, name, place),
+            ("X" | "raw.X", _) => self.cut(node, to, name, axes, place),
+            ("obs" | "var", Node::Group(group)) => self.frame(group, to, name, place),
+            ("raw", Node::Group(group)) => self.raw(group, to, axes, place),
+            (_, Node::Group(group)) => self.members(group, to, name, axes, place),
             // Tables of records.
-            ("var" | "varm", Node::Dataset(dataset)) => self.dataset(dataset, to, name, Axes::Rows, place),
-            _ => self.whole(node, to, name),
+            (_, Node::Dataset(dataset)) => self.dataset(dataset, to, name, axes, place),
         }
+    }
+
+    /// Which axes of the element `name` at the top of the file are cut; `None` if it stays whole.
+    fn axes(&self, name: &str) -> Option<Axes> {
+        match (self.axis?, name) {
+            (Axis::Genes, "X" | "layers") => Some(Axes::Columns),
+            (Axis::Genes, "var" | "varm") | (Axis::Cells, "X" | "layers" | "obs" | "obsm" | "raw" | "raw.X") => {
+                Some(Axes::Rows)
+            }
+            (Axis::Genes, "varp") | (Axis::Cells, "obsp") => Some(Axes::Both),
+            _ => None,
+        }
+    }
+
+    /// `raw` has the cells of the file and genes of its own.
+    fn raw(&mut self, group: &Group, to: &Group, axes: Axes, place: &Place) -> Result<()> {
+        let copy = self.empty_group(group, to, "raw", place)?;
+        for member in h5::members(group) {
+            match Node::open(group, &member) {
+                Some(node) if member == "X" => self.cut(&node, &copy, &member, axes, &place.child(&member))?,
+                Some(node) => self.whole(&node, &copy, &member)?,
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     fn whole(&self, node: &Node, to: &Group, name: &str) -> Result<()> {
@@ -108,7 +138,7 @@ impl Cut<'_> {
     fn members(&mut self, group: &Group, to: &Group, name: &str, axes: Axes, place: &Place) -> Result<()> {
         let copy = self.empty_group(group, to, name, place)?;
         for member in h5::members(group) {
-            let replaced = matches!(axes, Axes::Columns) && self.skips(Slot::Layers, &member);
+            let replaced = name == Slot::Layers.name() && self.skips(Slot::Layers, &member);
             if let Some(node) = Node::open(group, &member).filter(|_| !replaced) {
                 self.cut(&node, &copy, &member, axes, &place.child(&member))?;
             }
@@ -141,7 +171,7 @@ impl Cut<'_> {
         for member in h5::members(group) {
             let here = place.child(&member);
             match Node::open(group, &member) {
-                // The labels of legacy categorical columns; they do not run over genes.
+                // The labels of legacy categorical columns; they run over neither axis.
                 Some(Node::Group(labels)) if member == LEGACY_CATEGORIES => {
                     self.sink.sure(labels.copy_to(&copy, &member), &member)?;
                 }
@@ -155,7 +185,7 @@ impl Cut<'_> {
         self.mend_frame(&copy, group)
     }
 
-    /// A column of several parts, of which `categories` alone does not run over genes.
+    /// A column of several parts, of which `categories` alone runs over neither axis.
     fn column_group(&mut self, group: &Group, to: &Group, name: &str, place: &Place) -> Result<()> {
         let known = ["categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"];
         let encoding = h5::attr_text(group, "encoding-type").unwrap_or_default();
@@ -186,11 +216,11 @@ impl Cut<'_> {
 
     fn dataset(&mut self, dataset: &Dataset, to: &Group, name: &str, axes: Axes, place: &Place) -> Result<()> {
         let shape = dataset.shape();
-        let n_vars = |axis: usize| shape.get(axis) == Some(&self.n_vars);
+        let whole = |axis: usize| shape.get(axis) == Some(&self.n);
         let fits = match axes {
-            Axes::Rows => n_vars(0),
-            Axes::Columns => shape.len() == 2 && n_vars(1),
-            Axes::Both => shape.len() == 2 && n_vars(0) && n_vars(1),
+            Axes::Rows => whole(0),
+            Axes::Columns => shape.len() == 2 && whole(1),
+            Axes::Both => shape.len() == 2 && whole(0) && whole(1),
         };
         let descriptor = dataset.dtype().and_then(|stored| stored.to_descriptor());
         let descriptor = descriptor.ok().or_else(|| {
@@ -210,6 +240,11 @@ impl Cut<'_> {
             (kind, _) if raw::holds_addresses(kind) => return self.leave_out(place),
             (TypeDescriptor::Float(FloatSize::U4), Axes::Columns) => {
                 self.columns(dataset, to, name, place)?;
+            }
+            (TypeDescriptor::Float(FloatSize::U4), Axes::Rows)
+                if shape.len() == 2 && self.axis == Some(Axis::Cells) =>
+            {
+                self.rows(dataset, to, name, place)?;
             }
             _ => self.plain(dataset, &descriptor, to, name, axes, place)?,
         }

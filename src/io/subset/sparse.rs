@@ -1,4 +1,4 @@
-//! Sparse matrices cut to some genes, a block of entries at a time.
+//! Sparse matrices cut to some genes or cells, a block of entries at a time.
 
 use hdf5::Group;
 use hdf5::types::{FloatSize, TypeDescriptor};
@@ -23,10 +23,10 @@ impl Cut<'_> {
             Axes::Columns => [false, true],
             Axes::Both => [true, true],
         };
-        if (cut_rows && n_rows != self.n_vars) || (cut_cols && n_cols != self.n_vars) {
+        if (cut_rows && n_rows != self.n) || (cut_cols && n_cols != self.n) {
             return self.leave_out(matrix.place());
         }
-        let kept = |cut: bool, n: usize| if cut { self.genes.len() } else { n };
+        let kept = |cut: bool, n: usize| if cut { self.kept.len() } else { n };
         let shape = [kept(cut_rows, n_rows), kept(cut_cols, n_cols)];
         let encoding = if *by_column { "csc_matrix" } else { "csr_matrix" };
         let copy = self.sink.sparse_group(to, name, encoding, shape)?;
@@ -62,8 +62,8 @@ impl Cut<'_> {
     /// For each position before the cut, the one after it.
     fn positions(&self, n: usize) -> Vec<Option<u32>> {
         let mut positions = vec![None; n];
-        for (&gene, position) in self.genes.iter().zip(0_u32..) {
-            positions[gene] = Some(position);
+        for (&at, position) in self.kept.iter().zip(0_u32..) {
+            positions[at] = Some(position);
         }
         positions
     }
