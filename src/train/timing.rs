@@ -82,7 +82,7 @@ pub struct TrafficPerStep {
 /// # Panics
 /// If the device fails.
 pub fn time_steps<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {
-    pool::within(|| time_here(module, data, stage, plan))
+    pool::within(data.device(), || time_here(module, data, stage, plan))
 }
 
 fn time_here<M: Objective>(module: M, data: &dyn BatchSource, stage: &Stage, plan: Plan) -> Result<Timed> {

@@ -181,7 +181,7 @@ impl<'a> Trainer<'a> {
         // Batch norm keeps its latest statistics under the thread that saw them, until asked for a validation module. An epoch that
         // is a stage's last ends with such a question: nothing is left behind on either side.
         drop(module.valid());
-        pool::within(|| self.train_here(module, stage, data))
+        pool::within(data.device(), || self.train_here(module, stage, data))
     }
 
     fn train_here<M: Objective>(&mut self, mut module: M, stage: &Stage, data: &dyn BatchSource) -> Result<M> {
