@@ -163,6 +163,11 @@ fn peak_memory() -> f64 {
 }
 
 fn main() {
+    // Within a pool, as training runs (src/train/pool.rs).
+    rayon::ThreadPoolBuilder::new().build().expect("the system has threads").install(run);
+}
+
+fn run() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let number = |k: usize, default| words.get(k).map_or(default, |word| word.parse().expect("a number"));
     let (n_genes, n_cells, n_steps) = (number(0, 2000), number(1, 128), number(2, 100));

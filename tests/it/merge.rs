@@ -117,9 +117,9 @@ fn everything_in_the_processed_file_survives() {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/check_merge.py");
             let output =
                 std::process::Command::new(&python).arg(path).arg(what).arg(program.path("")).output().unwrap();
-            let words = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            assert!(output.status.success(), "check_merge.py {what}:\n{words}");
-            words
+            let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert!(output.status.success(), "check_merge.py {what}:\n{}", words(&output.stderr));
+            words(&output.stdout)
         };
         let made = script("make");
         for name in made.split_whitespace() {

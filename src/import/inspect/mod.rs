@@ -15,6 +15,7 @@ pub(crate) use shares::{FEW, MANY, VERY_FEW};
 
 use super::find::{self, kind_of};
 use crate::data::Reporter;
+use crate::data::quantities::VELOCITY_GRAPH;
 use crate::error::{Error, Result};
 use crate::import::Kind;
 use crate::io::{self, Description, FileKind, InputConfig, Marks};
@@ -100,7 +101,7 @@ fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> 
         warnings.push(PROBES.to_owned());
     }
     let next = match (&description.model, missing.is_empty()) {
-        (Some(_), true) if description.uns.iter().any(|key| key == "velocity_graph") => {
+        (Some(_), true) if description.uns.iter().any(|key| key == VELOCITY_GRAPH.key()) => {
             Some(format!("nascent report {}", shown(path)))
         }
         (Some(_), true) => Some(format!("nascent graph {}", shown(path))),
