@@ -1,13 +1,12 @@
 //! The words for what comes after a fit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{print, print_json, use_threads};
+use super::{genes, print, print_json, use_threads};
 use crate::config::Analysis;
-use crate::data::GenesUsed;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pipeline::{self, GraphJob, ReportJob};
 use crate::progress::Terminal;
 
@@ -68,7 +67,7 @@ pub(super) struct Report {
     /// Settings in TOML, the same as for nascent graph
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Change one setting, as embedding.field.density=2; may be repeated
+    /// Change one setting, as embedding.field.density=2 or input.spliced=NAME; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
 }
@@ -96,27 +95,13 @@ impl Graph {
         let job = GraphJob {
             output: self.output.unwrap_or_else(|| self.file.clone()),
             input: self.file,
-            genes: genes_used(self.genes.as_deref())?,
+            genes: genes::used(self.genes.as_deref())?,
             root: self.root,
             groups: self.groups,
             basis: self.basis,
         };
         print(&pipeline::graph(&settings, &job, &mut Terminal::default())?.to_string())
     }
-}
-
-/// What the words after `--genes` mean.
-fn genes_used(text: Option<&str>) -> Result<GenesUsed> {
-    Ok(match text {
-        None => GenesUsed::VelocityGenes,
-        Some("all") => GenesUsed::All,
-        Some(name) if Path::new(name).is_file() => {
-            let path = Path::new(name);
-            let names = std::fs::read_to_string(path).map_err(|reason| Error::file(path, "read", reason))?;
-            GenesUsed::Named(names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
-        }
-        Some(column) => GenesUsed::Column(column.to_owned()),
-    })
 }
 
 impl Report {

@@ -1,6 +1,8 @@
 //! The words that users type.
 
 mod after;
+mod explain;
+mod genes;
 mod import;
 mod merge;
 mod tables;
@@ -13,12 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use self::after::{Compare, Graph, Report};
+use self::explain::Explain;
 use self::import::Import;
 use self::merge::Merge;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::import as sources;
-use crate::io::{InputConfig, OutputConfig};
+use crate::io::OutputConfig;
 use crate::permutation::Choice;
 use crate::pipeline::{self, Job, PermuteJob};
 use crate::progress::{Terminal, emphasised};
@@ -41,6 +44,7 @@ Examples:
   nascent train --input pancreas.h5ad --output velocity.h5ad
   nascent train configs/velovae_basic.toml --input pancreas.h5ad --output velocity.h5ad --seed 1
   nascent inspect velocity.h5ad
+  nascent explain velocity.h5ad --genes Gad1,Sox2
   nascent simulate --cells 1000 --genes 300 --branches 2 --output simulated.h5ad
   nascent evaluate velocity.h5ad --json";
 
@@ -66,6 +70,8 @@ enum Command {
     Merge(Merge),
     /// Say what a file or folder is, whether it is ready for velocity, and which command gets it there
     Inspect(Inspect),
+    /// Say of each gene whether it is kept, and which filter took it otherwise
+    Explain(Explain),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
     Keys,
     /// List the devices that this build can compute on, with the GPUs of this machine, and which `auto` is
@@ -87,6 +93,10 @@ struct Train {
     /// The .h5ad file to write
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
+    /// Exactly these genes are fitted, whatever filters say: all, a true/false column of var, or a file with one gene per line [default:
+    /// those that preprocessing chooses]
+    #[arg(long, value_name = "all|COLUMN|FILE")]
+    genes: Option<String>,
     /// The run's folder [default: the output's name with .run instead of .h5ad]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -214,6 +224,12 @@ struct Inspect {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Settings in TOML, as for train: of them, [input] is read
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Change one setting, as input.spliced=NAME; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -264,6 +280,7 @@ impl Cli {
             Command::Import(options) => options.run(),
             Command::Merge(options) => options.run(),
             Command::Inspect(options) => options.run(),
+            Command::Explain(options) => options.run(),
             Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),
@@ -278,7 +295,10 @@ impl Train {
         overrides.extend(self.device.map(|device| format!("model.train.device={device:?}")));
         overrides.extend(self.memory.map(|memory| format!("model.train.memory={memory:?}")));
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
-        let config = Config::load(self.config.as_deref(), &overrides)?;
+        let mut config = Config::load(self.config.as_deref(), &overrides)?;
+        if let Some(words) = &self.genes {
+            genes::fit_only(words, &mut config)?;
+        }
         let job = Job {
             run: self.run.unwrap_or_else(|| self.output.with_extension("run")),
             input: self.input,
@@ -346,7 +366,8 @@ impl Permute {
 
 impl Inspect {
     fn run(self) -> Result<()> {
-        let found = sources::inspect(&self.file, &InputConfig::default(), &mut Terminal::default())?;
+        let config = Config::load(self.config.as_deref(), &self.set)?;
+        let found = sources::inspect(&self.file, &config.input, &mut Terminal::default())?;
         if self.json { print_json(&found) } else { print(&tables::inspection(&found)) }
     }
 }

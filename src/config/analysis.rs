@@ -8,15 +8,18 @@ use super::layers;
 use crate::embedding::EmbeddingConfig;
 use crate::error::Result;
 use crate::graph::GraphConfig;
+use crate::io::InputConfig;
 use crate::scores::ScoresConfig;
 use crate::time::TimeConfig;
 
-/// The settings of `nascent graph`. Each table belongs to the module that it sets.
+/// The settings of `nascent graph` and `nascent report`. Each table belongs to the module that it sets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Analysis {
     /// Seed of all random numbers. The flag `--seed` sets it.
     pub seed: u64,
+    /// `[input]`: where in the file the counts are, of which the report tells the share of unspliced molecules.
+    pub input: InputConfig,
     /// `[graph]`: the velocity graph and the transition matrix.
     pub graph: GraphConfig,
     /// `[embedding]`: arrows, fields for streamlines, and UMAP where the file has no embedding.

@@ -57,12 +57,32 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] or [`Error::Setting`] naming the file or flag, the key and what was wanted.
     pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
-        let layers = layers::read(file, overrides)?;
+        Self::of_layers(layers::read(file, overrides)?, file)
+    }
+
+    fn of_layers(layers: Vec<(String, Table)>, file: Option<&Path>) -> Result<Self> {
         let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
         let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| ModelConfig::DEFAULT_KIND.to_owned());
         let config: Self = layers::settled(&Self::default_for(&kind)?, layers, file)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The settings that a file's record of its fit has, overlaid by `overrides`; checked. What a record of an earlier version lacks is as
+    /// by default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the record is of settings that this version does not know, or a flag cannot be used.
+    pub fn recorded(settings: &serde_json::Value, overrides: &[String]) -> Result<Self> {
+        let place = "uns[\"nascent_fit\"]";
+        let table = Table::try_from(settings).map_err(|reason| Error::Config {
+            place: place.to_owned(),
+            problem: format!("the settings cannot be read: {reason}"),
+            hint: "give the settings of the fit: --config FILE.run/config.toml".to_owned(),
+        })?;
+        let mut layers = vec![(place.to_owned(), table)];
+        layers.extend(layers::read(None, overrides)?);
+        Self::of_layers(layers, None)
     }
 
     /// Checks every value that can be checked before the data are read.

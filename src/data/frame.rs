@@ -109,6 +109,18 @@ impl Column {
         }
     }
 
+    /// The values as truth values: numbers above 0, and the words `True`, `true`, `TRUE` and `1`, are true.
+    #[must_use]
+    pub fn to_truths(&self) -> Vec<bool> {
+        let is_true = |label: &String| matches!(label.as_str(), "True" | "true" | "TRUE" | "1");
+        match self {
+            Self::Bool(marks) => marks.clone(),
+            Self::Float(numbers) => numbers.iter().map(|&number| number > 0.0).collect(),
+            Self::Int(numbers) => numbers.iter().map(|&number| number > 0).collect(),
+            Self::Text(_) | Self::Categorical { .. } => self.to_labels().iter().map(is_true).collect(),
+        }
+    }
+
     /// The values as labels; numbers are printed, missing values are `nan`.
     #[must_use]
     pub fn to_labels(&self) -> Vec<String> {

@@ -133,7 +133,7 @@ impl Kind {
             Self::StarSolo => each(&starsolo::open),
             Self::Kb => each(&kb::open),
             Self::AlevinFry => each(&alevin::open),
-            Self::Loom | Self::H5ad => each(&layered::open),
+            Self::Loom | Self::H5ad => each(&|path| layered::open(path, None)),
             Self::CellRanger => each(&|place| cellranger::open(place, others)),
             Self::Parse => each(&|place| parse::open(place, others)),
             Self::Matrices => Ok(vec![matrices::open(places)?]),

@@ -7,14 +7,12 @@ use std::rc::Rc;
 
 use super::find::sample_of;
 use super::source::{Ambiguous, Called, Entries, Genes, Part, Source, Split, Visit};
+use crate::data::gene_names::{IDS, SYMBOLS};
 use crate::data::{Column, Frame, Reporter};
 use crate::error::{Error, Result};
 use crate::io::{LayeredFile, known_pair};
 
 const AMBIGUOUS: &str = "ambiguous";
-/// Columns of genes that hold ids, and those that hold symbols.
-const IDS: [&str; 6] = ["Accession", "gene_ids", "gene_id", "ensembl_id", "GeneID", "id"];
-const SYMBOLS: [&str; 5] = ["Gene", "gene_symbol", "gene_name", "gene_symbols", "gene_names"];
 
 struct Layers {
     file: Rc<LayeredFile>,
@@ -30,13 +28,15 @@ impl Entries for Layers {
     }
 }
 
-/// Opens a loom or `.h5ad` file.
+/// Opens a loom or `.h5ad` file, of which `named` are the layers with spliced and unspliced counts, or those of a known pair.
 ///
 /// # Errors
 /// [`Error::Input`] if it is neither or has no layers of known names.
-pub(super) fn open(path: &Path) -> Result<Source> {
+pub(super) fn open(path: &Path, named: Option<&[String; 2]>) -> Result<Source> {
     let file = LayeredFile::open(path)?;
-    let Some(names) = known_pair(|wanted| file.layer_names().any(|name| name == wanted)) else {
+    let known =
+        || known_pair(|wanted| file.layer_names().any(|name| name == wanted)).map(|pair| pair.map(str::to_owned));
+    let Some(names) = named.cloned().or_else(known) else {
         let present: Vec<&str> = file.layer_names().collect();
         let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
         return Err(Error::input(
@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path) -> Result<Source> {
              output of a workflow for velocity, or Cell Ranger's molecule_info.h5",
         ));
     };
-    let mut parts = vec![(Part::Spliced, names[0].to_owned()), (Part::Unspliced, names[1].to_owned())];
+    let mut parts = vec![(Part::Spliced, names[0].clone()), (Part::Unspliced, names[1].clone())];
     let ambiguous = file.layer_names().any(|name| name == AMBIGUOUS);
     let mut notes = Vec::new();
     if ambiguous {

@@ -229,11 +229,19 @@ impl FittedFile {
         Ok(found)
     }
 
-    /// Share of unspliced molecules in the layers that the fit was made from, or the usual ones; `None` if they are not there.
+    /// Share of unspliced molecules in the layers that `asked` names or, where it names the usual ones, those that the fit was made from;
+    /// `None` if these are not there.
     ///
     /// # Errors
-    /// [`Error::Input`] if a layer is damaged.
-    pub fn unspliced_share(&self) -> Result<Option<f64>> {
+    /// [`Error::Input`] if a layer is damaged, or one is asked for that is not there.
+    pub fn unspliced_share(&self, asked: &InputConfig) -> Result<Option<f64>> {
+        let place = Place::root(&self.path);
+        if *asked != InputConfig::default() {
+            for name in [&asked.spliced, &asked.unspliced] {
+                layer(&self.file, name, None, &place)?;
+            }
+            return describe::unspliced_share_of(&self.file, asked, &place);
+        }
         let named = |setting: &str, usual: &'static str| {
             let fit = self.records.fit.as_ref();
             let input = fit.and_then(|fit| fit.settings.get("input")?.get(setting)?.as_str().map(str::to_owned));
@@ -241,7 +249,7 @@ impl FittedFile {
         };
         let input =
             InputConfig { spliced: named("spliced", SPLICED.key()), unspliced: named("unspliced", UNSPLICED.key()) };
-        describe::unspliced_share_of(&self.file, &input, &Place::root(&self.path))
+        describe::unspliced_share_of(&self.file, &input, &place)
     }
 }
 

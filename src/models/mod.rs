@@ -22,10 +22,13 @@ use std::sync::Arc;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use crate::data::quantities;
-use crate::data::{CellSource, Dataset, Fit, Layers, Run};
+use crate::data::quantities::{self, Numbers, Quantity};
+use crate::data::{Bound, CellSource, Dataset, Fit, GeneFilter, Layers, Run};
 use crate::error::Result;
 use crate::preprocess::{PreprocessConfig, Recipe};
+
+/// Columns of var of a fit, by what they hold.
+pub type Columns<'a> = &'a dyn Fn(Quantity<Numbers>) -> Option<Vec<f64>>;
 
 /// A way from moments to velocities: steady state, EM or a network.
 pub trait VelocityModel {
@@ -69,6 +72,16 @@ pub trait VelocityModel {
     /// The model as one that reads cells block after block, if its settings ask for that.
     fn streaming(&self) -> Option<&dyn StreamingModel> {
         None
+    }
+
+    /// What its velocity genes fulfil, of a fit that is read back, whose columns of var `column` gives, NaN where a gene has no fit; scores
+    /// that decide nothing have no bound. What the fit looked at and does not record is not among them.
+    fn velocity_gene_filters(&self, column: Columns) -> Vec<GeneFilter> {
+        let likelihood = column(quantities::FIT_LIKELIHOOD);
+        likelihood
+            .map(|values| GeneFilter::new("likelihood", "fit_likelihood", Bound::None, values))
+            .into_iter()
+            .collect()
     }
 
     /// The papers to cite for these settings.

@@ -3,6 +3,7 @@
 #[cfg(feature = "neural")]
 mod bench;
 mod compare;
+mod explain;
 mod folder;
 mod graph;
 mod keys;
@@ -14,6 +15,7 @@ mod truth;
 #[cfg(feature = "neural")]
 pub use bench::{Bench, BenchJob, BenchRow, Spread, bench};
 pub use compare::{Comparison, One, Pair, compare};
+pub use explain::{ExplainJob, Explained, Settings, explain};
 pub use graph::{GraphJob, GraphSummary, graph};
 pub use keys::keys;
 pub use permute::{Permutation, PermuteJob, permute};

@@ -67,7 +67,7 @@ fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop:
 }
 
 /// The same settings; where the file has its counts under other names of the field, with these.
-fn with_known_layers(config: &Config, input: &Path, reporter: &mut dyn Reporter) -> Config {
+pub(super) fn with_known_layers(config: &Config, input: &Path, reporter: &mut dyn Reporter) -> Config {
     let known = config.input.or_known(input);
     if known != config.input {
         let InputConfig { spliced, unspliced } = &known;

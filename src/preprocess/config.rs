@@ -23,8 +23,11 @@ pub struct PreprocessConfig {
     pub n_top_genes: usize,
     /// How the variability of genes is scored; `seurat`: standardised log dispersion.
     pub flavor: HvgFlavor,
-    /// If not empty, exactly these genes are kept and no filter is used.
+    /// If not empty, exactly these genes are kept and no filter is used: names of the file, ids or symbols.
     pub genes: Vec<String>,
+    /// If not empty, exactly the genes of a column of var, those for which it is true, or `all` genes are kept and no filter is used.
+    #[serde(default)]
+    pub genes_from: String,
     /// Genes that are kept even if a filter would remove them.
     pub retain_genes: Vec<String>,
     /// Number of principal components in which neighbours are found; at most cells − 1 and genes − 1 are used.
@@ -109,6 +112,7 @@ impl Default for PreprocessConfig {
             n_top_genes: 2000,
             flavor: HvgFlavor::Seurat,
             genes: Vec::new(),
+            genes_from: String::new(),
             retain_genes: Vec::new(),
             n_pcs: 30,
             n_neighbors: 30,
@@ -136,7 +140,19 @@ impl PreprocessConfig {
             "preprocess.n_top_genes",
             self.n_top_genes,
             "must be at least 2, or 0 for all genes",
+        )?;
+        require(
+            self.genes.is_empty() || self.genes_from.is_empty(),
+            "preprocess.genes_from",
+            format!("{:?}", self.genes_from),
+            "must be empty where preprocess.genes lists genes",
         )
+    }
+
+    /// Whether genes are listed, so that no filter is used.
+    #[must_use]
+    pub fn lists_genes(&self) -> bool {
+        !self.genes.is_empty() || !self.genes_from.is_empty()
     }
 
     /// Checks that cells can be read some at a time.

@@ -14,7 +14,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use super::config::PreprocessConfig;
 use super::normalize::Expression;
 use super::report::{Report, some_of};
-use crate::data::{Column, Counts};
+use crate::data::{Bound, Column, Counts, Frame, GeneFilter, GeneNames};
 use crate::error::{Error, Result};
 use crate::sparse::{Csr, shared_entries};
 use crate::stats::{count, mean, std_dev};
@@ -26,7 +26,7 @@ const BIN_MARGIN: f64 = 1e-3;
 
 /// Why a gene is in or out; the discriminant is the position in [`STATUS`].
 #[derive(Clone, Copy, PartialEq)]
-enum Status {
+pub(super) enum Status {
     Kept,
     Retained,
     SharedCounts,
@@ -130,44 +130,67 @@ pub fn top(scores: &[f64], n: usize) -> Vec<bool> {
     scores.iter().map(|&score| if score.is_nan() { 0.0 } else { score }).map(|score| score >= cutoff).collect()
 }
 
-/// Positions of the kept genes, rising. Writes the table of genes into `report`.
-pub(super) fn choose_genes(
+/// 1 + the number of scores that are larger, as [`top`] counts them: the `n`-th largest and its equals have ranks of at most `n`.
+/// `[scores.len()]`
+#[must_use]
+pub fn ranks(scores: &[f64]) -> Vec<f64> {
+    let mut ranked: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
+    ranked.sort_unstable_by(f64::total_cmp);
+    let larger = |score: f64| ranked.len() - ranked.partition_point(|other| *other <= score);
+    scores.iter().map(|&score| count(1 + larger(if score.is_nan() { 0.0 } else { score }))).collect()
+}
+
+/// Positions of the kept genes, rising.
+///
+/// # Errors
+/// [`Error::Data`] if they are fewer than two.
+pub(super) fn choose_genes(status: &[Status], config: &PreprocessConfig) -> Result<Vec<usize>> {
+    enough(status, config)?;
+    Ok(kept(status))
+}
+
+/// What becomes of each gene, `[n_vars]`. Writes the table of genes and the filters into `report`.
+pub(super) fn judge(
     counts: &Counts,
     expression: &Expression<'_>,
     config: &PreprocessConfig,
     report: &mut Report,
-) -> Result<Vec<usize>> {
+) -> Result<Vec<Status>> {
     let (n_counts, n_cells) = shared_counts(&counts.spliced, &counts.unspliced)?;
     report.genes.set("shared_counts", Column::Float(n_counts.clone()));
     report.genes.set("shared_cells", Column::Float(n_cells.clone()));
     let mut status = vec![Status::Kept; counts.n_vars()];
 
-    if config.genes.is_empty() {
-        let retained = find(&counts.var.index, &config.retain_genes, "preprocess.retain_genes")?;
-        for g in 0..status.len() {
-            if n_counts[g] < f64::from(config.min_shared_counts) {
-                status[g] = Status::SharedCounts;
-            } else if n_cells[g] < f64::from(config.min_shared_cells) {
-                status[g] = Status::SharedCells;
-            }
+    if let Some(listed) = listed(counts, config)? {
+        for (status, _) in status.iter_mut().zip(&listed).filter(|gene| !gene.1) {
+            *status = Status::NotListed;
         }
+        let setting = if config.genes.is_empty() { "preprocess.genes_from" } else { "preprocess.genes" };
+        report.filters.push(GeneFilter::flags("listed", "listed", &listed).set_by(setting));
+        report.step("genes", kept(&status).len(), "as listed; no filter is used".to_owned());
+    } else {
+        let retained = find(&counts.var, &config.retain_genes, "preprocess.retain_genes")?;
+        let at_least = |setting: u32| Bound::AtLeast(setting.into());
+        let filters = [
+            GeneFilter::new("shared counts", "shared_counts", at_least(config.min_shared_counts), n_counts)
+                .set_by("preprocess.min_shared_counts"),
+            GeneFilter::new("shared cells", "shared_cells", at_least(config.min_shared_cells), n_cells)
+                .set_by("preprocess.min_shared_cells"),
+        ];
+        for (filter, reason) in filters.iter().zip([Status::SharedCounts, Status::SharedCells]) {
+            let taken = |(gene, status): &(usize, &mut Status)| **status == Status::Kept && filter.takes(*gene);
+            status.iter_mut().enumerate().filter(taken).for_each(|(_, status)| *status = reason);
+        }
+        report.filters.extend(filters);
         retain(&mut status, &retained);
         let note = format!(
             "at least {} counts in cells with both forms, at least {} such cells",
             config.min_shared_counts, config.min_shared_cells
         );
         report.step("shared counts", kept(&status).len(), note);
-        enough(&status, config)?;
         keep_variable(&mut status, expression, config, report)?;
         retain(&mut status, &retained);
-    } else {
-        let listed = find(&counts.var.index, &config.genes, "preprocess.genes")?;
-        for (g, status) in status.iter_mut().enumerate() {
-            *status = if listed[g] { Status::Kept } else { Status::NotListed };
-        }
-        report.step("genes", kept(&status).len(), "as listed; no filter is used".to_owned());
     }
-    enough(&status, config)?;
     report.genes.set(
         "status",
         Column::Categorical {
@@ -176,7 +199,34 @@ pub(super) fn choose_genes(
             ordered: false,
         },
     );
-    Ok(kept(&status))
+    Ok(status)
+}
+
+/// Which genes are listed by name, column or the word `all`; `None` if filters are to choose.
+fn listed(counts: &Counts, config: &PreprocessConfig) -> Result<Option<Vec<bool>>> {
+    const ALL: &str = "all";
+    let var = &counts.var;
+    if !config.genes.is_empty() {
+        return find(var, &config.genes, "preprocess.genes").map(Some);
+    }
+    match config.genes_from.as_str() {
+        "" => Ok(None),
+        ALL => Ok(Some(vec![true; var.index.len()])),
+        column => match var.get(column) {
+            Some(values) => Ok(Some(values.to_truths())),
+            None => {
+                let known = var.columns.iter().filter(|(_, values)| matches!(values, Column::Bool(_)));
+                let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { some_of(known.into_iter()) };
+                Err(Error::input(
+                    &counts.path,
+                    "var",
+                    format!("preprocess.genes_from = {column:?}: no such column; columns of truth values: {known}"),
+                    "wanted is all, or a true/false column of var; names of genes go into preprocess.genes, or a file after --genes",
+                ))
+            }
+        },
+    }
 }
 
 /// Positions among `genes` of those to keep: they have a line that `explains` them, or are retained by name. `genes` are
@@ -187,7 +237,7 @@ pub(super) fn keep_explained(
     config: &PreprocessConfig,
     report: &mut Report,
 ) -> Result<Vec<usize>> {
-    let retained = find(&report.genes.index, &config.retain_genes, "preprocess.retain_genes")?;
+    let retained = find(&report.genes, &config.retain_genes, "preprocess.retain_genes")?;
     let table = report.genes.columns.iter_mut().find(|(name, _)| name == "status");
     if let Some((_, Column::Categorical { codes, .. })) = table {
         for (&gene, _) in genes.iter().zip(explains).filter(|(_, explains)| !**explains) {
@@ -225,6 +275,11 @@ fn keep_variable(
             status[g] = Status::NotVariable;
         }
     }
+    let ranks = ranks(&scores.dispersions_norm);
+    let filter =
+        GeneFilter::new("rank of variability", "variability_rank", Bound::AtMost(count(config.n_top_genes)), ranks)
+            .set_by("preprocess.n_top_genes");
+    report.filters.push(filter.placed(&candidates, status.len()));
     let note = format!("the {} most variable of {}, flavour seurat", config.n_top_genes, expression.name);
     report.step("variable genes", kept(status).len(), note);
     Ok(())
@@ -243,18 +298,28 @@ fn retain(status: &mut [Status], retained: &[bool]) {
     }
 }
 
-/// Whether each gene of the file is among `wanted`.
-fn find(names: &[String], wanted: &[String], key: &str) -> Result<Vec<bool>> {
-    let known: std::collections::HashSet<&str> = names.iter().map(String::as_str).collect();
-    let unknown: Vec<&str> = wanted.iter().map(String::as_str).filter(|name| !known.contains(name)).collect();
-    if !unknown.is_empty() {
-        return Err(Error::Data {
-            problem: format!("{key}: {} genes are not in the file: {}", unknown.len(), some_of(unknown.into_iter())),
-            hint: format!("the file's names look like {}", some_of(names.iter().take(3).map(String::as_str))),
-        });
+/// Whether each gene of the file is among `wanted`: names of rows, ids or symbols.
+fn find(var: &Frame, wanted: &[String], key: &str) -> Result<Vec<bool>> {
+    let mut found = vec![false; var.index.len()];
+    if wanted.is_empty() {
+        return Ok(found);
     }
-    let wanted: std::collections::HashSet<&str> = wanted.iter().map(String::as_str).collect();
-    Ok(names.iter().map(|name| wanted.contains(name.as_str())).collect())
+    let names = GeneNames::of(var);
+    let mut unknown = Vec::new();
+    for name in wanted {
+        let genes = names.find(name);
+        if genes.is_empty() {
+            unknown.push(name.as_str());
+        }
+        genes.iter().for_each(|&gene| found[gene] = true);
+    }
+    if unknown.is_empty() {
+        return Ok(found);
+    }
+    Err(Error::Data {
+        problem: format!("{key}: {} genes are not in the file: {}", unknown.len(), some_of(unknown.into_iter())),
+        hint: format!("the file's names look like {}", some_of(var.index.iter().take(3).map(String::as_str))),
+    })
 }
 
 fn enough(status: &[Status], config: &PreprocessConfig) -> Result<()> {
@@ -263,7 +328,7 @@ fn enough(status: &[Status], config: &PreprocessConfig) -> Result<()> {
         return Ok(());
     }
     let n_below = |wanted: Status| status.iter().filter(|&&status| status == wanted).count();
-    let (problem, hint) = if config.genes.is_empty() {
+    let (problem, hint) = if !config.lists_genes() {
         (
             format!(
                 "{n_kept} of {} genes are left, wanted at least 2: {} have fewer than preprocess.min_shared_counts = {} counts \
@@ -277,7 +342,8 @@ fn enough(status: &[Status], config: &PreprocessConfig) -> Result<()> {
             "lower the thresholds, or check that both layers hold counts".to_owned(),
         )
     } else {
-        (format!("preprocess.genes names {n_kept} genes, wanted at least 2"), "list more genes".to_owned())
+        let by = if config.genes.is_empty() { "preprocess.genes_from" } else { "preprocess.genes" };
+        (format!("{by} names {n_kept} genes, wanted at least 2"), "list more genes".to_owned())
     };
     Err(Error::Data { problem, hint })
 }

@@ -18,7 +18,7 @@
 //! - whether the layers hold counts is decided over all values, not five rows; fractional counts are told from normalised values; the
 //!   answer is reported, and the setting `counts` overrules it;
 //! - an X that cannot be counts beside layers that are (logged or scaled values) is not used: spliced counts take its place;
-//! - `genes` wins over every filter; unknown names are errors;
+//! - `genes` and `genes_from` win over every filter; unknown names are errors;
 //! - a graph of the file is used only if asked, or if it has as many neighbours as asked; the report says which.
 
 mod checks;
@@ -53,25 +53,69 @@ const FEW_GENES: usize = 50;
 /// cannot be counts, or a graph or moments that are asked for and not there; [`Error::Data`] if fewer than two cells
 /// or genes are left or a cell has no neighbour.
 pub fn run(counts: &Counts, config: &PreprocessConfig) -> Result<(Dataset, Report)> {
-    config.validate()?;
     let mut report = Report::new(&counts.var);
-    report.step("input", counts.n_vars(), format!("{} cells", counts.n_obs()));
+    let begun = begin(counts, config, &mut report)?;
+    let genes = filter::choose_genes(&begun.status, config)?;
+    let dataset = finish(counts, begun, genes, config, &mut report)?;
+    Ok((dataset, report))
+}
 
+/// What [`run`] does with each gene, without the steps that do not concern it; fewer than two genes left are no error here.
+///
+/// # Errors
+/// As [`run`].
+pub fn account(counts: &Counts, config: &PreprocessConfig) -> Result<Report> {
+    let mut report = Report::new(&counts.var);
+    let begun = begin(counts, config, &mut report)?;
+    if config.recipe == Recipe::Velovi && !config.lists_genes() {
+        let finished = filter::choose_genes(&begun.status, config)
+            .and_then(|genes| finish(counts, begun, genes, config, &mut report).map(drop));
+        match finished {
+            Err(Error::Data { problem, .. }) => report.warn(problem),
+            other => other?,
+        }
+    }
+    Ok(report)
+}
+
+/// The steps up to the choice of genes.
+struct Begun<'a> {
+    raw_counts: bool,
+    size_spliced: Vec<f64>,
+    size_unspliced: Vec<f64>,
+    expression: Expression<'a>,
+    status: Vec<filter::Status>,
+}
+
+fn begin<'a>(counts: &'a Counts, config: &PreprocessConfig, report: &mut Report) -> Result<Begun<'a>> {
+    config.validate()?;
+    report.step("input", counts.n_vars(), format!("{} cells", counts.n_obs()));
     checks::shapes_and_values(counts)?;
-    let raw_counts = checks::raw_counts(counts, config.counts, &mut report)?;
+    let raw_counts = checks::raw_counts(counts, config.counts, report)?;
     let size_spliced = counts.spliced.row_sums();
     let size_unspliced = counts.unspliced.row_sums();
-    checks::sizes(counts, &size_spliced, &size_unspliced, &mut report);
+    checks::sizes(counts, &size_spliced, &size_unspliced, report);
+    let expression = Expression::choose(counts, config.counts, raw_counts, &size_spliced, report);
+    let status = filter::judge(counts, &expression, config, report)?;
+    Ok(Begun { raw_counts, size_spliced, size_unspliced, expression, status })
+}
 
-    let expression = Expression::choose(counts, config.counts, raw_counts, &size_spliced, &mut report);
-    let genes = filter::choose_genes(counts, &expression, config, &mut report)?;
+/// The steps from the choice of `genes` on.
+fn finish(
+    counts: &Counts,
+    begun: Begun<'_>,
+    genes: Vec<usize>,
+    config: &PreprocessConfig,
+    report: &mut Report,
+) -> Result<Dataset> {
+    let Begun { raw_counts, size_spliced, size_unspliced, expression, .. } = begun;
     let spliced = counts.spliced.select_columns(&genes);
     let unspliced = counts.unspliced.select_columns(&genes);
-    checks::duplicates(&counts.obs.index, &spliced, &unspliced, &mut report);
+    checks::duplicates(&counts.obs.index, &spliced, &unspliced, report);
 
-    let graph = graph(counts, &expression, &genes, config, &mut report)?;
+    let graph = graph(counts, &expression, &genes, config, report)?;
     let (mu, ms) = match config.moments {
-        MomentsSource::File => moments_of_file(counts, &genes, &mut report)?,
+        MomentsSource::File => moments_of_file(counts, &genes, report)?,
         MomentsSource::Compute => {
             report.step("moments", genes.len(), "means over each neighbourhood".to_owned());
             let scaled = |layer: &Csr<f32>, sizes: &[f64]| {
@@ -98,11 +142,10 @@ pub fn run(counts: &Counts, config: &PreprocessConfig) -> Result<(Dataset, Repor
         neighbors_from_file: graph.from_file,
         pca: graph.pca,
     };
-    let dataset = match config.recipe {
-        Recipe::Scvelo03 => dataset,
-        Recipe::Velovi => velovi::prepare(dataset, config, &mut report)?,
-    };
-    Ok((dataset, report))
+    match config.recipe {
+        Recipe::Scvelo03 => Ok(dataset),
+        Recipe::Velovi => velovi::prepare(dataset, config, report),
+    }
 }
 
 struct Graph {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::data::{Column, Frame};
+use crate::data::{Column, Frame, GeneFilter};
 
 /// The account of one preprocessing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Report {
     /// - `shared_counts`, `shared_cells`: what these filters looked at;
     /// - `means`, `dispersions`, `dispersions_norm`: the score of variability, NaN where a gene was not scored.
     pub genes: Frame,
+    /// The filters that were used, in order, over all genes of the file. A gene that fell out is of the first that takes it.
+    pub filters: Vec<GeneFilter>,
 }
 
 /// One step and the genes that were left after it.

@@ -1,6 +1,6 @@
 //! Genes whose velocity should be used.
 
-use crate::data::{Column, Dataset, Reporter};
+use crate::data::{Bound, Dataset, GeneFilter, Reporter};
 use crate::stats::percentile;
 
 /// Below this number of velocity genes the user is warned.
@@ -38,17 +38,40 @@ pub fn velocity_genes(
     selection: &Selection,
     reporter: &mut dyn Reporter,
 ) -> Vec<bool> {
-    let variable = variable(data, &selection.highly_variable, reporter);
-    let expressed = |gene: usize| {
-        let any = |values: ndarray::ArrayView1<'_, f32>| values.iter().any(|&value| value > 0.0);
-        any(data.ms.column(gene)) && any(data.mu.column(gene))
-    };
-    let is_signal = |gene: usize| {
-        let above = r2[gene] > selection.min_r2 && ratio[gene] > selection.min_ratio;
-        above && expressed(gene) && variable.as_ref().is_none_or(|variable| variable[gene])
-    };
-    let chosen: Vec<bool> = (0..data.n_vars()).map(is_signal).collect();
-    let n_chosen = chosen.iter().filter(|&&chosen| chosen).count();
+    let filters = filters(data, r2, ratio, selection, reporter);
+    (0..data.n_vars()).map(|gene| !filters.iter().any(|filter| filter.takes(gene))).collect()
+}
+
+/// What a line has to fulfil by `selection`: its R² and its slope.
+#[must_use]
+pub fn of_lines(r2: &[f64], ratio: &[f64], selection: &Selection) -> [GeneFilter; 2] {
+    [
+        GeneFilter::new("R2 of the line", "line_r2", Bound::Above(selection.min_r2), r2.to_vec()),
+        GeneFilter::new("slope of the line", "line_slope", Bound::Above(selection.min_ratio), ratio.to_vec()),
+    ]
+}
+
+/// The filters of [`velocity_genes`], all of which a gene has to pass. If fewer than 2 do, those of its second try.
+///
+/// - arguments: as there
+pub fn filters(
+    data: &Dataset,
+    r2: &[f64],
+    ratio: &[f64],
+    selection: &Selection,
+    reporter: &mut dyn Reporter,
+) -> Vec<GeneFilter> {
+    let any = |values: ndarray::ArrayView1<'_, f32>| values.iter().any(|&value| value > 0.0);
+    let expressed = |gene: usize| any(data.ms.column(gene)) && any(data.mu.column(gene));
+    let expressed: Vec<bool> = (0..data.n_vars()).map(expressed).collect();
+    let expressed = GeneFilter::flags("abundance of both species", "expressed", &expressed);
+    let mut filters = Vec::from(of_lines(r2, ratio, selection));
+    filters.push(expressed.clone());
+    if let Some(marks) = variable(data, &selection.highly_variable, reporter) {
+        filters.push(GeneFilter::flags("marked as highly variable in the file", "marked_variable", &marks));
+    }
+    let is_chosen = |&gene: &usize| !filters.iter().any(|filter| filter.takes(gene));
+    let n_chosen = (0..data.n_vars()).filter(is_chosen).count();
     if n_chosen < 2 {
         let threshold = percentile(r2, 80.0);
         reporter.warn(&format!(
@@ -56,7 +79,10 @@ pub fn velocity_genes(
              {threshold:.4}, the 80th percentile of R2. Be cautious with the velocities",
             selection.min_r2, selection.min_ratio
         ));
-        return (0..data.n_vars()).map(|gene| r2[gene] > threshold && expressed(gene)).collect();
+        filters.truncate(1);
+        filters[0].bound = Bound::Above(threshold);
+        filters.push(expressed);
+        return filters;
     }
     if n_chosen < FEW {
         reporter.warn(&format!(
@@ -64,19 +90,12 @@ pub fn velocity_genes(
             selection.min_r2, selection.min_ratio
         ));
     }
-    chosen
+    filters
 }
 
 /// The column `name` as truth values, if the data have it and it can be read so.
 fn variable(data: &Dataset, name: &str, reporter: &mut dyn Reporter) -> Option<Vec<bool>> {
-    let column = data.var.get(name).filter(|_| !name.is_empty())?;
-    let is_true = |label: &String| matches!(label.as_str(), "True" | "true" | "TRUE" | "1");
-    let marks: Vec<bool> = match column {
-        Column::Bool(marks) => marks.clone(),
-        Column::Float(numbers) => numbers.iter().map(|&number| number > 0.0).collect(),
-        Column::Int(numbers) => numbers.iter().map(|&number| number > 0).collect(),
-        Column::Text(_) | Column::Categorical { .. } => column.to_labels().iter().map(is_true).collect(),
-    };
+    let marks = data.var.get(name).filter(|_| !name.is_empty())?.to_truths();
     if !marks.contains(&true) {
         reporter.warn(&format!("var[{name:?}] marks no gene as variable: it is not used to choose velocity genes"));
         return None;

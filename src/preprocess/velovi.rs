@@ -2,7 +2,7 @@
 //!
 //! 1. `Mu` and `Ms` of each gene are scaled over cells to \[0, 1\]: `(moment − min) / span` ([`MinMax`]);
 //! 2. the deterministic steady-state line is fitted to the scaled moments ([`lines`](super::lines));
-//! 3. genes with `velocity_r2 > 0`, `velocity_gamma > 0` that are velocity genes ([`velocity_genes`]) are kept.
+//! 3. genes with `velocity_r2 > 0`, `velocity_gamma > 0` that are velocity genes ([`velocity_genes`](super::selection::velocity_genes)) are kept.
 //!
 //! With `n_top_genes = 0`, these are among the genes that the file marks as `highly_variable`, if it does.
 //! Cells, neighbours and principal components stay as they were. Listed genes (`genes`, `retain_genes`) are kept as they
@@ -15,8 +15,8 @@ use super::config::PreprocessConfig;
 use super::filter;
 use super::lines::{Extremes, fit_lines};
 use super::report::Report;
-use super::selection::{Selection, velocity_genes};
-use crate::data::{Dataset, MinMax, MomentScaling, Reporter};
+use super::selection::{Selection, filters};
+use crate::data::{Bound, Dataset, GeneFilter, MinMax, MomentScaling, Reporter};
 use crate::error::{Error, Result};
 
 /// Scales the moments of `data` and keeps the genes whose line explains them.
@@ -29,7 +29,7 @@ pub(super) fn prepare(mut data: Dataset, config: &PreprocessConfig, report: &mut
     scaling.ms.scale(&mut data.ms);
     data.scaling = Some(scaling);
     report.step("min-max scaling", data.n_vars(), "Mu and Ms of each gene, over cells, to [0, 1]".to_owned());
-    if !config.genes.is_empty() {
+    if config.lists_genes() {
         report.step("steady-state lines", data.n_vars(), "genes are kept as listed; no filter is used".to_owned());
         return Ok(data);
     }
@@ -42,9 +42,19 @@ pub(super) fn prepare(mut data: Dataset, config: &PreprocessConfig, report: &mut
         // Variable genes were chosen here: whatever the file marks is of another choice.
         selection.highly_variable.clear();
     }
-    let chosen = velocity_genes(&data, &r2, &slopes, &selection, &mut Warnings(report));
-    let explains: Vec<bool> =
-        (0..data.n_vars()).map(|gene| chosen[gene] && r2[gene] > 0.0 && slopes[gene] > 0.0).collect();
+    let mut filters = filters(&data, &r2, &slopes, &selection, &mut Warnings(report));
+    // Where the threshold of R² was lowered, or settings allow for less than a line that rises.
+    let rising = [
+        GeneFilter::new("R2 of the line", "line_r2", Bound::Above(0.0), r2),
+        GeneFilter::new("slope of the line", "line_slope", Bound::Above(0.0), slopes),
+    ];
+    for filter in rising {
+        if (0..data.n_vars()).any(|gene| filter.takes(gene) && !filters.iter().any(|other| other.takes(gene))) {
+            filters.push(filter);
+        }
+    }
+    let explains: Vec<bool> = (0..data.n_vars()).map(|gene| !filters.iter().any(|filter| filter.takes(gene))).collect();
+    report.filters.extend(filters.into_iter().map(|filter| filter.placed(&data.genes, data.n_vars_input)));
     let kept = filter::keep_explained(&data.genes, &explains, config, report)?;
     let note = format!(
         "velocity genes: R2 above {}, slope above {}, of the deterministic fit",

@@ -13,7 +13,7 @@ fn help_names_every_command() {
     let help = Program::new().succeed("--help");
     for command in [
         "train", "simulate", "evaluate", "permute", "graph", "report", "compare", "import", "merge", "inspect",
-        "devices", "bench",
+        "explain", "devices", "bench",
     ] {
         assert!(help.contains(&format!("  {command} ")), "{command} is missing from:\n{help}");
     }

@@ -23,6 +23,8 @@ mod dynamical_golden;
 mod embedding;
 #[cfg(feature = "h5ad")]
 mod embedding_golden;
+#[cfg(feature = "h5ad")]
+mod explain;
 #[cfg(feature = "flex")]
 mod four_states;
 mod fractional_counts;

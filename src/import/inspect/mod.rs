@@ -14,6 +14,7 @@ pub use shares::Shares;
 pub(crate) use shares::{FEW, MANY, VERY_FEW};
 
 use super::find::{self, kind_of};
+use super::layered;
 use crate::data::Reporter;
 use crate::data::quantities::VELOCITY_GRAPH;
 use crate::error::{Error, Result};
@@ -52,7 +53,11 @@ pub fn inspect(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -
     if !path.exists() {
         return Err(Error::input(path, "path", "no such file or folder", "check the path"));
     }
+    let named = *config != InputConfig::default();
     let hdf5 = if path.is_file() { io::file_kind(path).ok() } else { None };
+    if named && !matches!(hdf5, Some(FileKind::H5ad | FileKind::Other)) {
+        reporter.warn("input.spliced and input.unspliced are of .h5ad files: they are not looked at here");
+    }
     match hdf5 {
         // Of a file that is something else, describing it says why it has no cells.
         Some(FileKind::H5ad | FileKind::Other) => processed(path, config, reporter),
@@ -74,6 +79,7 @@ fn import_of(path: &Path, more: &str) -> String {
 /// An `.h5ad` file.
 fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> Result<Inspection> {
     let description = io::describe(path, config)?;
+    there(path, config, &description)?;
     let marks = io::marks(path)?;
     let names = io::outline(path)?;
     let origin = origin::of(&description, &marks, &names);
@@ -81,8 +87,8 @@ fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> 
     let mut samples = Vec::new();
     if description.count_layers.is_some() {
         // What is no count is said by those who read counts.
-        match find::open(&[path.to_path_buf()], Some(Kind::H5ad), false)
-            .and_then(|(_, sources)| shares::count(&sources, reporter))
+        match layered::open(path, description.count_layers.as_ref())
+            .and_then(|source| shares::count(&[source], reporter))
         {
             Ok(found) => samples = found,
             Err(error) => warnings.push(format!("counts could not be added up: {error}")),
@@ -106,7 +112,7 @@ fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> 
         }
         (Some(_), true) => Some(format!("nascent graph {}", shown(path))),
         (None, true) if origin.import_first => Some(import_of(path, origin.import_flags)),
-        (None, true) => Some(format!("nascent train --input {} --output velocity.h5ad", shown(path))),
+        (None, true) => Some(format!("nascent train --input {} --output velocity.h5ad{}", shown(path), named(config))),
         (_, false) if probes => None,
         (_, false) => Some(origin.next(&shown(path))),
     };
@@ -115,6 +121,30 @@ fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> 
         what = format!("{what}; chemistry: {chemistry}");
     }
     Ok(Inspection { what, ready: missing.is_empty(), description: Some(description), samples, missing, warnings, next })
+}
+
+/// Layers that are asked for by names of their own are there.
+fn there(path: &Path, config: &InputConfig, found: &Description) -> Result<()> {
+    let usual = InputConfig::default();
+    let asked =
+        [(&config.spliced, &usual.spliced, "input.spliced"), (&config.unspliced, &usual.unspliced, "input.unspliced")];
+    for (name, usual, key) in asked {
+        if name != usual && !found.layers.iter().any(|layer| layer.name == *name) {
+            let present: Vec<String> = found.layers.iter().map(|layer| format!("{:?}", layer.name)).collect();
+            let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
+            let problem = format!("not found; layers present: {present}");
+            return Err(Error::input(path, format!("layers[{name:?}]"), problem, format!("set {key} to one of these")));
+        }
+    }
+    Ok(())
+}
+
+/// The flags that name the layers as they were asked for; nothing for the usual names.
+fn named(config: &InputConfig) -> String {
+    if *config == InputConfig::default() {
+        return String::new();
+    }
+    format!(" --set input.spliced={} --set input.unspliced={}", config.spliced, config.unspliced)
 }
 
 /// Cell Ranger's matrix, where both classes are one.

@@ -53,12 +53,20 @@ use self::fit::fit_gene;
 use self::gene::Neighborhoods;
 pub(super) use self::tables::WRITES;
 use self::tables::{Columns, Tables};
-use super::{VelocityModel, steady_state};
-use crate::data::{Dataset, Fit, Run};
+use super::{Columns as OfFit, VelocityModel, steady_state};
+use crate::data::quantities::{FIT_LIKELIHOOD, FIT_R2, FIT_SCALING};
+use crate::data::{Bound, Dataset, Fit, GeneFilter, Run};
 use crate::error::{Error, Result};
 use crate::stats;
 
 impl VelocityModel for Dynamical {
+    fn velocity_gene_filters(&self, column: OfFit) -> Vec<GeneFilter> {
+        match (column(FIT_LIKELIHOOD), column(FIT_R2), column(FIT_SCALING)) {
+            (Some(likelihood), Some(r2), Some(scaling)) => self.filters(likelihood, r2, scaling),
+            _ => Vec::new(),
+        }
+    }
+
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         // Read first: a column that cannot be used should not be found out after the fit.
         let groups = (!self.groups.is_empty()).then(|| differential::groups(data, &self.groups)).transpose()?;
@@ -136,17 +144,25 @@ impl Dynamical {
     ///
     /// Source: scVelo 0.3 `tl.velocity(mode = "dynamical")`.
     fn velocity_genes(&self, tables: &Tables, r2: &[f64]) -> Vec<bool> {
-        let scalings = tables.fitted(|gene| gene.params.scaling);
-        let least = stats::percentile(&scalings, 10.0).min(0.03);
-        let most = stats::percentile(&scalings, 90.0).max(3.0);
-        let is_used = |(gene, r2): (&row::Row, &f64)| {
-            let scaling = gene.params.scaling;
-            gene.status.has_fit()
-                && gene.likelihood > self.min_likelihood
-                && *r2 > self.min_r2
-                && scaling > least
-                && scaling < most
+        let of_rows = |value: fn(&row::Row) -> f64| -> Vec<f64> {
+            tables.rows().iter().map(|row| if row.status.has_fit() { value(row) } else { f64::NAN }).collect()
         };
-        tables.rows().iter().zip(r2).map(is_used).collect()
+        let filters = self.filters(of_rows(|row| row.likelihood), r2.to_vec(), of_rows(|row| row.params.scaling));
+        (0..r2.len()).map(|gene| !filters.iter().any(|filter| filter.takes(gene))).collect()
+    }
+
+    /// The filters of velocity genes; scalings are NaN where there is no fit.
+    fn filters(&self, likelihood: Vec<f64>, r2: Vec<f64>, scalings: Vec<f64>) -> Vec<GeneFilter> {
+        let fitted: Vec<f64> = scalings.iter().copied().filter(|scaling| !scaling.is_nan()).collect();
+        let least = stats::percentile(&fitted, 10.0).min(0.03);
+        let most = stats::percentile(&fitted, 90.0).max(3.0);
+        vec![
+            GeneFilter::new("likelihood", "fit_likelihood", Bound::Above(self.min_likelihood), likelihood)
+                .set_by("model.min_likelihood"),
+            GeneFilter::new("R2 of the line, all cells", "fit_r2", Bound::Above(self.min_r2), r2)
+                .set_by("model.min_r2"),
+            GeneFilter::new("scaling, from below", "fit_scaling_least", Bound::Above(least), scalings.clone()),
+            GeneFilter::new("scaling, from above", "fit_scaling_most", Bound::Below(most), scalings),
+        ]
     }
 }

@@ -61,12 +61,24 @@ use self::rounds::{Cells, rounds};
 use self::scores::Scores;
 #[allow(unused_imports, reason = "as above")]
 pub(super) use self::stream::read_sample;
-use super::{StreamingModel, VelocityModel};
-use crate::data::quantities::{MS, MU};
-use crate::data::{Dataset, Fit, Run};
+use super::{Columns, StreamingModel, VelocityModel};
+use crate::data::quantities::{FIT_DELAY, FIT_DYNAMICS, FIT_LIKELIHOOD, FIT_QVAL_DELAY, MS, MU};
+use crate::data::{Bound, Dataset, Fit, GeneFilter, Run};
 use crate::error::Result;
 
 impl VelocityModel for SoftGrid {
+    fn velocity_gene_filters(&self, column: Columns) -> Vec<GeneFilter> {
+        let told = [
+            ("likelihood", "fit_likelihood", FIT_LIKELIHOOD),
+            ("dynamics, nats per cell", "fit_dynamics", FIT_DYNAMICS),
+            ("delay, nats per cell", "fit_delay", FIT_DELAY),
+        ];
+        let told = told
+            .into_iter()
+            .filter_map(|(name, key, quantity)| Some(GeneFilter::new(name, key, Bound::None, column(quantity)?)));
+        told.chain(column(FIT_QVAL_DELAY).map(scores::delayed)).collect()
+    }
+
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         if !self.of_counts() {
             return gaussian::fit(self, data, run);

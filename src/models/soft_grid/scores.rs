@@ -28,7 +28,7 @@ use super::gene::{Gene, Pair, Prior, Sums};
 use super::rival::{Means, fit_dispersion, in_proportion, spliced_alone};
 use super::rounds::{Cells, Fitted, rounds};
 use super::tree::Tree;
-use crate::data::{Run, stream};
+use crate::data::{Bound, GeneFilter, Run, stream};
 use crate::error::Result;
 use crate::negative_binomial;
 use crate::stats;
@@ -116,7 +116,8 @@ impl Scores {
 
     /// Whether the delay of each gene is seen.
     pub(super) fn velocity_genes(&self) -> Vec<bool> {
-        self.q_delay.iter().map(|&q| q < LARGEST_Q).collect()
+        let filter = delayed(self.q_delay.clone());
+        (0..self.q_delay.len()).map(|gene| !filter.takes(gene)).collect()
     }
 
     /// One line about all genes.
@@ -131,6 +132,11 @@ impl Scores {
             stats::median(&self.dynamics)
         )
     }
+}
+
+/// What velocity genes fulfil, by the q-values of their delay.
+pub(super) fn delayed(q_values: Vec<f64>) -> GeneFilter {
+    GeneFilter::new("q-value of the delay", "fit_qval_delay", Bound::Below(LARGEST_Q), q_values)
 }
 
 /// For each score, the share of all nulls that are as high. Scores of deep genes vary more, so a gene's score and null are first set in

@@ -35,19 +35,19 @@
 mod stochastic;
 
 pub use crate::preprocess::lines::{Extremes, GeneLines, Line, fit_lines};
-pub use crate::preprocess::selection::{Selection, velocity_genes};
+pub use crate::preprocess::selection::{Selection, of_lines, velocity_genes};
 
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::stochastic::{Second, stochastic_line};
-use super::VelocityModel;
+use super::{Columns, VelocityModel};
 use crate::data::quantities::{
     About, FIT_R2, VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET, VELOCITY_QREG_RATIO,
     VELOCITY_R2,
 };
-use crate::data::{Dataset, Fit, Run};
+use crate::data::{Dataset, Fit, GeneFilter, Run};
 use crate::error::{Result, require};
 use crate::preprocess::lines::GeneMoments;
 use crate::preprocess::moments::second_moments;
@@ -92,15 +92,19 @@ impl Default for SteadyState {
     }
 }
 
+impl SteadyState {
+    fn selection(&self) -> Selection {
+        Selection { min_r2: self.min_r2, min_ratio: self.min_ratio, highly_variable: self.highly_variable.clone() }
+    }
+}
+
 impl VelocityModel for SteadyState {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
         let extremes = Extremes { percentile: self.percentile, fit_offset: self.fit_offset };
         let genes = fit_lines(data, extremes);
         let of_genes = |value: fn(&GeneLines) -> f64| genes.iter().map(value).collect::<Vec<f64>>();
         let (ratio, r2) = (of_genes(|gene| gene.extreme.slope), of_genes(|gene| gene.r2));
-        let selection =
-            Selection { min_r2: self.min_r2, min_ratio: self.min_ratio, highly_variable: self.highly_variable.clone() };
-        let velocity_genes = velocity_genes(data, &r2, &ratio, &selection, run.reporter());
+        let velocity_genes = velocity_genes(data, &r2, &ratio, &self.selection(), run.reporter());
 
         let mut lines: Vec<Line> = genes.iter().map(|gene| gene.extreme).collect();
         let mut variance = None;
@@ -125,6 +129,14 @@ impl VelocityModel for SteadyState {
         fit.set(FIT_R2, genes.iter().map(|gene| gene.full_r2).collect());
         fit.set(VELOCITY_GENES, velocity_genes);
         Ok(fit)
+    }
+
+    fn velocity_gene_filters(&self, column: Columns) -> Vec<GeneFilter> {
+        let slopes = column(VELOCITY_QREG_RATIO).or_else(|| column(VELOCITY_GAMMA));
+        let (Some(r2), Some(slopes)) = (column(VELOCITY_R2), slopes) else { return Vec::new() };
+        let [r2, slopes] = of_lines(&r2, &slopes, &self.selection());
+        let (r2, slopes) = (r2.set_by("model.min_r2"), slopes.set_by("model.min_ratio"));
+        vec![GeneFilter { key: VELOCITY_R2.key(), ..r2 }, GeneFilter { key: "velocity_slope", ..slopes }]
     }
 
     fn validate(&self) -> Result<()> {

@@ -54,7 +54,7 @@ pub fn report(settings: &Analysis, job: &ReportJob, reporter: &mut dyn Reporter)
     let found = layers::passed(&file, graph, &content)?;
     content.genes = found.genes;
     content.metrics = found.metrics;
-    let asked = Subject { file: &file, graph, genes: &found.used, groups: groups.as_ref() };
+    let asked = Subject { input: &settings.input, file: &file, graph, genes: &found.used, groups: groups.as_ref() };
     trust::fill(&mut content, job, &asked, found.answers)?;
     drop(file);
     let written = report::write(&job.folder, &content, &options)?;

@@ -13,7 +13,7 @@ use crate::data::quantities::{
 };
 use crate::data::{GraphRecord, Groups};
 use crate::error::Result;
-use crate::io::FittedFile;
+use crate::io::{FittedFile, InputConfig};
 use crate::pipeline::compare;
 use crate::pipeline::permute::with_score;
 use crate::report::{Content, Overall, Trust};
@@ -25,6 +25,8 @@ const EARLY: f64 = 0.1;
 
 /// What the questions are asked of.
 pub(super) struct Subject<'a> {
+    /// Where its counts are.
+    pub(super) input: &'a InputConfig,
     pub(super) file: &'a FittedFile,
     pub(super) graph: &'a GraphRecord,
     /// Positions of the genes that the graph was made with.
@@ -42,7 +44,7 @@ pub(super) struct OfLayers {
 /// Fills in `trust` and `overall` of what is otherwise complete.
 pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Subject, of_layers: OfLayers) -> Result<()> {
     let file = asked.file;
-    let mut lines = vec![unspliced(file)?, genes(content, asked), permutation(file)];
+    let mut lines = vec![unspliced(file, asked.input)?, genes(content, asked), permutation(file)];
     lines.extend(of_layers.direction);
     lines.extend(grid_direction(file)?);
     lines.extend(grid_shape(file)?);
@@ -63,9 +65,9 @@ fn line(question: &str, value: String, verdict: Verdict, explanation: &str) -> T
     Trust { question: question.to_owned(), value, verdict, explanation: explanation.to_owned() }
 }
 
-fn unspliced(file: &FittedFile) -> Result<Trust> {
+fn unspliced(file: &FittedFile, input: &InputConfig) -> Result<Trust> {
     const QUESTION: &str = "Are there enough unspliced molecules?";
-    let Some(share) = file.unspliced_share()? else {
+    let Some(share) = file.unspliced_share(input)? else {
         let explanation = "The file does not have both layers of counts, so their balance could not be looked at.";
         return Ok(line(QUESTION, "not measured".to_owned(), Verdict::Unknown, explanation));
     };
