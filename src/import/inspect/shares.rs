@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::import::choice::places;
 use crate::import::source::{Called, Part, Source};
 
-/// Shares of unspliced molecules, of all that are spliced or unspliced. Of 10x, inDrop and Smart-seq2 cells, 15 to 25 % of the reads are
+/// Shares of unspliced molecules among all, ambiguous ones too. Of 10x, inDrop and Smart-seq2 cells, 15 to 25 % of the reads are
 /// unspliced (La Manno et al. 2018); a few per cent come from stray reads of a reference without introns; nuclei, where nothing of the
 /// cytoplasm dilutes them, have half and more.
 pub(crate) const NEXT_TO_NONE: f64 = 0.01;
@@ -38,7 +38,7 @@ pub struct Shares {
     pub n_without_unspliced: usize,
     /// Number of molecules, of all classes.
     pub molecules: f64,
-    /// Share of unspliced molecules among those that are spliced or unspliced.
+    /// Share of unspliced molecules among all, as `nascent import` tells it.
     pub unspliced: f64,
     /// Share of ambiguous molecules among all; `None` where they are not told apart.
     pub ambiguous: Option<f64>,
@@ -83,7 +83,7 @@ fn shares<I: Iterator<Item = [f64; 3]>>(sample: String, cells: &dyn Fn() -> I, a
             .filter(|totals| total(totals) > 0.0 && totals[Part::Unspliced as usize] == 0.0)
             .count(),
         molecules,
-        unspliced: unspliced / (spliced + unspliced).max(1.0),
+        unspliced: unspliced / molecules.max(1.0),
         ambiguous: ambiguous.then_some(left_out / molecules.max(1.0)),
     }
 }
