@@ -209,24 +209,25 @@ fn listed(counts: &Counts, config: &PreprocessConfig) -> Result<Option<Vec<bool>
     if !config.genes.is_empty() {
         return find(var, &config.genes, "preprocess.genes").map(Some);
     }
-    match config.genes_from.as_str() {
-        "" => Ok(None),
-        ALL => Ok(Some(vec![true; var.index.len()])),
-        column => match var.get(column) {
-            Some(values) => Ok(Some(values.to_truths())),
-            None => {
-                let known = var.columns.iter().filter(|(_, values)| matches!(values, Column::Bool(_)));
-                let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { some_of(known.into_iter()) };
-                Err(Error::input(
-                    &counts.path,
-                    "var",
-                    format!("preprocess.genes_from = {column:?}: no such column; columns of truth values: {known}"),
-                    "wanted is all, or a true/false column of var; names of genes go into preprocess.genes, or a file after --genes",
-                ))
-            }
-        },
+    let column = config.genes_from.as_str();
+    if column.is_empty() {
+        return Ok(None);
     }
+    if column == ALL {
+        return Ok(Some(vec![true; var.index.len()]));
+    }
+    if let Some(values) = var.get(column) {
+        return Ok(Some(values.to_truths()));
+    }
+    let known = var.columns.iter().filter(|(_, values)| matches!(values, Column::Bool(_)));
+    let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { some_of(known.into_iter()) };
+    Err(Error::input(
+        &counts.path,
+        "var",
+        format!("preprocess.genes_from = {column:?}: no such column; columns of truth values: {known}"),
+        "wanted is all, or a true/false column of var; names of genes go into preprocess.genes, or a file after --genes",
+    ))
 }
 
 /// Positions among `genes` of those to keep: they have a line that `explains` them, or are retained by name. `genes` are
@@ -311,7 +312,9 @@ fn find(var: &Frame, wanted: &[String], key: &str) -> Result<Vec<bool>> {
         if genes.is_empty() {
             unknown.push(name.as_str());
         }
-        genes.iter().for_each(|&gene| found[gene] = true);
+        for &gene in genes {
+            found[gene] = true;
+        }
     }
     if unknown.is_empty() {
         return Ok(found);
@@ -328,7 +331,10 @@ fn enough(status: &[Status], config: &PreprocessConfig) -> Result<()> {
         return Ok(());
     }
     let n_below = |wanted: Status| status.iter().filter(|&&status| status == wanted).count();
-    let (problem, hint) = if !config.lists_genes() {
+    let (problem, hint) = if config.lists_genes() {
+        let by = if config.genes.is_empty() { "preprocess.genes_from" } else { "preprocess.genes" };
+        (format!("{by} names {n_kept} genes, wanted at least 2"), "list more genes".to_owned())
+    } else {
         (
             format!(
                 "{n_kept} of {} genes are left, wanted at least 2: {} have fewer than preprocess.min_shared_counts = {} counts \
@@ -341,9 +347,6 @@ fn enough(status: &[Status], config: &PreprocessConfig) -> Result<()> {
             ),
             "lower the thresholds, or check that both layers hold counts".to_owned(),
         )
-    } else {
-        let by = if config.genes.is_empty() { "preprocess.genes_from" } else { "preprocess.genes" };
-        (format!("{by} names {n_kept} genes, wanted at least 2"), "list more genes".to_owned())
     };
     Err(Error::Data { problem, hint })
 }

@@ -30,27 +30,9 @@ fn made(program: &Program) {
             Array2::from_shape_fn((N_OBS, names.len()), |(cell, gene)| {
                 let scale = if of_unspliced { 1.0 } else { 2.0 };
                 match names[gene].as_str() {
-                    "few" => {
-                        if cell < 6 {
-                            1.0
-                        } else {
-                            0.0
-                        }
-                    }
-                    "one" => {
-                        if cell == 3 {
-                            50.0
-                        } else {
-                            0.0
-                        }
-                    }
-                    "mute" => {
-                        if of_unspliced {
-                            0.0
-                        } else {
-                            5.0
-                        }
-                    }
+                    "few" => f32::from(u8::from(cell < 6)),
+                    "one" => 50.0 * f32::from(u8::from(cell == 3)),
+                    "mute" => 5.0 * (scale - 1.0),
                     "flat" => 4.0 * scale,
                     // Far above the others: the rest then shares a bin of mean expression, in which `flat` is compared with them.
                     "v7" => 150.0 * scale + scale * level(cell, gene),

@@ -6,6 +6,8 @@
 mod names;
 mod told;
 
+pub(super) use told::wanted;
+
 use std::path::PathBuf;
 
 use super::train::with_known_layers;
@@ -137,7 +139,9 @@ fn preprocessing(
         reporter.warn("with model.stream = true, train looks at a sample of the cells; here all of them are looked at");
     }
     let Report { warnings, genes, filters, .. } = preprocess::account(&counts, &config.preprocess)?;
-    warnings.iter().for_each(|warning| reporter.warn(warning));
+    for warning in &warnings {
+        reporter.warn(warning);
+    }
     let told =
         |name, key, layer: &crate::sparse::Csr<f32>| GeneFilter::new(name, key, Bound::None, layer.column_sums().0);
     let mut all = vec![
@@ -155,23 +159,7 @@ fn of_fit(file: &FittedFile) -> Option<OfFit> {
         return None;
     }
     let n_vars = file.var().index.len();
-    let column = |quantity| file.numbers(quantity);
-    // The bounds are those that the fit was made with, whatever settings are given.
-    let recorded = file.fit().and_then(|record| Config::recorded(&record.settings, &[]).ok());
-    let filters = match recorded {
-        Some(config) => config.model.as_model().velocity_gene_filters(&column),
-        None => {
-            let told = [
-                ("likelihood", "fit_likelihood", FIT_LIKELIHOOD),
-                ("R2 of the line, all cells", "fit_r2", FIT_R2),
-                ("R2 of the line", "line_r2", VELOCITY_R2),
-            ];
-            let told = told
-                .into_iter()
-                .filter_map(|(name, key, quantity)| Some(GeneFilter::new(name, key, Bound::None, column(quantity)?)));
-            told.collect()
-        }
-    };
+    let filters = velocity_gene_filters(file).unwrap_or_else(|| told_by(file));
     let fitted = fitted(file.var());
     let looked = |filter: GeneFilter| GeneFilter { looked: fitted.clone(), ..filter };
     Some(OfFit {
@@ -181,6 +169,25 @@ fn of_fit(file: &FittedFile) -> Option<OfFit> {
         filters: filters.into_iter().map(looked).collect(),
         fitted,
     })
+}
+
+/// The filters of velocity genes, of a fit of this program: with the bounds that it was made with, whatever settings are given.
+pub(super) fn velocity_gene_filters(file: &FittedFile) -> Option<Vec<GeneFilter>> {
+    let config = Config::recorded(&file.fit()?.settings, &[]).ok()?;
+    Some(config.model.as_model().velocity_gene_filters(&|quantity| file.numbers(quantity)))
+}
+
+/// What the fit of another program tells of genes, without its bounds.
+fn told_by(file: &FittedFile) -> Vec<GeneFilter> {
+    let told = [
+        ("likelihood", "fit_likelihood", FIT_LIKELIHOOD),
+        ("R2 of the line, all cells", "fit_r2", FIT_R2),
+        ("R2 of the line", "velocity_r2", VELOCITY_R2),
+    ];
+    let told = told
+        .into_iter()
+        .filter_map(|(name, key, quantity)| Some(GeneFilter::new(name, key, Bound::None, file.numbers(quantity)?)));
+    told.collect()
 }
 
 /// Genes of which a fit has left any number.

@@ -39,7 +39,9 @@ pub(super) fn asked(job: &ExplainJob, var: &Frame, cut: bool, reporter: &mut dyn
         };
         return Err(Error::input(&job.input, "var", missing.join("; "), hint));
     }
-    missing.iter().for_each(|said| reporter.warn(said));
+    for said in &missing {
+        reporter.warn(said);
+    }
     Ok(asked)
 }
 

@@ -228,7 +228,8 @@ fn against(filter: &GeneFilter, gene: usize) -> String {
     format!("{name} {} {sign} {}{by}", plain(value), plain(bound))
 }
 
-fn wanted(bound: Bound) -> String {
+/// A bound in words; empty if there is none.
+pub(in crate::pipeline) fn wanted(bound: Bound) -> String {
     match bound {
         Bound::None => String::new(),
         Bound::AtLeast(bound) => format!("at least {}", plain(bound)),

@@ -2,14 +2,15 @@
 
 use ndarray::Array2;
 
-use crate::data::Column;
 use crate::data::quantities::{
     FIT_ALPHA, FIT_BETA, FIT_DIRECTION, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_PVAL_DYNAMICS,
     FIT_R2, FIT_S0, FIT_SCALING, FIT_STATUS, FIT_T_OFF, FIT_T_ON, FIT_U0, Numbers, PERMUTATION_NULL, PERMUTATION_SCORE,
     Quantity, VELOCITY_GAMMA, VELOCITY_R2, VELOCITY_SCORE,
 };
+use crate::data::{Column, GeneFilter};
 use crate::io::FittedFile;
 use crate::kinetics::{Rates, State, solve};
+use crate::pipeline::explain::{velocity_gene_filters, wanted};
 use crate::report::{Course, Gene};
 
 /// Columns of var with statistics of a gene, and what they are called on the page.
@@ -34,7 +35,7 @@ const STATISTICS: [(Quantity<Numbers>, &str); 17] = [
 ];
 /// What `fit_status` is of genes that have a fit.
 const HAS_FIT: [&str; 2] = ["fitted", "not converged"];
-/// Least R² of a line through the extreme cells: the default of `model.min_r2`.
+/// Least R² of a line through the extreme cells, of fits of other programs: scVelo's default.
 const LEAST_R2: f64 = 0.01;
 /// Points along a fitted curve.
 const POINTS: usize = 120;
@@ -93,6 +94,8 @@ struct Facts {
     numbers: Vec<(&'static str, &'static str, Vec<f64>)>,
     status: Option<Vec<String>>,
     used: Vec<bool>,
+    /// What velocity genes had to fulfil, as far as the fit records it.
+    filters: Vec<GeneFilter>,
     /// Whether a gene's times are those of its curve, rather than means over kinetic states, on none of the branches.
     own_clocks: bool,
     /// Where the curve begins, unspliced and spliced (dynamical).
@@ -111,7 +114,8 @@ impl Facts {
         }
         let offsets = [FIT_U0, FIT_S0].map(|quantity| file.numbers(quantity));
         let status = file.column(FIT_STATUS).map(Column::to_labels);
-        Self { numbers, own_clocks: file.times_on_curve(), offsets, status, used }
+        let filters = velocity_gene_filters(file).unwrap_or_default();
+        Self { filters, numbers, own_clocks: file.times_on_curve(), offsets, status, used }
     }
 
     fn value(&self, quantity: Quantity<Numbers>, gene: usize) -> Option<f64> {
@@ -144,6 +148,8 @@ impl Facts {
             format!("because the fit ended so: {status}")
         } else if !has_velocity {
             "without a velocity from the model".to_owned()
+        } else if let Some(filter) = self.filters.iter().find(|filter| filter.takes(gene)) {
+            format!("whose {} is not {}", filter.name, wanted(filter.bound))
         } else if low(VELOCITY_R2, LEAST_R2) {
             "where a line through the extreme cells explains too little (R² below 0.01)".to_owned()
         } else if low(FIT_R2, 0.0) {
@@ -204,6 +210,7 @@ mod tests {
         let facts = Facts {
             numbers: numbers.map(|(quantity, value)| (quantity.key(), "", vec![value])).into(),
             status: None,
+            filters: Vec::new(),
             used: vec![true],
             own_clocks: false,
             offsets: [None, None],
