@@ -157,9 +157,9 @@ impl Dynamical {
         let least = stats::percentile(&fitted, 10.0).min(0.03);
         let most = stats::percentile(&fitted, 90.0).max(3.0);
         vec![
-            GeneFilter::new("likelihood", "fit_likelihood", Bound::Above(self.min_likelihood), likelihood)
+            GeneFilter::new("likelihood", FIT_LIKELIHOOD.key(), Bound::Above(self.min_likelihood), likelihood)
                 .set_by("model.min_likelihood"),
-            GeneFilter::new("R2 of the line, all cells", "fit_r2", Bound::Above(self.min_r2), r2)
+            GeneFilter::new("R2 of the line, all cells", FIT_R2.key(), Bound::Above(self.min_r2), r2)
                 .set_by("model.min_r2"),
             GeneFilter::new("scaling, from below", "fit_scaling_least", Bound::Above(least), scalings.clone()),
             GeneFilter::new("scaling, from above", "fit_scaling_most", Bound::Below(most), scalings),

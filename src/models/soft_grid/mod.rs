@@ -69,13 +69,13 @@ use crate::error::Result;
 impl VelocityModel for SoftGrid {
     fn velocity_gene_filters(&self, column: Columns) -> Vec<GeneFilter> {
         let told = [
-            ("likelihood", "fit_likelihood", FIT_LIKELIHOOD),
-            ("dynamics, nats per cell", "fit_dynamics", FIT_DYNAMICS),
-            ("delay, nats per cell", "fit_delay", FIT_DELAY),
+            ("likelihood", FIT_LIKELIHOOD),
+            ("dynamics, nats per cell", FIT_DYNAMICS),
+            ("delay, nats per cell", FIT_DELAY),
         ];
         let told = told
             .into_iter()
-            .filter_map(|(name, key, quantity)| Some(GeneFilter::new(name, key, Bound::None, column(quantity)?)));
+            .filter_map(|(name, quantity)| Some(GeneFilter::new(name, quantity.key(), Bound::None, column(quantity)?)));
         told.chain(column(FIT_QVAL_DELAY).map(scores::delayed)).collect()
     }
 
