@@ -4,7 +4,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::settings::SimulateConfig;
 use super::stream;
-use crate::data::quantities::{CAPTURE_TIME, CLUSTERS, TRUE_BRANCH, TRUE_SIZE, TRUE_T};
+use crate::data::quantities::{CAPTURE_TIME, CLUSTERS, SAMPLE, TRUE_BRANCH, TRUE_SIZE, TRUE_T};
 use crate::data::{Column, Frame};
 
 /// Clusters per stretch of the time axis: the only lineage, the trunk, each lineage after it.
@@ -97,6 +97,11 @@ pub(super) fn table(config: &SimulateConfig, cells: &[Cell]) -> Frame {
             ordered: true,
         },
     );
+    if !config.samples.is_empty() {
+        let codes = (0..cells.len()).map(|c| u32::try_from(c % config.samples.len()).ok()).collect();
+        let categories = (1..=config.samples.len()).map(|number| format!("S{number}")).collect();
+        obs.set(SAMPLE.key(), Column::Categorical { codes, categories, ordered: false });
+    }
     obs
 }
 
