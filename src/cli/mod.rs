@@ -143,6 +143,9 @@ struct Simulate {
     /// Samples, as U:S,U:S: shares of the unspliced and spliced molecules counted that each keeps (1:1,0.4:0.8)
     #[arg(long, value_name = "U:S", value_delimiter = ',', value_parser = shares)]
     samples: Vec<[f64; 2]>,
+    /// Share of the cells that are dealt to the samples in turn; of the others, the earliest are in the first sample, and so on
+    #[arg(long, value_name = "SHARE", default_value_t = SimulateConfig::default().sample_overlap)]
+    sample_overlap: f64,
     /// Overdispersion D of the counts: mean m, variance m + D m² (ode)
     #[arg(long, value_name = "D", default_value_t = SimulateConfig::default().dispersion)]
     dispersion: f64,
@@ -318,6 +321,7 @@ impl Simulate {
             capture: self.capture,
             dispersion: self.dispersion,
             samples: self.samples,
+            sample_overlap: self.sample_overlap,
             ..SimulateConfig::default()
         };
         let written = OutputConfig { compression: self.compression, ..OutputConfig::default() };

@@ -157,7 +157,7 @@ impl Drawn {
                 Self { counts: molecules::observe(config, at, cell, genes), means: config.truth_layers.then(solved) }
             }
         };
-        if let Some(shares) = config.samples.get(at % config.samples.len().max(1)) {
+        if let Some(shares) = config.samples.get(cell.sample) {
             let species = ["unspliced", "spliced"].iter().zip(shares).zip(&mut drawn.counts);
             species.for_each(|((species, &share), counts)| keep(config, species, at, share, counts));
         }
