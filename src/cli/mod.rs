@@ -150,6 +150,12 @@ struct Simulate {
     /// Capture efficiency: fraction of molecules that are counted, above 0 and at most 1
     #[arg(long, value_name = "P", default_value_t = SimulateConfig::default().capture)]
     capture: f64,
+    /// Samples, as U:S,U:S: shares of the unspliced and spliced molecules counted that each keeps (1:1,0.4:0.8)
+    #[arg(long, value_name = "U:S", value_delimiter = ',', value_parser = shares)]
+    samples: Vec<[f64; 2]>,
+    /// Share of the cells that are dealt to the samples in turn; of the others, the earliest are in the first sample, and so on
+    #[arg(long, value_name = "SHARE", default_value_t = SimulateConfig::default().sample_overlap)]
+    sample_overlap: f64,
     /// Overdispersion D of the counts: mean m, variance m + D m² (ode)
     #[arg(long, value_name = "D", default_value_t = SimulateConfig::default().dispersion)]
     dispersion: f64,
@@ -315,6 +321,12 @@ impl Train {
     }
 }
 
+/// Two shares, as in `0.4:0.8`.
+fn shares(words: &str) -> std::result::Result<[f64; 2], String> {
+    let pair = words.split_once(':').and_then(|(u, s)| Some([u.parse().ok()?, s.parse().ok()?]));
+    pair.ok_or_else(|| "wanted two numbers, as in 0.4:0.8".to_owned())
+}
+
 impl Simulate {
     fn run(self) -> Result<()> {
         let config = SimulateConfig {
@@ -328,6 +340,8 @@ impl Simulate {
             burst: self.burst,
             capture: self.capture,
             dispersion: self.dispersion,
+            samples: self.samples,
+            sample_overlap: self.sample_overlap,
             ..SimulateConfig::default()
         };
         let written = OutputConfig { compression: self.compression, ..OutputConfig::default() };

@@ -4,7 +4,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::settings::SimulateConfig;
 use super::stream;
-use crate::data::quantities::{CAPTURE_TIME, CLUSTERS, TRUE_BRANCH, TRUE_SIZE, TRUE_T};
+use crate::data::quantities::{CAPTURE_TIME, CLUSTERS, SAMPLE, TRUE_BRANCH, TRUE_SIZE, TRUE_T};
 use crate::data::{Column, Frame};
 
 /// Clusters per stretch of the time axis: the only lineage, the trunk, each lineage after it.
@@ -23,6 +23,8 @@ pub(super) struct Cell {
     pub(super) lineage: usize,
     /// Size factor, mean 1.
     pub(super) size: f64,
+    /// Number of the sample, from 0.
+    pub(super) sample: usize,
     /// Number of the capture day, from 0.
     day: u32,
     /// Offset in the drawing.
@@ -45,7 +47,8 @@ impl Cell {
         let [z, _] = normal("capture times");
         let days = u32::try_from(config.capture_days).expect("settings allow 1000 days");
         let told = t / config.t_max + config.capture_noise * z / f64::from(days);
-        Self { t, lineage, size, day: part(told, days), offset: normal("drawing").map(|z| SPREAD * z) }
+        let offset = normal("drawing").map(|z| SPREAD * z);
+        Self { t, lineage, size, sample: sample(config, index, t), day: part(told, days), offset }
     }
 
     /// 0 in the trunk or the only lineage, else the lineage's number from 1.
@@ -60,6 +63,19 @@ impl Cell {
             0 => (0, self.t / t_branch),
             branch => (branch, (self.t - t_branch) / (config.t_max - t_branch)),
         }
+    }
+}
+
+/// The sample of cell number `index` at time `t`.
+fn sample(config: &SimulateConfig, index: usize, t: f64) -> usize {
+    let samples = config.samples.len().max(1);
+    let dealt = || stream(config.seed, "samples", index).random::<f64>() < config.sample_overlap;
+    if samples == 1 {
+        0
+    } else if dealt() {
+        index % samples
+    } else {
+        ((t / config.t_max * samples as f64) as usize).min(samples - 1)
     }
 }
 
@@ -97,6 +113,11 @@ pub(super) fn table(config: &SimulateConfig, cells: &[Cell]) -> Frame {
             ordered: true,
         },
     );
+    if !config.samples.is_empty() {
+        let codes = cells.iter().map(|cell| u32::try_from(cell.sample).ok()).collect();
+        let categories = (1..=config.samples.len()).map(|number| format!("S{number}")).collect();
+        obs.set(SAMPLE.key(), Column::Categorical { codes, categories, ordered: false });
+    }
     obs
 }
 

@@ -21,6 +21,9 @@
 //! [`Program::Shared`] goes on as above, and the others follow their lineage ([`Program`]); β and γ are the
 //! same everywhere.
 //!
+//! Samples, if there are several, are captured differently: of the molecules that a process has counted, each is kept with a probability of
+//! the cell's sample and the molecule's species.
+//!
 //! Every draw comes from a stream named after what it is for and for whom (`"rates"` of gene 7), so that a new kind of
 //! draw, more genes, or another number of threads leave all other draws as they were. More cells leave
 //! the genes and the earlier cells as they were.
@@ -35,7 +38,7 @@ use std::path::PathBuf;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
-use rand_distr::{Distribution, Gamma, Poisson};
+use rand_distr::{Binomial, Distribution, Gamma, Poisson};
 use rayon::prelude::*;
 
 use crate::data::Counts;
@@ -55,7 +58,8 @@ pub struct Simulation {
     /// is none.
     ///
     /// - `obs`: `true_t`, `true_branch` (`L0` is the trunk, or the only lineage), `clusters` (branch and part of its span,
-    ///   `L1_0`), `true_size`, `capture_time` (`D0`, `D1`…: which part of the time axis, told with noise)
+    ///   `L1_0`), `true_size`, `capture_time` (`D0`, `D1`…: which part of the time axis, told with noise), and with `samples`
+    ///   `sample` (`S1`, `S2`…)
     /// - `var`: `true_alpha`, `true_beta`, `true_gamma`, `true_t_on`, `true_t_off`; with branches also `true_program`
     ///   and, per lineage k from 1, `true_alpha_k` and `true_t_k`: the last change in that lineage (NaN: none)
     /// - `obsm["X_true"]`: the lineages drawn in the plane, time from left to right
@@ -141,7 +145,7 @@ struct Drawn {
 impl Drawn {
     fn new(config: &SimulateConfig, at: usize, cell: &Cell, genes: &[Gene]) -> Self {
         let solved = || Means::of(cell, genes);
-        match config.process {
+        let mut drawn = match config.process {
             Process::Ode => {
                 let means = solved();
                 let depth = config.capture * cell.size;
@@ -152,7 +156,12 @@ impl Drawn {
             Process::Gillespie => {
                 Self { counts: molecules::observe(config, at, cell, genes), means: config.truth_layers.then(solved) }
             }
+        };
+        if let Some(shares) = config.samples.get(cell.sample) {
+            let species = ["unspliced", "spliced"].iter().zip(shares).zip(&mut drawn.counts);
+            species.for_each(|((species, &share), counts)| keep(config, species, at, share, counts));
         }
+        drawn
     }
 }
 
@@ -209,6 +218,19 @@ fn observe(config: &SimulateConfig, species: &str, cell: usize, depth: f64, abun
     };
     let counts = abundances.iter().map(|&abundance| count(abundance));
     (0..).zip(counts).filter(|&(_, count)| count > 0.0).map(|(gene, count)| (gene, count as f32)).collect()
+}
+
+/// Keeps each of the molecules counted in a cell with probability `share`.
+fn keep(config: &SimulateConfig, species: &str, cell: usize, share: f64, counts: &mut Entries) {
+    if share >= 1.0 {
+        return;
+    }
+    let mut rng = stream(config.seed, &format!("{species} kept"), cell);
+    for (_, count) in counts.iter_mut() {
+        let molecules = Binomial::new(*count as u64, share).expect("the share is in (0, 1]");
+        *count = molecules.sample(&mut rng) as f32;
+    }
+    counts.retain(|&(_, count)| count > 0.0);
 }
 
 fn append(matrix: &mut Csr<f32>, row: &Entries) {

@@ -71,6 +71,11 @@ pub struct SimulateConfig {
     /// Capture efficiency: fraction of molecules that are counted in a cell of size 1, in (0, 1]; with `gillespie` it is at most 1 in
     /// every cell.
     pub capture: f64,
+    /// Share of the unspliced and of the spliced molecules that is kept in each sample, of those that `capture` has counted, in (0, 1];
+    /// Empty: one sample, which keeps all. Cells, genes and what is counted before are the same.
+    pub samples: Vec<[f64; 2]>,
+    /// Share of the cells that are dealt to the samples in turn, in [0, 1]; of the others, the earliest are in the first sample, and so on.
+    pub sample_overlap: f64,
     /// S.d. of the logarithm of the cells' size factors, in [0, 5].
     pub depth_sd: f64,
     /// Number of capture times (days at which cells are collected): equal parts of the time axis.
@@ -95,6 +100,8 @@ impl Default for SimulateConfig {
             burst: 5.0,
             dispersion: 0.1,
             capture: 0.5,
+            samples: Vec::new(),
+            sample_overlap: 1.0,
             depth_sd: 0.3,
             capture_days: 5,
             capture_noise: 0.5,
@@ -146,6 +153,12 @@ impl SimulateConfig {
             self.capture,
             "must be above 0 and at most 1",
         )?;
+        let kept = |share: &f64| *share > 0.0 && *share <= 1.0;
+        let wanted = "must hold shares above 0 and at most 1";
+        let shown = format!("{:?}", self.samples);
+        require(self.samples.iter().flatten().all(kept), "simulate.samples", shown, wanted)?;
+        let (overlap, wanted) = (self.sample_overlap, "must be in [0, 1]");
+        require((0.0..=1.0).contains(&overlap), "simulate.sample_overlap", overlap, wanted)?;
         require((0.0..=5.0).contains(&self.depth_sd), "simulate.depth_sd", self.depth_sd, "must be in [0, 5]")?;
         require(
             (1..=1000).contains(&self.capture_days),

@@ -97,6 +97,7 @@ mod soft_grid;
 mod soft_grid_cell;
 #[cfg(feature = "h5ad")]
 mod soft_grid_gaussian;
+mod soft_grid_samples;
 mod soft_grid_stream;
 mod sparse;
 mod stats;

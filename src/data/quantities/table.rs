@@ -65,6 +65,8 @@ quantities! {
     CLUSTERS: Labels = Obs "clusters", None, Simulate;
     /// Day on which the cell would have been collected.
     CAPTURE_TIME: Labels = Obs "capture_time", None, Simulate;
+    /// Sample that the cell is from; samples differ in what is captured.
+    SAMPLE: Labels = Obs "sample", None, Simulate;
     /// Transcription rate.
     TRUE_ALPHA: Numbers = Var "true_alpha", TrueCountsPerTime, Simulate;
     /// Splicing rate.
@@ -165,6 +167,9 @@ quantities! {
     LINEAGE_PROBABILITIES: Matrix = Obsm "lineage_probabilities", Share, Fit;
     /// Size of the cell: what all its counts are multiplied by; mean about 1.
     CELL_SIZE: Numbers = Obs "cell_size", None, Fit;
+    /// Relative capture of unspliced molecules in the cell's sample (`model.batch`): what its unspliced counts are multiplied by besides
+    /// `cell_size`; mean logarithm over cells 0.
+    CELL_CAPTURE: Numbers = Obs "cell_capture", None, Fit;
     /// Coefficient of variation of the reconstruction over posterior draws, mean over genes.
     CELL_CV: Numbers = Obs "fit_cv", None, Fit;
     /// Part of the data that the cell was in: `train`, `validation` or `test`.

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::course::Course;
 use super::expect::{self, Posterior, Tables, Weights};
 use super::gene::{Gene, Pair, Prior, Sums};
+use super::samples;
 use super::settings::{RateScale, Scaling, SoftGrid, TimePrior};
 use super::tree::Tree;
 use crate::models::dispersion::{self, AroundMeans};
@@ -45,6 +46,12 @@ impl Counts {
     pub(super) fn n_vars(&self) -> usize {
         self.cells[0].n_cols
     }
+
+    /// Counts of each cell, all genes together.
+    pub(super) fn totals(&self, species: usize) -> Vec<f64> {
+        let cells = &self.cells[species];
+        (0..cells.n_rows).map(|i| cells.row(i).1.iter().map(|&x| f64::from(x)).sum()).collect()
+    }
 }
 
 /// What is fitted, but for the sizes and posteriors of cells.
@@ -56,6 +63,8 @@ pub(super) struct Model {
     pub(super) prior: Prior,
     /// `π_z` of each group of cells.
     pub(super) pi: Vec<Vec<f64>>,
+    /// Relative capture r of unspliced molecules in each sample; empty if samples are not told apart.
+    pub(super) capture: Vec<f64>,
 }
 
 /// What is not fitted.
@@ -104,12 +113,15 @@ pub(super) struct Gathered {
     cells: Vec<Vec<f64>>,
     /// `M_z = Σ_i q_iz x_i`, `[n_vars, nodes]` per species.
     m: Pair<Vec<f64>>,
+    /// What tells the relative capture of each sample: cells, `Σ A`, `Σ E` ([`Posterior::unspliced`]). Empty if it is not asked.
+    samples: Vec<samples::Sums>,
 }
 
 impl Gathered {
     pub(super) fn new(n_vars: usize, nodes: usize, n_groups: usize) -> Self {
         let zeros = |n: usize| [vec![0.0; n], vec![0.0; n]];
-        Self { nodes, n: zeros(nodes), cells: vec![vec![0.0; nodes]; n_groups], m: zeros(n_vars * nodes) }
+        let cells = vec![vec![0.0; nodes]; n_groups];
+        Self { nodes, n: zeros(nodes), cells, m: zeros(n_vars * nodes), samples: Vec::new() }
     }
 
     /// Adds some cells.
@@ -132,14 +144,31 @@ impl Gathered {
         }
     }
 
+    /// Adds what some cells say of the relative capture in each of `n` samples; cell i is of sample `of[i]`. Nothing if `of` is empty.
+    pub(super) fn add_samples(&mut self, posteriors: &[Posterior], of: &[u32], n: usize) {
+        if of.is_empty() {
+            return;
+        }
+        self.samples.resize(n, samples::Sums::default());
+        for (posterior, &sample) in posteriors.iter().zip(of) {
+            let [a, e] = posterior.unspliced;
+            self.samples[sample as usize].iter_mut().zip([1.0, a, e]).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
     /// Multiplies all sums by `factor`.
     pub(super) fn fade(&mut self, factor: f64) {
+        self.samples.iter_mut().flatten().for_each(|sum| *sum *= factor);
         let all = self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells);
         all.for_each(|sums| sums.iter_mut().for_each(|sum| *sum *= factor));
     }
 
     /// Adds `factor` times all of `other`.
     pub(super) fn add_scaled(&mut self, other: &Self, factor: f64) {
+        self.samples.resize(self.samples.len().max(other.samples.len()), samples::Sums::default());
+        for (sum, other) in self.samples.iter_mut().flatten().zip(other.samples.iter().flatten()) {
+            *sum += factor * other;
+        }
         let mine = self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells);
         for (sums, others) in mine.zip(other.n.iter().chain(&other.m).chain(&other.cells)) {
             sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += factor * other);
@@ -207,15 +236,29 @@ impl Vectorized for AddCounts<'_> {
 }
 
 impl Model {
-    /// A model of constant genes over `tree`; `means` are the mean counts of every gene.
-    pub(super) fn flat(tree: Tree, means: &Pair<Vec<f64>>, fixed: &Fixed, n_groups: usize) -> Self {
+    /// A model of constant genes over `tree`; `means` are the mean counts of every gene, `capture` the relative capture of each sample.
+    pub(super) fn flat(
+        tree: Tree,
+        means: &Pair<Vec<f64>>,
+        fixed: &Fixed,
+        n_groups: usize,
+        capture: Vec<f64>,
+    ) -> Self {
         let dispersion = if fixed.learn_dispersion { [dispersion::START; 2] } else { [0.0; 2] };
         let mut prior = fixed.prior;
         prior.begin_scaling(means);
         let gene = |(&u, &s): (&f64, &f64)| Gene::flat(&tree, [u, s], dispersion, &prior);
         let genes = means[0].iter().zip(&means[1]).map(gene).collect();
         let nodes = tree.len();
-        Self { tree, genes, prior, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups] }
+        Self { tree, genes, prior, pi: vec![vec![1.0 / nodes as f64; nodes]; n_groups], capture }
+    }
+
+    /// Sizes of cells of the samples `of`, with this model's capture; as they are if there are no samples.
+    pub(super) fn sized(&self, sizes: Vec<Pair<f64>>, of: &[u32]) -> Vec<Pair<f64>> {
+        if of.is_empty() {
+            return sizes;
+        }
+        sizes.into_iter().zip(of).map(|([_, n], &sample)| [n * self.capture[sample as usize], n]).collect()
     }
 
     /// E-step; returns the posteriors and the objective.
@@ -260,13 +303,14 @@ impl Model {
         gathered
     }
 
-    /// M-steps of π, of the genes, and of what is learned of their rates and scalings together.
+    /// M-steps of π, of the samples' capture, of the genes, and of what is learned of their rates and scalings together.
     pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize) {
         if fixed.learn_pi {
             for (pi, cells) in self.pi.iter_mut().zip(&gathered.cells) {
                 *pi = spread(&self.tree, cells, fixed.smoothing);
             }
         }
+        samples::maximise(&mut self.capture, &gathered.samples);
         let (tree, prior) = (&self.tree, &self.prior);
         self.genes.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
             gene.maximise(tree, prior, gathered.of(at), steps, course);
@@ -316,20 +360,19 @@ impl Model {
         }
     }
 
-    /// All M-steps from the posteriors of cells in memory.
+    /// All M-steps from the posteriors of cells in memory, of which `gathered` are the sums.
     pub(super) fn maximise_all(
         &mut self,
         fixed: &Fixed,
         counts: &Counts,
-        groups: &[u32],
+        gathered: &Gathered,
         posteriors: &[Posterior],
         steps: usize,
         disperse: bool,
     ) {
-        let gathered = self.gather(&counts.genes, posteriors, groups);
-        self.maximise(fixed, &gathered, steps);
+        self.maximise(fixed, gathered, steps);
         if fixed.learn_dispersion && disperse {
-            self.disperse(&counts.genes, posteriors, &gathered);
+            self.disperse(&counts.genes, posteriors, gathered);
         }
     }
 }

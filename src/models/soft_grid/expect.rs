@@ -6,7 +6,8 @@
 //!
 //! The first term is a sparse row of counts times a table `[genes, nodes]`: the cost is the number of counts times the nodes,
 //! and no array of cells by genes is made. The size n_i is fitted here too, to the cell's own evidence `ln Σ_z exp(l_iz)` and a
-//! gamma prior: once the table product is there, a trial of another size costs a pass over the nodes.
+//! gamma prior: once the table product is there, a trial of another size costs a pass over the nodes. Where the cell's sample has a relative capture
+//! of unspliced molecules of its own ([`super::samples`]), unspliced counts have the size `n_i r`: the ratio r of the two sizes is kept.
 
 use rayon::prelude::*;
 
@@ -199,6 +200,9 @@ pub(super) struct Posterior {
     pub(super) nodes: Vec<(u32, f32)>,
     /// The cell's size for unspliced and spliced counts.
     pub(super) size: Pair<f64>,
+    /// What its unspliced counts say of a factor r that multiplies their size: `A ln r − E r` at the present r, as `[A, E]`. A is the number of
+    /// molecules less what their dispersion takes from it, E how many are expected at r = 1.
+    pub(super) unspliced: Pair<f64>,
     /// Its part of the objective: `ln Σ_z exp(l_iz)`, the terms without μ, and the prior of its size.
     pub(super) evidence: f64,
 }
@@ -269,6 +273,9 @@ impl Scratch {
         let mut best = size;
         let mut found = self.soften(tables, best, ln_pi);
         let shape = weights.size_shape.unwrap_or(0.0);
+        // 1 where samples have no capture of their own.
+        let ratio = size[0] / size[1];
+        let mut unspliced = [0.0; 2];
         if weights.size_shape.is_some() {
             // Σ ln(n + k d) over counts is replaced by A ln n + B n of the same first two derivatives at the present size.
             let like = [0, 1].map(|species| {
@@ -281,21 +288,25 @@ impl Scratch {
                 let moved =
                     |a: f64, rest: f64, n: f64| ((a + shape) / (rest + shape).max(1e-9)).clamp(0.5 * n, 2.0 * n);
                 best = if weights.one_size {
-                    [moved(like[0].0 + like[1].0, c[0] + c[1] - like[0].1 - like[1].1, best[0]); 2]
+                    let rest = ratio * c[0] + c[1] - ratio * like[0].1 - like[1].1;
+                    let n = moved(like[0].0 + like[1].0, rest, best[1]);
+                    [ratio * n, n]
                 } else {
                     [0, 1].map(|species| moved(like[species].0, c[species] - like[species].1, best[species]))
                 };
                 found = self.soften(tables, best, ln_pi);
             }
+            unspliced = [like[0].0, best[1] * (found.c[0] - like[0].1)];
         }
         let prior = |n: f64| shape * (n.ln() - n);
-        let priors = if weights.one_size { prior(best[0]) } else { prior(best[0]) + prior(best[1]) };
+        let priors = if weights.one_size { prior(best[1]) } else { prior(best[0]) + prior(best[1]) };
         let constants: f64 = self.sorted.iter().zip(best).map(|(counts, n)| counts.constants(n)).sum();
         let evidence = found.most + found.sum.ln() + constants + priors;
         let least = SMALLEST * found.sum;
         let kept = || self.q[..tables.nodes].iter().enumerate().filter(|(_, q)| **q > least);
         let sum: f64 = kept().map(|(_, q)| q).sum();
-        Posterior { nodes: kept().map(|(z, q)| (z as u32, (q / sum) as f32)).collect(), size: best, evidence }
+        let nodes = kept().map(|(z, q)| (z as u32, (q / sum) as f32)).collect();
+        Posterior { nodes, size: best, unspliced, evidence }
     }
 
     /// Fills q, up to a factor.

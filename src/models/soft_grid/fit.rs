@@ -8,6 +8,7 @@ use super::em::{Fixed, Model};
 use super::groups::CaptureGroups;
 use super::null;
 use super::rounds::{Cells, Fitted, more_rounds, rounds, split};
+use super::samples::Samples;
 use super::settings::{Shape, SoftGrid};
 use super::skeleton::Skeleton;
 use super::start::Start;
@@ -54,9 +55,15 @@ impl Found {
 }
 
 /// Finds shape, direction and number of lineages on at most `choice_cells` cells.
-pub(super) fn decide(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups, run: &mut Run) -> Result<Decided> {
+pub(super) fn decide(
+    settings: &SoftGrid,
+    data: &Dataset,
+    groups: &CaptureGroups,
+    samples: &Samples,
+    run: &mut Run,
+) -> Result<Decided> {
     let sample = sample(data.n_obs(), settings.choice_cells, run);
-    let cells = Cells::new(settings, data, groups, &sample);
+    let cells = Cells::new(settings, data, groups, samples, &sample)?;
     let fixed = Fixed::new(settings);
     let wanted = if settings.lineages > 0 { settings.lineages } else { settings.max_lineages };
     let skeleton = Skeleton::new(data, &sample, wanted + 1, settings.lineages > 0)?;
@@ -254,7 +261,7 @@ impl Search<'_> {
     fn held_out(&self, start: &Start, parts: &Parts, run: &mut Run) -> Result<(f64, Vec<f64>)> {
         let Parts { kept, train, test } = parts;
         let fitted = self.candidate(start, train, Some(kept), self.settings.choice_rounds, run)?;
-        let (posteriors, _) = fitted.model.expect(self.fixed, &test.counts.cells, &test.groups, &test.sizes);
+        let (posteriors, _) = test.expect(&fitted.model, self.fixed, test.sizes.clone());
         Ok((fitted.objective(), posteriors.iter().map(|posterior| posterior.evidence).collect()))
     }
 
@@ -286,7 +293,7 @@ impl Search<'_> {
         for (posterior, &size) in posteriors.iter_mut().zip(&cells.sizes) {
             posterior.size = size;
         }
-        let mut model = Model::flat(tree, &cells.means(), self.fixed, cells.n_groups);
+        let mut model = Model::flat(tree, &cells.means(), self.fixed, cells.n_groups, cells.capture.clone());
         model.begin(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS);
         rounds(self.fixed, cells, model, &cells.sizes, (most, 0.0), run)
     }

@@ -16,6 +16,7 @@
 //! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
 //! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
 //! - **rounds** of both (`rounds.rs`);
+//! - **samples** (`samples.rs`): each captures unspliced molecules in another share;
 //! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`, `rival.rs`);
 //! - **the cell's own velocity** around the curve (`cell.rs`), from what its neighbours' counts say;
 //! - **more cells than memory** (`stream.rs`): stochastic EM over blocks of the file.
@@ -38,6 +39,7 @@ mod null;
 mod outputs;
 mod rival;
 mod rounds;
+mod samples;
 mod scores;
 mod scoring;
 mod settings;
@@ -58,6 +60,7 @@ pub(super) use self::outputs::WRITES;
 #[allow(unused_imports, reason = "VeloVAE hands it on, and the core is without it")]
 pub(super) use self::outputs::evidence;
 use self::rounds::{Cells, rounds};
+use self::samples::Samples;
 use self::scores::Scores;
 #[allow(unused_imports, reason = "as above")]
 pub(super) use self::stream::read_sample;
@@ -85,14 +88,15 @@ impl VelocityModel for SoftGrid {
         }
         data.require_counts("set model.likelihood = \"gaussian\"")?;
         let groups = CaptureGroups::read(&data.obs, &self.capture_time)?;
+        let samples = Samples::read(&data.obs, &self.batch, run)?;
         let fixed = Fixed::new(self);
-        let decided = fit::decide(self, data, &groups, run)?;
+        let decided = fit::decide(self, data, &groups, &samples, run)?;
         announce(&decided.shape.direction, run);
         let all = decided.sample.len() == data.n_obs();
         let (cells, sizes) = if all {
             (decided.cells, decided.fitted.sizes())
         } else {
-            let cells = Cells::new(self, data, &groups, &(0..data.n_obs()).collect::<Vec<_>>());
+            let cells = Cells::new(self, data, &groups, &samples, &(0..data.n_obs()).collect::<Vec<_>>())?;
             let sizes = cells.sizes.clone();
             (cells, sizes)
         };
@@ -114,7 +118,8 @@ impl VelocityModel for SoftGrid {
         fit.set(MU, mu);
         fit.set(MS, ms);
         outputs::genes(&mut fit, &fitted.model, &fitted.gathered(&cells), scores.as_ref());
-        outputs::details(&mut fit, &fitted.model, &decided.shape, &fitted.history, &[]);
+        outputs::details(&mut fit, &fitted.model, &samples, &decided.shape, (&fitted.history, &[]));
+        samples.tell(&mut fit, &fitted.model.capture, run);
         Ok(fit)
     }
 

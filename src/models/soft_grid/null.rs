@@ -39,6 +39,8 @@ pub(super) fn undelayed(cells: &Cells, fitted: &Fitted, run: &Run) -> Cells {
         counts: Counts::new([unspliced, cells.counts.cells[1].clone()]),
         groups: cells.groups.clone(),
         n_groups: cells.n_groups,
+        samples: cells.samples.clone(),
+        capture: cells.capture.clone(),
         sizes: cells.sizes.clone(),
     }
 }

@@ -9,11 +9,12 @@ use super::em::{Gathered, Model};
 use super::expect::Posterior;
 use super::fit::Found;
 use super::gene::Gene;
+use super::samples::Samples;
 use super::scores::Scores;
 use super::settings::VelocityOf;
 use super::tree::{Segment, Tree};
 use crate::data::quantities::{
-    About, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DELAY, FIT_DEPARTURE_S, FIT_DEPARTURE_U, FIT_DIRECTION,
+    About, CELL_CAPTURE, CELL_SIZE, FIT_ALPHA, FIT_BETA, FIT_DELAY, FIT_DEPARTURE_S, FIT_DEPARTURE_U, FIT_DIRECTION,
     FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_DYNAMICS, FIT_GAMMA, FIT_LIKELIHOOD, FIT_LL_HELD_OUT, FIT_LN_BETA_SE,
     FIT_LN_GAMMA_SE, FIT_PVAL_DELAY, FIT_PVAL_DYNAMICS, FIT_QVAL_DELAY, FIT_S, FIT_S_FUTURE, FIT_S0, FIT_SCALING,
     FIT_STATUS, FIT_STD_S, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_U, FIT_U0, LATENT_LINEAGE, LATENT_TIME,
@@ -256,6 +257,7 @@ pub(in crate::models) const WRITES: &[&About] = &[
     LATENT_LINEAGE.about(),
     LINEAGE_PROBABILITIES.about(),
     CELL_SIZE.about(),
+    CELL_CAPTURE.about(),
     FIT_ALPHA.about(),
     FIT_BETA.about(),
     FIT_GAMMA.about(),
@@ -300,13 +302,14 @@ pub(in crate::models) fn evidence(fit: &Fit) -> serde_json::Value {
     kept.map(|(key, value)| (key.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// Adds what is neither of a cell nor of a gene alone: the tree, π, transcription by piece, the direction.
+/// Adds what is neither of a cell nor of a gene alone: the tree, π, transcription by piece, the direction, the samples. `history`: the objective
+/// by round, `passes`: the evidence by pass.
 pub(super) fn details(
     fit: &mut Fit,
     model: &Model,
+    samples: &Samples,
     Found { direction, held_out, tried, ring }: &Found,
-    history: &[f64],
-    passes: &[f64],
+    (history, passes): (&[f64], &[f64]),
 ) {
     let tree: &Tree = &model.tree;
     let nodes = 0..tree.len();
@@ -317,7 +320,7 @@ pub(super) fn details(
     let alpha: Vec<f64> = model.genes.iter().flat_map(of_gene).collect();
     let finite = |value: f64| if value.is_finite() { json!(value) } else { json!("given") };
     fit.set(FIT_DIRECTION, direction.by_gene.iter().copied().collect());
-    let details = json!({
+    let mut details = json!({
         "shape": if *ring { "ring" } else { "tree" },
         "lineages": tree.lineages,
         "branch_points": tree.segments.iter().filter(|segment| !segment.next.is_empty()).count(),
@@ -341,5 +344,9 @@ pub(super) fn details(
         "objective": history,
         "evidence_by_pass": passes,
     });
+    if !samples.names.is_empty() {
+        details["samples"] = json!(samples.names);
+        details["sample_capture"] = json!(model.capture);
+    }
     fit.set(SOFT_GRID, details);
 }

@@ -4,6 +4,7 @@ use super::em::{Counts, Fixed, Gathered, Model};
 use super::expect::Posterior;
 use super::gene::Pair;
 use super::groups::CaptureGroups;
+use super::samples::{Samples, picked};
 use super::settings::{Sizes, SoftGrid};
 use crate::data::{Dataset, Run};
 use crate::error::{Error, Result};
@@ -24,32 +25,52 @@ pub(super) struct Cells {
     /// Capture group of each cell; empty if there are none.
     pub(super) groups: Vec<u32>,
     pub(super) n_groups: usize,
+    /// Sample of each cell; empty if they are not told apart.
+    pub(super) samples: Vec<u32>,
+    /// Relative capture of each sample, to begin with.
+    pub(super) capture: Vec<f64>,
     /// Sizes to begin with.
     pub(super) sizes: Vec<Pair<f64>>,
 }
 
 impl Cells {
     /// The cells of `data` at the positions `chosen`.
-    pub(super) fn new(settings: &SoftGrid, data: &Dataset, groups: &CaptureGroups, chosen: &[usize]) -> Self {
+    ///
+    /// # Errors
+    /// As [`Samples::begin`].
+    pub(super) fn new(
+        settings: &SoftGrid,
+        data: &Dataset,
+        groups: &CaptureGroups,
+        samples: &Samples,
+        chosen: &[usize],
+    ) -> Result<Self> {
         let counts = Counts::new([data.unspliced.select_rows(chosen), data.spliced.select_rows(chosen)]);
+        let samples = samples.select(chosen);
+        let mut capture = Vec::new();
         let sizes = if settings.sizes == Sizes::Total {
             let relative = [&data.size_unspliced, &data.size_spliced].map(|totals| relative(totals));
             chosen.iter().map(|&i| [relative[0][i], relative[1][i]]).collect()
-        } else {
+        } else if samples.of.is_empty() {
             vec![[1.0; 2]; chosen.len()]
+        } else {
+            let totals = [0, 1].map(|species: usize| counts.totals(species));
+            let (sizes, begun) = samples.begin([&totals[0], &totals[1]])?;
+            capture = begun;
+            sizes
         };
-        let of = if groups.of.is_empty() { Vec::new() } else { chosen.iter().map(|&i| groups.of[i]).collect() };
-        Self { counts, groups: of, n_groups: groups.len(), sizes }
+        Ok(Self { counts, groups: picked(&groups.of, chosen), n_groups: groups.len(), samples: samples.of, capture, sizes })
     }
 
     /// Some of these cells.
     pub(super) fn select(&self, chosen: &[usize]) -> Self {
         let [u, s] = &self.counts.cells;
-        let groups = if self.groups.is_empty() { Vec::new() } else { chosen.iter().map(|&i| self.groups[i]).collect() };
         Self {
             counts: Counts::new([u.select_rows(chosen), s.select_rows(chosen)]),
-            groups,
+            groups: picked(&self.groups, chosen),
             n_groups: self.n_groups,
+            samples: picked(&self.samples, chosen),
+            capture: self.capture.clone(),
             sizes: chosen.iter().map(|&i| self.sizes[i]).collect(),
         }
     }
@@ -58,6 +79,19 @@ impl Cells {
     pub(super) fn split(&self) -> (Self, Self) {
         let (held, kept) = split(self.counts.n_obs());
         (self.select(&held), self.select(&kept))
+    }
+
+    /// E-step of `model`, the cells being of the sizes `sizes` but for the relative capture of their samples, which is the model's; returns the
+    /// posteriors and the objective.
+    pub(super) fn expect(&self, model: &Model, fixed: &Fixed, sizes: Vec<Pair<f64>>) -> (Vec<Posterior>, f64) {
+        model.expect(fixed, &self.counts.cells, &self.groups, &model.sized(sizes, &self.samples))
+    }
+
+    /// The sums over these cells.
+    pub(super) fn gather(&self, model: &Model, posteriors: &[Posterior]) -> Gathered {
+        let mut gathered = model.gather(&self.counts.genes, posteriors, &self.groups);
+        gathered.add_samples(posteriors, &self.samples, model.capture.len());
+        gathered
     }
 
     /// Mean counts of every gene; a gene without any has a trace.
@@ -97,7 +131,7 @@ impl Fitted {
 
     /// The sums over the cells that the model was fitted to.
     pub(super) fn gathered(&self, cells: &Cells) -> Gathered {
-        self.model.gather(&cells.counts.genes, &self.posteriors, &cells.groups)
+        cells.gather(&self.model, &self.posteriors)
     }
 }
 
@@ -110,7 +144,7 @@ pub(super) fn rounds(
     limits: (usize, f64),
     run: &mut Run,
 ) -> Result<Fitted> {
-    let (posteriors, objective) = model.expect(fixed, &cells.counts.cells, &cells.groups, sizes);
+    let (posteriors, objective) = cells.expect(&model, fixed, sizes.to_vec());
     more_rounds(fixed, cells, Fitted { model, posteriors, history: vec![objective] }, limits, run)
 }
 
@@ -135,9 +169,9 @@ pub(super) fn more_rounds(
         }
         // Dispersions settle early and cost as much as all else.
         let disperse = done % DISPERSE == 1;
-        model.maximise_all(fixed, &cells.counts, &cells.groups, posteriors, STEPS, disperse);
-        let sizes = sizes_of(posteriors);
-        let (renewed, objective) = model.expect(fixed, &cells.counts.cells, &cells.groups, &sizes);
+        let gathered = cells.gather(model, posteriors);
+        model.maximise_all(fixed, &cells.counts, &gathered, posteriors, STEPS, disperse);
+        let (renewed, objective) = cells.expect(model, fixed, sizes_of(posteriors));
         *posteriors = renewed;
         history.push(objective);
     }

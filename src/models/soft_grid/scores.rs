@@ -81,7 +81,7 @@ impl Scores {
         let (test, train) = cells.split();
         let test = test.select(&drawn(test.counts.n_obs(), SCORED, &mut run.rng("held-out cells", 0)));
         let fitted = rounds(fixed, &train, fitted.model.clone(), &train.sizes, (ROUNDS, 0.0), run)?;
-        let (posteriors, _) = fitted.model.expect(fixed, &test.counts.cells, &test.groups, &test.sizes);
+        let (posteriors, _) = test.expect(&fitted.model, fixed, test.sizes.clone());
         let setting = HeldOut {
             tree: &fitted.model.tree,
             prior: fitted.model.prior,

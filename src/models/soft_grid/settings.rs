@@ -34,6 +34,9 @@ pub struct SoftGrid {
     /// Column of obs with capture times, the times at which cells were collected (`day`, E8.5): the root is at the
     /// earliest, and each capture time learns a prior of times of its own; empty: none.
     pub capture_time: String,
+    /// Column of obs that says which sample a cell is from: each sample captures unspliced molecules in a share of its own, relative to spliced
+    /// ones and common to its genes, and all share kinetics, times and tree; empty: one sample.
+    pub batch: String,
     /// Where time starts, as `column=value` of obs (`clusters=Ductal`); empty: each end of the data is tried, and the
     /// likelihood decides.
     pub root: String,
@@ -188,6 +191,7 @@ impl Default for SoftGrid {
             time_prior: TimePrior::Learned,
             smoothing: 0.01,
             capture_time: String::new(),
+            batch: String::new(),
             root: String::new(),
             evidence: 3.5,
             sizes: Sizes::Shared,
@@ -273,6 +277,10 @@ impl SoftGrid {
         require(!own || self.of_counts(), "model.velocity", "\"cell\"", wanted)?;
         let wanted = "does not go with model.stream: a streamed fit writes times and rates, and no velocities";
         require(!(own && self.stream), "model.velocity", "\"cell\"", wanted)?;
+        let wanted = "needs a likelihood of counts: models of moments have no sizes of cells";
+        require(self.batch.is_empty() || self.of_counts(), "model.batch", &self.batch, wanted)?;
+        let wanted = "needs model.sizes = \"shared\": other sizes already have a factor of each cell for its unspliced counts";
+        require(self.batch.is_empty() || self.sizes == Sizes::Shared, "model.batch", &self.batch, wanted)?;
         let streams = !self.stream || self.of_counts();
         require(streams, "model.stream", self.stream, "needs a likelihood of counts")
     }

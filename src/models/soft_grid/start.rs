@@ -93,7 +93,7 @@ impl Start {
                 (0..tree.len()).map(|node| (node as u32, weight(node) as f32)).filter(|&(_, q)| q > 1e-4).collect();
             let sum: f32 = nodes.iter().map(|node| node.1).sum();
             let nodes = nodes.into_iter().map(|(node, q)| (node, q / sum)).collect();
-            Posterior { nodes, size: [1.0; 2], evidence: 0.0 }
+            Posterior { nodes, size: [1.0; 2], ..Posterior::default() }
         };
         (0..self.times.len()).map(of_cell).collect()
     }

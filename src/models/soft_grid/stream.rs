@@ -23,6 +23,7 @@ use super::fit;
 use super::gene::Pair;
 use super::groups::CaptureGroups;
 use super::rounds::{STEPS, rounds};
+use super::samples::{Samples, picked};
 use super::scores::Scores;
 use super::settings::SoftGrid;
 use super::{announce, outputs};
@@ -38,6 +39,7 @@ impl StreamingModel for SoftGrid {
         config.validate_streaming()?;
         // Numbered once: the sample may lack a group.
         let all_groups = CaptureGroups::read(source.obs(), &self.capture_time)?;
+        let all_samples = Samples::read(source.obs(), &self.batch, run)?;
         let drawn = fit::sample(source.n_obs(), self.choice_cells, run);
         let counts = read_sample(source, &drawn, self.block_cells, run)?;
         let (data, report) = preprocess::run(&counts, config)?;
@@ -47,7 +49,7 @@ impl StreamingModel for SoftGrid {
         data.require_counts("set model.stream = false and model.likelihood = \"gaussian\"")?;
         let groups = all_groups.select(&drawn);
         let fixed = Fixed::new(self);
-        let decided = fit::decide(self, &data, &groups, run)?;
+        let decided = fit::decide(self, &data, &groups, &all_samples.select(&drawn), run)?;
         announce(&decided.shape.direction, run);
         let limits = (self.max_rounds, self.tolerance);
         run.reporter().begin("rounds on the sample", 0, self.max_rounds as u64 + 1);
@@ -67,6 +69,7 @@ impl StreamingModel for SoftGrid {
             source,
             genes: &data.genes,
             groups: &all_groups.of,
+            samples: &all_samples.of,
             model: fitted.model,
             gathered,
             posteriors: vec![Posterior { size: [1.0; 2], ..Posterior::default() }; source.n_obs()],
@@ -77,7 +80,14 @@ impl StreamingModel for SoftGrid {
         }
         let mut fit: Fit = outputs::cells(&passes.model, &passes.posteriors, false, false);
         outputs::genes(&mut fit, &passes.model, &passes.gathered, scores.as_ref());
-        outputs::details(&mut fit, &passes.model, &decided.shape, &fitted.history, &passes.evidence);
+        outputs::details(
+            &mut fit,
+            &passes.model,
+            &all_samples,
+            &decided.shape,
+            (&fitted.history, &passes.evidence),
+        );
+        all_samples.tell(&mut fit, &passes.model.capture, run);
         Ok(Streamed { genes: data.genes, fit, layers: None })
     }
 }
@@ -152,6 +162,7 @@ struct Passes<'a> {
     /// Positions of the fitted genes in the file.
     genes: &'a [usize],
     groups: &'a [u32],
+    samples: &'a [u32],
     model: Model,
     /// What the genes were last fitted to.
     gathered: Gathered,
@@ -223,11 +234,11 @@ impl Passes<'_> {
 
     /// Posteriors and sums of one block.
     fn block(&self, tables: &Tables, cells: &Pair<Csr<f32>>, rows: &[usize]) -> (Vec<Posterior>, Gathered) {
-        let groups: Vec<u32> =
-            if self.groups.is_empty() { Vec::new() } else { rows.iter().map(|&i| self.groups[i]).collect() };
-        let sizes: Vec<Pair<f64>> = rows.iter().map(|&i| self.posteriors[i].size).collect();
+        let (groups, samples) = (picked(self.groups, rows), picked(self.samples, rows));
+        let sizes = self.model.sized(rows.iter().map(|&i| self.posteriors[i].size).collect(), &samples);
         let posteriors = self.model.expect_with(tables, self.fixed, cells, &groups, &sizes);
-        let gathered = self.model.gather(&[cells[0].transpose(), cells[1].transpose()], &posteriors, &groups);
+        let mut gathered = self.model.gather(&[cells[0].transpose(), cells[1].transpose()], &posteriors, &groups);
+        gathered.add_samples(&posteriors, &samples, self.model.capture.len());
         (posteriors, gathered)
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Subject, of_l
     lines.extend(of_layers.direction);
     lines.extend(grid_direction(file)?);
     lines.extend(grid_shape(file)?);
+    lines.extend(grid_samples(file)?);
     lines.extend(of_layers.early);
     lines.push(root(asked.graph));
     lines.extend(times(asked.graph));
@@ -197,6 +198,18 @@ fn grid_shape(file: &FittedFile) -> Result<Option<Trust>> {
     let explanation = "The simplest shape that is within one standard error of the best is taken. Where the two differ by little, look at both: \
                        model.lineages and model.shape set the shape.";
     Ok(Some(line("Which shape does the trajectory have?", value, verdict, explanation)))
+}
+
+/// How the samples that the soft grid was told of differ in what is captured.
+fn grid_samples(file: &FittedFile) -> Result<Option<Trust>> {
+    let Some(record) = file.record(SOFT_GRID)? else { return Ok(None) };
+    let list = |key: &str| record.get(key).and_then(Value::as_array);
+    let Some((names, capture)) = list("samples").zip(list("sample_capture")) else { return Ok(None) };
+    let named = names.iter().filter_map(Value::as_str).zip(capture.iter().filter_map(Value::as_f64));
+    let value = named.map(|(name, capture)| format!("{name}: {capture:.2}")).collect::<Vec<_>>().join(", ");
+    let explanation = "Relative capture of unspliced molecules, in parts of the mean over cells. The fit takes it into account, for all genes alike: not \
+                       ambient molecules, nor genes that only some samples express or capture differently.";
+    Ok(Some(line("How do the samples differ in what is captured?", value, Verdict::Good, explanation)))
 }
 
 /// Do most of the genes that the graph was made with fall at first? `velocity` is read already, `[n_obs, n_vars]`.
