@@ -65,7 +65,9 @@ impl Samples {
             return Err(unusable(format!("has no value in {missing} cells"), hint));
         }
         let mut cells: BTreeMap<&str, usize> = BTreeMap::new();
-        labels.iter().for_each(|label| *cells.entry(label).or_default() += 1);
+        for label in &labels {
+            *cells.entry(label).or_default() += 1;
+        }
         if let [only] = cells.keys().collect::<Vec<_>>()[..] {
             run.reporter().warn(&format!(
                 "obs[{name:?}], named by model.batch, is {only:?} in all cells: there is one sample, and nothing to correct"
@@ -103,7 +105,9 @@ impl Samples {
             for (species, counts) in [("unspliced", u), ("spliced", s)] {
                 if n > 0.0 && counts <= 0.0 {
                     return Err(Error::Data {
-                        problem: format!("sample {name:?} of model.batch has no {species} counts in the genes that are fitted"),
+                        problem: format!(
+                            "sample {name:?} of model.batch has no {species} counts in the genes that are fitted"
+                        ),
                         hint: "leave its cells out, or set model.batch to \"\"".to_owned(),
                     });
                 }
