@@ -237,13 +237,7 @@ impl Vectorized for AddCounts<'_> {
 
 impl Model {
     /// A model of constant genes over `tree`; `means` are the mean counts of every gene, `capture` the relative capture of each sample.
-    pub(super) fn flat(
-        tree: Tree,
-        means: &Pair<Vec<f64>>,
-        fixed: &Fixed,
-        n_groups: usize,
-        capture: Vec<f64>,
-    ) -> Self {
+    pub(super) fn flat(tree: Tree, means: &Pair<Vec<f64>>, fixed: &Fixed, n_groups: usize, capture: Vec<f64>) -> Self {
         let dispersion = if fixed.learn_dispersion { [dispersion::START; 2] } else { [0.0; 2] };
         let mut prior = fixed.prior;
         prior.begin_scaling(means);

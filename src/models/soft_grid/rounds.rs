@@ -59,7 +59,14 @@ impl Cells {
             capture = begun;
             sizes
         };
-        Ok(Self { counts, groups: picked(&groups.of, chosen), n_groups: groups.len(), samples: samples.of, capture, sizes })
+        Ok(Self {
+            counts,
+            groups: picked(&groups.of, chosen),
+            n_groups: groups.len(),
+            samples: samples.of,
+            capture,
+            sizes,
+        })
     }
 
     /// Some of these cells.

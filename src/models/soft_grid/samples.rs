@@ -103,7 +103,9 @@ impl Samples {
             for (species, counts) in [("unspliced", u), ("spliced", s)] {
                 if n > 0.0 && counts <= 0.0 {
                     return Err(Error::Data {
-                        problem: format!("sample {name:?} of model.batch has no {species} counts in the genes that are fitted"),
+                        problem: format!(
+                            "sample {name:?} of model.batch has no {species} counts in the genes that are fitted"
+                        ),
                         hint: "leave its cells out, or set model.batch to \"\"".to_owned(),
                     });
                 }

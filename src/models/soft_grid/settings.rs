@@ -279,7 +279,8 @@ impl SoftGrid {
         require(!(own && self.stream), "model.velocity", "\"cell\"", wanted)?;
         let wanted = "needs a likelihood of counts: models of moments have no sizes of cells";
         require(self.batch.is_empty() || self.of_counts(), "model.batch", &self.batch, wanted)?;
-        let wanted = "needs model.sizes = \"shared\": other sizes already have a factor of each cell for its unspliced counts";
+        let wanted =
+            "needs model.sizes = \"shared\": other sizes already have a factor of each cell for its unspliced counts";
         require(self.batch.is_empty() || self.sizes == Sizes::Shared, "model.batch", &self.batch, wanted)?;
         let streams = !self.stream || self.of_counts();
         require(streams, "model.stream", self.stream, "needs a likelihood of counts")

@@ -80,13 +80,7 @@ impl StreamingModel for SoftGrid {
         }
         let mut fit: Fit = outputs::cells(&passes.model, &passes.posteriors, false, false);
         outputs::genes(&mut fit, &passes.model, &passes.gathered, scores.as_ref());
-        outputs::details(
-            &mut fit,
-            &passes.model,
-            &all_samples,
-            &decided.shape,
-            (&fitted.history, &passes.evidence),
-        );
+        outputs::details(&mut fit, &passes.model, &all_samples, &decided.shape, (&fitted.history, &passes.evidence));
         all_samples.tell(&mut fit, &passes.model.capture, run);
         Ok(Streamed { genes: data.genes, fit, layers: None })
     }
