@@ -28,6 +28,7 @@ use super::gene::{Gene, Pair, Prior, Sums};
 use super::rival::{Means, fit_dispersion, in_proportion, spliced_alone};
 use super::rounds::{Cells, Fitted, rounds};
 use super::tree::Tree;
+use crate::data::quantities::FIT_QVAL_DELAY;
 use crate::data::{Bound, GeneFilter, Run, stream};
 use crate::error::Result;
 use crate::negative_binomial;
@@ -136,7 +137,7 @@ impl Scores {
 
 /// What velocity genes fulfil, by the q-values of their delay.
 pub(super) fn delayed(q_values: Vec<f64>) -> GeneFilter {
-    GeneFilter::new("q-value of the delay", "fit_qval_delay", Bound::Below(LARGEST_Q), q_values)
+    GeneFilter::new("q-value of the delay", FIT_QVAL_DELAY.key(), Bound::Below(LARGEST_Q), q_values)
 }
 
 /// For each score, the share of all nulls that are as high. Scores of deep genes vary more, so a gene's score and null are first set in

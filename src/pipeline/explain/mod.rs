@@ -179,14 +179,10 @@ pub(super) fn velocity_gene_filters(file: &FittedFile) -> Option<Vec<GeneFilter>
 
 /// What the fit of another program tells of genes, without its bounds.
 fn told_by(file: &FittedFile) -> Vec<GeneFilter> {
-    let told = [
-        ("likelihood", "fit_likelihood", FIT_LIKELIHOOD),
-        ("R2 of the line, all cells", "fit_r2", FIT_R2),
-        ("R2 of the line", "velocity_r2", VELOCITY_R2),
-    ];
-    let told = told
-        .into_iter()
-        .filter_map(|(name, key, quantity)| Some(GeneFilter::new(name, key, Bound::None, file.numbers(quantity)?)));
+    let told = [("likelihood", FIT_LIKELIHOOD), ("R2 of the line, all cells", FIT_R2), ("R2 of the line", VELOCITY_R2)];
+    let told = told.into_iter().filter_map(|(name, quantity)| {
+        Some(GeneFilter::new(name, quantity.key(), Bound::None, file.numbers(quantity)?))
+    });
     told.collect()
 }
 
