@@ -230,7 +230,7 @@ struct Inspect {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Settings in TOML, as for train: of them, [input] is read
+    /// Settings in TOML, as for train: of them, the table input is read
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Change one setting, as input.spliced=NAME; may be repeated
