@@ -67,8 +67,8 @@ fn columns(var: &Frame) -> impl Iterator<Item = &Column> {
     known.filter(|column| matches!(column, Column::Text(_) | Column::Categorical { .. }))
 }
 
-/// Ensembl's ids without what counts their revisions.
-fn without_version(name: &str) -> &str {
+/// Ensembl's ids without what counts their revisions; other names as they are.
+pub(crate) fn without_version(name: &str) -> &str {
     match name.split_once('.') {
         Some((id, _)) if id.starts_with("ENS") => id,
         _ => name,

@@ -10,6 +10,11 @@ use crate::error::{Error, Result};
 /// Names made unique as anndata's `var_names_make_unique` does it: the first of equal names stays, the others get `-1`, `-2`, …, of
 /// which those that are taken are passed over.
 pub(super) fn unique(names: &[String]) -> Vec<String> {
+    unique_with(names, "-")
+}
+
+/// The same with another `sign` before the number.
+pub(super) fn unique_with(names: &[String], sign: &str) -> Vec<String> {
     let mut taken: HashSet<String> = names.iter().cloned().collect();
     let mut seen: HashSet<&str> = HashSet::new();
     let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -22,7 +27,7 @@ pub(super) fn unique(names: &[String]) -> Vec<String> {
         let count = counts.entry(name).or_default();
         let fresh = loop {
             *count += 1;
-            let fresh = format!("{name}-{count}");
+            let fresh = format!("{name}{sign}{count}");
             if !taken.contains(&fresh) {
                 break fresh;
             }
@@ -101,5 +106,11 @@ mod tests {
     fn equal_names_are_told_apart_as_anndata_does_it() {
         assert_eq!(unique(&words(&["a", "a", "b", "a-1", "a", "b"])), ["a", "a-2", "b", "a-1", "a-3", "b-1"]);
         assert_eq!(unique(&words(&["x", "y"])), ["x", "y"]);
+    }
+
+    /// R's documentation of `make.unique`: numbers are appended from 1 on, names that are there already are passed over.
+    #[test]
+    fn equal_names_are_told_apart_as_r_does_it() {
+        assert_eq!(unique_with(&words(&["a", "a", "a.2", "a", "a"]), "."), ["a", "a.1", "a.2", "a.3", "a.4"]);
     }
 }

@@ -79,7 +79,7 @@ pub trait VelocityModel {
     fn velocity_gene_filters(&self, column: Columns) -> Vec<GeneFilter> {
         let likelihood = column(quantities::FIT_LIKELIHOOD);
         likelihood
-            .map(|values| GeneFilter::new("likelihood", "fit_likelihood", Bound::None, values))
+            .map(|values| GeneFilter::new("likelihood", quantities::FIT_LIKELIHOOD.key(), Bound::None, values))
             .into_iter()
             .collect()
     }

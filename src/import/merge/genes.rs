@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
+use crate::data::gene_names::without_version;
 use crate::data::{Column, Frame};
-use crate::import::genes::unique;
+use crate::import::genes::{unique, unique_with};
 use crate::import::source::Genes;
 
 const IDS: &str = "ids";
@@ -39,10 +40,7 @@ const CHANGES: [(Change, &str); 4] = [
 fn changed(name: &str, change: Change) -> String {
     match change {
         Change::None => name.to_owned(),
-        Change::Versions => match name.split_once('.') {
-            Some((id, _)) if id.starts_with("ENS") => id.to_owned(),
-            _ => name.to_owned(),
-        },
+        Change::Versions => without_version(name).to_owned(),
         Change::Genomes => {
             let without = ["GRCh38", "GRCm39", "hg19", "mm10"].iter().find_map(|genome| name.strip_prefix(genome));
             without.map_or(name, |rest| rest.trim_start_matches(['_', '-'])).to_owned()
@@ -129,32 +127,17 @@ fn own_names(var: &Frame) -> Vec<(String, Vec<String>)> {
 fn their_names(genes: &Genes) -> Vec<(&'static str, Vec<String>)> {
     let mut names = vec![(IDS, genes.ids.clone())];
     let symbols = genes.symbols.as_ref().unwrap_or(&genes.ids);
+    let of_anndata = unique(symbols);
+    // As R's `make.unique` tells equal names apart.
+    let of_r = unique_with(symbols, ".");
+    let differ = of_r != of_anndata;
     if genes.symbols.is_some() {
-        names.push(("symbols", unique(symbols)));
+        names.push(("symbols", of_anndata));
     }
-    let of_r = unique_as(symbols, ".");
-    if of_r != unique(symbols) {
+    if differ {
         names.push(("symbols with .1", of_r));
     }
     names
-}
-
-/// As R's `make.unique` tells equal names apart.
-fn unique_as(names: &[String], sign: &str) -> Vec<String> {
-    let taken: HashSet<&String> = names.iter().collect();
-    let mut counts: HashMap<&String, usize> = HashMap::new();
-    let fresh = |name: &String, count: &mut usize| loop {
-        *count += 1;
-        let fresh = format!("{name}{sign}{count}");
-        if !taken.contains(&fresh) {
-            return fresh;
-        }
-    };
-    let mut seen: HashSet<&String> = HashSet::new();
-    let renamed = names
-        .iter()
-        .map(|name| if seen.insert(name) { name.clone() } else { fresh(name, counts.entry(name).or_default()) });
-    renamed.collect()
 }
 
 /// Why few genes were found, and what to do.
@@ -203,17 +186,5 @@ pub(super) fn why_not(var: &Frame, genes: &Genes) -> (String, String) {
                 .to_owned(),
         ),
         _ => (shown, "are both of one species and annotation?".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// R's documentation of `make.unique`: numbers are appended from 1 on, names that are there already are passed over.
-    #[test]
-    fn equal_names_are_told_apart_as_r_does_it() {
-        let words: Vec<String> = ["a", "a", "a.2", "a", "a"].map(str::to_owned).to_vec();
-        assert_eq!(unique_as(&words, "."), ["a", "a.1", "a.2", "a.3", "a.4"]);
     }
 }

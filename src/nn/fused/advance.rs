@@ -3,6 +3,9 @@
 //! The formulas are those of [`crate::nn::kinetics`]; where that module picks a series so that a difference does not cancel,
 //! so does this one, except that ψ is left as `H(τ; γ) − φ`: its error, one unit in the last place of `α τ`, is far below any σ.
 
+#[cfg(feature = "cube")]
+use burn_cubecl::cubecl::{self, prelude::*};
+
 use crate::simd::{exp_and_m1, mul_add};
 
 /// Below this `|γ − β| τ`, φ is its series; see [`crate::nn::kinetics::phi`].
@@ -25,7 +28,8 @@ pub(super) fn per_gap(beta: f32, gamma: f32) -> f32 {
     if gap.abs() < f32::MIN_POSITIVE { 0.0 } else { gap.recip() }
 }
 
-/// The state after a time τ and its derivatives. What the caller does not read is not computed.
+/// The state after a time τ and its derivatives, here and in the kernels of GPUs. What the caller does not read is not computed.
+#[cfg_attr(feature = "cube", derive(CubeType))]
 pub(super) struct Advanced {
     pub(super) u: f32,
     pub(super) s: f32,

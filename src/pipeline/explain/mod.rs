@@ -81,17 +81,18 @@ struct OfFit {
 pub fn explain(job: &ExplainJob, reporter: &mut dyn Reporter) -> Result<Explained> {
     let file = FittedFile::open(&job.input)?;
     let recorded = file.fit().map(|record| &record.settings).filter(|settings| settings.is_object());
-    let (config, settings) = match (&job.settings, recorded) {
-        (Settings::Given(config), _) => ((**config).clone(), "as given".to_owned()),
-        (Settings::OfFile(changes), Some(record)) => {
+    let (config, settings) = match &job.settings {
+        Settings::Given(config) => ((**config).clone(), "as given".to_owned()),
+        Settings::OfFile(changes) => {
+            let (config, whose) = if let Some(record) = recorded {
+                (Config::recorded(record, changes)?, "those of the fit in the file".to_owned())
+            } else {
+                let config = Config::load(None, changes)?;
+                let whose = format!("the defaults of {}", config.model.kind());
+                (config, whose)
+            };
             let changed = if changes.is_empty() { "" } else { ", changed as given" };
-            (Config::recorded(record, changes)?, format!("those of the fit in the file{changed}"))
-        }
-        (Settings::OfFile(changes), None) => {
-            let config = Config::load(None, changes)?;
-            let changed = if changes.is_empty() { "" } else { ", changed as given" };
-            let said = format!("the defaults of {}{changed}", config.model.kind());
-            (config, said)
+            (config, format!("{whose}{changed}"))
         }
     };
     let fit = of_fit(&file);

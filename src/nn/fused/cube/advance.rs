@@ -3,26 +3,7 @@
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// The state after a time τ and its derivatives, as in [`crate::nn::fused::advance::Advanced`].
-#[derive(CubeType)]
-pub(super) struct Advanced {
-    pub(super) u: f32,
-    pub(super) s: f32,
-    /// `e^{−βτ}`, `e^{−γτ}`.
-    pub(super) exp_beta: f32,
-    pub(super) exp_gamma: f32,
-    /// `∂u/∂α`
-    pub(super) made: f32,
-    /// `∂s/∂α`
-    pub(super) psi: f32,
-    /// `∂s/∂u₀`
-    pub(super) s_u0: f32,
-    pub(super) u_beta: f32,
-    pub(super) s_beta: f32,
-    pub(super) s_gamma: f32,
-    pub(super) u_tau: f32,
-    pub(super) s_tau: f32,
-}
+use crate::nn::fused::advance::Advanced;
 
 /// `eˣ − 1` of x ≤ 0, without cancellation near 0.
 #[cube]
