@@ -56,14 +56,14 @@ pub(super) fn open(name: &str, number: Option<usize>, apis: &[Api]) -> Result<Op
     };
     let before = adapters[..number].iter().filter(|other| other.kind == adapter.kind).count();
     let key = (of_burn(name, adapter, before)?, api);
-    let device = match open.iter().find(|(known, _)| *known == key) {
-        Some((_, device)) => device.clone(),
-        None => {
-            let options = Device::wgpu_options().device_kind(key.0.clone()).graphics_api(api);
-            let device = options.init().map_err(|refused| refusal(name, adapter, &refused))?;
-            open.push((key, device.clone()));
-            device
-        }
+    let known = open.iter().find(|(known, _)| *known == key).map(|(_, device)| device.clone());
+    let device = if let Some(device) = known {
+        device
+    } else {
+        let options = Device::wgpu_options().device_kind(key.0.clone()).graphics_api(api);
+        let device = options.init().map_err(|refused| refusal(name, adapter, &refused))?;
+        open.push((key, device.clone()));
+        device
     };
     let word = name.split(':').next().unwrap_or(name);
     let what = format!("{word}:{number}, {}, {}", adapter.name, adapter.kind.words());

@@ -93,7 +93,7 @@ fn counts_kernel(
 ) {
     let n = n_genes as usize;
     let thread = UNIT_POS as usize;
-    let cell = CUBE_POS as usize;
+    let cell = CUBE_POS;
     let row = cell * n;
     let mut shared = Shared::<[f32]>::new_slice(THREADS);
 
@@ -225,10 +225,10 @@ fn constant_by_size(x: f32, n: f32, d: f32) -> BySize {
     let mut first = 0.0_f32;
     let mut second = 0.0_f32;
     if x > 0.0 {
-        if d == 0.0 {
+        if d <= 0.0 {
             first = x / n;
             second = -x / (n * n);
-        } else if x <= 6.0 && x.floor() == x {
+        } else if x <= 6.0 && x - x.floor() <= 0.0 {
             let mut k = 0.0_f32;
             while k < x {
                 let term = 1.0 / (n + k * d);
@@ -268,9 +268,9 @@ fn constant_by_size(x: f32, n: f32, d: f32) -> BySize {
 fn constant_of_count(x: f32, n: f32, d: f32) -> f32 {
     let mut sum = 0.0_f32;
     if x > 0.0 {
-        if d == 0.0 {
+        if d <= 0.0 {
             sum = x * n.ln();
-        } else if x <= 12.0 && x.floor() == x {
+        } else if x <= 12.0 && x - x.floor() <= 0.0 {
             let mut k = 0.0_f32;
             while k < x {
                 sum += (n + k * d).ln();
@@ -316,7 +316,7 @@ pub(in crate::nn::fused) fn count_nll(
     let [unspliced, spliced, size] = [0, 1, 2].map(|part| means.clone().narrow(0, part, 1));
     let total = means.sum();
     let total = match mu.iter().any(Tensor::is_tracked) {
-        true => with_gradients(total, mu.map(tracked), [d_u, d_s]),
+        true => with_gradients(total, &mu.map(tracked), [d_u, d_s]),
         false => total,
     };
     CountNll { total, unspliced, spliced, size }

@@ -181,11 +181,11 @@ pub(in crate::nn::fused) fn kinetic_nll(kinetics: Kinetics, observed: Observed) 
     let is_tracked = inputs.iter().chain(start.iter().flat_map(|(u0, s0)| [u0, s0])).any(Tensor::is_tracked);
     let total = match (is_tracked, start) {
         (false, _) => total,
-        (true, None) => with_gradients(total, inputs.map(tracked), gradients),
+        (true, None) => with_gradients(total, &inputs.map(tracked), gradients),
         (true, Some((u0, s0))) => {
             let ([tau, alpha, beta, gamma], [d_tau, d_alpha, d_beta, d_gamma]) = (inputs, gradients);
             let inputs = [tau, alpha, beta, gamma, u0, s0].map(tracked);
-            with_gradients(total, inputs, [d_tau, d_alpha, d_beta, d_gamma, d_u0, d_s0])
+            with_gradients(total, &inputs, [d_tau, d_alpha, d_beta, d_gamma, d_u0, d_s0])
         }
     };
     KineticNll { total, unspliced, spliced }

@@ -1,16 +1,23 @@
 //! The fused operations as kernels of GPUs, written in `CubeCL`: one source, which burn compiles to the shaders of the device.
 //!
-//! Written as tensor operations a likelihood costs hundreds of launches, forward and backward; here it is one kernel that gives the
+//! Written as tensor operations a likelihood costs some seventy launches, forward and backward; here it is one kernel that gives the
 //! value and every gradient, and a few sums. The formulas are those of the CPU's kernels beside this folder, and the tests of twins
 //! (`tests/twin`) hold both to the tensor operations.
 //!
 //! Each thread takes one gene of [`CELLS`] consecutive cells, so that neighbouring threads read neighbouring numbers, and adds up its
 //! cells in order; the sums over the blocks of cells are tensor operations. Nothing depends on the order in which threads run.
 
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::type_complexity,
+    reason = "an array of a kernel is but a handle here, and operations of burn's backends return their tensors as tuples"
+)]
+
 mod advance;
 mod counts;
 mod gamma;
 mod gaussian;
+mod mixture;
 mod noise;
 mod solve;
 mod states;
@@ -65,7 +72,7 @@ fn tensor<const D: usize>(primitive: Primitive) -> Tensor<D> {
 /// `value`, `[1]`, with `gradients` by `inputs`, of their shapes.
 fn with_gradients<const N: usize>(
     value: Tensor<1>,
-    inputs: [FloatTensor<Autodiff<Cube>>; N],
+    inputs: &[FloatTensor<Autodiff<Cube>>; N],
     gradients: [Primitive; N],
 ) -> Tensor<1> {
     let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Cube>>::node);

@@ -1,5 +1,7 @@
 //! The noise of [`crate::nn::counter`] within a kernel, and the draws of [`crate::nn::dirichlet`] made of it.
 
+use std::f32::consts::SQRT_2;
+
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
@@ -53,7 +55,7 @@ fn normal(uniform: f32) -> f32 {
         + 1.001_674)
         * b
         + 2.832_976_8;
-    1.414_213_5 * x * select(w < 5.0, near, beyond)
+    SQRT_2 * x * select(w < 5.0, near, beyond)
 }
 
 /// [`crate::nn::dirichlet::ln_gamma_one`] at shape `a`, with the noise at `position`.

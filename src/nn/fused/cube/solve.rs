@@ -8,6 +8,7 @@ use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Cube, backend_extension};
 use burn::tensor::{Shape, Tensor};
+use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, cubecl};
 use cubecl::prelude::*;
 
@@ -112,7 +113,7 @@ impl SolveKernels for CubeBackend {
         let (count, dim) = threads(shape[0], shape[1]);
         let (of_tau, of_rates) = (per_gene(&tau, shape[1]), per_cell(&beta, shape[0]));
         let client = u0.client.clone();
-        let [d_tau, d_u0, d_s0, d_alpha, d_beta, d_gamma] = outputs.clone().map(|output| output.into_buffer_arg());
+        let [d_tau, d_u0, d_s0, d_alpha, d_beta, d_gamma] = outputs.clone().map(CubeTensor::into_buffer_arg);
         derivatives_kernel::launch(
             &client,
             count,
@@ -230,7 +231,7 @@ pub(in crate::nn::fused) fn solve(inputs: [Tensor<2>; 6]) -> Tensor<2> {
     }
     let inputs = inputs.map(tracked);
     let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Cube>>::node);
-    let primitives = inputs.map(|input| input.into_primitive());
+    let primitives = inputs.map(FloatTensor::<Autodiff<Cube>>::into_primitive);
     let output = state(primitives.clone());
     let output = match StateBackward.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(primitives, output),
