@@ -26,7 +26,8 @@ impl Node {
         match parent.loc_type_by_name(name).ok()? {
             LocationType::Group => parent.group(name).ok().map(Self::Group),
             LocationType::Dataset => parent.dataset(name).ok().map(Self::Dataset),
-            LocationType::NamedDatatype => None,
+            // Types that stand by themselves.
+            _ => None,
         }
     }
 
