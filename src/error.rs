@@ -68,6 +68,8 @@ pub enum Error {
         action: String,
         /// The system's or HDF5's own words.
         reason: String,
+        /// What to do about it, where there is more to say than the reason.
+        hint: String,
     },
     /// A device is not in this build or not on this machine.
     #[error("device {name:?}: {problem}")]
@@ -107,7 +109,17 @@ impl Error {
 
     /// [`Error::File`] from its parts.
     pub fn file(path: &Path, action: impl Into<String>, reason: impl Display) -> Self {
-        Self::File { path: path.to_path_buf(), action: action.into(), reason: reason.to_string() }
+        let (path, action, reason, hint) = (path.to_path_buf(), action.into(), reason.to_string(), String::new());
+        Self::File { path, action, reason, hint }
+    }
+
+    /// The same, with a hint for an [`Error::File`].
+    #[must_use]
+    pub fn hinted(mut self, remedy: impl Into<String>) -> Self {
+        if let Self::File { hint, .. } = &mut self {
+            *hint = remedy.into();
+        }
+        self
     }
 
     /// What the reader can do, if there is more to say than the message itself.
@@ -116,6 +128,7 @@ impl Error {
         match self {
             Self::Input { hint, .. }
             | Self::Config { hint, .. }
+            | Self::File { hint, .. }
             | Self::Data { hint, .. }
             | Self::Device { hint, .. }
             | Self::NonFinite { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
@@ -125,7 +138,7 @@ impl Error {
                 None => format!("change it in the config file, or with --set {key}=VALUE"),
             }),
             Self::Interrupted { run: Some(_) } => Some("continue with the same command and --resume".to_owned()),
-            Self::Interrupted { run: None } | Self::Shape { .. } | Self::File { .. } => None,
+            Self::Interrupted { run: None } | Self::Shape { .. } => None,
         }
     }
 

@@ -305,6 +305,9 @@ impl Train {
         if let Some(words) = &self.genes {
             genes::fit_only(words, &mut config)?;
         }
+        if self.report {
+            pipeline::require_velocities(&config)?;
+        }
         let job = Job {
             run: self.run.unwrap_or_else(|| self.output.with_extension("run")),
             input: self.input,

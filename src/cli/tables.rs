@@ -23,11 +23,13 @@ pub(super) fn inspection(found: &Inspection) -> String {
     lines.extend(found.description.iter().flat_map(description));
     lines.extend(found.samples.iter().map(sample));
     lines.extend(found.warnings.iter().map(|warning| format!("warning: {warning}")));
-    lines.push(match &found.description {
-        Some(file) if found.ready => verdict(file),
+    lines.extend(found.next.iter().map(|next| format!("next: {next}")));
+    // Last, where `tail -1` finds it.
+    lines.push(match (&found.refused, &found.description) {
+        (Some(refused), _) => format!("not ready for velocity: {refused}"),
+        (None, Some(file)) if found.ready => verdict(file),
         _ => format!("not ready for velocity: missing {}", found.missing.join("; ")),
     });
-    lines.extend(found.next.iter().map(|next| format!("next: {next}")));
     lines.join("\n")
 }
 

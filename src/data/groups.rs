@@ -1,5 +1,6 @@
 //! Which group each cell is in.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::{Column, Frame};
@@ -30,10 +31,29 @@ impl Groups {
             unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
         })?;
         Ok(match column {
-            Column::Categorical { codes, categories, .. } => Self { names: categories.clone(), of: codes.clone() },
+            Column::Categorical { codes, categories, .. } => Self::from_categories(codes, categories),
+            // Whole numbers of which some are missing: clusters of cells that not all have one.
+            Column::Float(values) if values.iter().all(|value| value.is_nan() || value.fract() == 0.0) => {
+                let word = |&value: &f64| if value.is_nan() { String::new() } else { format!("{value:.0}") };
+                Self::from_labels(&values.iter().map(word).collect::<Vec<_>>())
+            }
             Column::Float(_) => return Err(unusable("holds numbers rather than labels".to_owned())),
             other => Self::from_labels(&other.to_labels()),
         })
+    }
+
+    /// Cells without a label are in no group: missing ones, and those whose label is empty.
+    fn from_categories(codes: &[Option<u32>], categories: &[String]) -> Self {
+        let Some(empty) = categories.iter().position(String::is_empty) else {
+            return Self { names: categories.to_vec(), of: codes.to_vec() };
+        };
+        let names = categories.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let shift = |code: u32| match (code as usize).cmp(&empty) {
+            Ordering::Less => Some(code),
+            Ordering::Equal => None,
+            Ordering::Greater => Some(code - 1),
+        };
+        Self { names, of: codes.iter().map(|code| code.and_then(shift)).collect() }
     }
 
     fn from_labels(labels: &[String]) -> Self {

@@ -35,4 +35,4 @@ pub use run::{Prepare, Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
 pub use uncertainty::{Directional, Uncertainty};
-pub use velocities::{GenesUsed, Velocities};
+pub use velocities::{GenesUsed, Velocities, embedding_of};

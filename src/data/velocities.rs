@@ -52,11 +52,10 @@ impl Velocities {
         self.ms.nrows()
     }
 
-    /// Coordinates of the embedding `X_<basis>`.
+    /// Coordinates of the embedding `basis`: those called `X_<basis>`, else `<basis>` itself, as files from R have them.
     #[must_use]
     pub fn embedding(&self, basis: &str) -> Option<&Array2<f32>> {
-        let known = |(name, _): &&(String, Array2<f32>)| name.strip_prefix("X_") == Some(basis);
-        self.obsm.iter().find(known).map(|(_, coordinates)| coordinates)
+        embedding_of(&self.obsm, basis)
     }
 
     /// A column of numbers of the genes used, `[genes.len()]`.
@@ -65,4 +64,11 @@ impl Velocities {
         let numbers = self.var.get(column).and_then(Column::to_numbers)?;
         Some(self.genes.iter().map(|&gene| numbers[gene]).collect())
     }
+}
+
+/// The coordinates in `obsm` that `basis` names: `X_<basis>`, else `<basis>`.
+#[must_use]
+pub fn embedding_of<'a>(obsm: &'a [(String, Array2<f32>)], basis: &str) -> Option<&'a Array2<f32>> {
+    let named = |key: &str| obsm.iter().find(|(name, _)| name == key).map(|(_, coordinates)| coordinates);
+    named(&format!("X_{basis}")).or_else(|| named(basis))
 }

@@ -2,11 +2,32 @@
 
 use std::collections::HashSet;
 
+use hdf5::{Dataset, File};
+
 use super::frame::quoted;
+use super::h5::{self, Kind, Node};
 use super::place::Place;
 use crate::data::Frame;
 use crate::error::Result;
 use crate::sparse::Csr;
+
+/// Fails if something else stands where AnnData has a group of elements. Frames and `obsm`, `varm` were tables of records before anndata 0.7.
+pub(super) fn groups(file: &File, place: &Place) -> Result<()> {
+    for name in ["obs", "var", "obsm", "varm", "layers", "obsp", "varp", "uns"] {
+        let table =
+            |dataset: &Dataset| ["obs", "var", "obsm", "varm"].contains(&name) && h5::kind(dataset) == Kind::Record;
+        match Node::open(file, name) {
+            Some(Node::Dataset(dataset)) if !table(&dataset) => {
+                let found = h5::dtype_name(&dataset);
+                return Err(place
+                    .child(name)
+                    .damaged(format!("a group of elements was expected, found one value or array ({found})")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// Fails unless there are rows and their names differ. `what` is `cell` or `gene`.
 pub(super) fn names(frame: &Frame, what: &str, place: &Place) -> Result<()> {

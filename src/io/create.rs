@@ -10,7 +10,7 @@ use super::element::Sink;
 use super::pieces::{Content, Piece};
 use super::place::Place;
 use super::uns::Uns;
-use super::write::{Additions, Genes, check, create};
+use super::write::{Additions, Genes, check, create, finish};
 use crate::data::Frame;
 use crate::data::quantities::Slot;
 use crate::error::Result;
@@ -62,8 +62,7 @@ pub fn write_new(output: &Path, config: &OutputConfig, file: &NewFile) -> Result
     }
     let genes = Genes::Same;
     Additions { sink, genes }.add(&target, &Place::root(output), &pieces)?;
-    sink.close(target)?;
-    draft.finish()?;
+    finish(draft, &sink, target)?;
     Ok(())
 }
 

@@ -54,7 +54,7 @@ pub struct Description {
 pub struct MatrixDescription {
     /// Its name, `X` for the main matrix.
     pub name: String,
-    /// `dense`, `csr` or `csc`; `unknown` if it cannot be read.
+    /// `dense`, `csr` or `csc`; `unknown` if it cannot be read, `of another shape` if it is not of the file's cells and genes.
     pub kind: &'static str,
     /// Type of the numbers, as numpy calls it.
     pub dtype: String,
@@ -89,12 +89,13 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
     let place = Place::root(path);
     let n_obs = frame::n_rows(&file, "obs", &place.child("obs"))?;
     let n_vars = frame::n_rows(&file, "var", &place.child("var"))?;
+    let shape = [n_obs, n_vars];
     let config = config.known_in(&file);
     let mut totals = Vec::new();
     let mut layers = Vec::new();
     if let Some(Node::Group(group)) = Node::open(&file, "layers") {
         for name in h5::members(&group) {
-            let (layer, total) = matrix(&group, &name, place.child("layers").child(&name))?;
+            let (layer, total) = matrix(&group, &name, shape, place.child("layers").child(&name))?;
             if name == config.spliced || name == config.unspliced {
                 totals.push((name == config.unspliced, total));
             }
@@ -102,7 +103,9 @@ pub fn describe(path: &Path, config: &InputConfig) -> Result<Description> {
         }
     }
     let x = match Node::open(&file, "X") {
-        Some(node) if node.encoding().as_deref() != Some("null") => Some(matrix(&file, "X", place.child("X"))?.0),
+        Some(node) if node.encoding().as_deref() != Some("null") => {
+            Some(matrix(&file, "X", shape, place.child("X"))?.0)
+        }
         _ => None,
     };
     let model = Some(Records::read(&file, &place)?.mode).filter(|mode| !mode.is_empty());
@@ -143,17 +146,18 @@ fn unspliced_share(totals: &[(bool, f64)]) -> Option<f64> {
 pub(super) fn unspliced_share_of(file: &File, config: &InputConfig, place: &Place) -> Result<Option<f64>> {
     let Some(Node::Group(layers)) = Node::open(file, "layers") else { return Ok(None) };
     let config = config.known_in(file);
+    let shape = [frame::n_rows(file, "obs", &place.child("obs"))?, frame::n_rows(file, "var", &place.child("var"))?];
     let mut totals = Vec::new();
     for (is_unspliced, name) in [(false, &config.spliced), (true, &config.unspliced)] {
         if layers.link_exists(name) {
-            totals.push((is_unspliced, matrix(&layers, name, place.child("layers").child(name))?.1));
+            totals.push((is_unspliced, matrix(&layers, name, shape, place.child("layers").child(name))?.1));
         }
     }
     Ok(unspliced_share(&totals))
 }
 
-/// Describes a matrix and adds up its finite entries.
-fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription, f64)> {
+/// Describes a matrix and adds up its finite entries. One that does not run over the cells and genes of the file is not walked through.
+fn matrix(parent: &Group, name: &str, shape: [usize; 2], place: Place) -> Result<(MatrixDescription, f64)> {
     let mut description = MatrixDescription {
         name: name.to_owned(),
         kind: "unknown",
@@ -167,6 +171,10 @@ fn matrix(parent: &Group, name: &str, place: Place) -> Result<(MatrixDescription
     let Some(Ok(stored)) = opened else {
         return Ok((description, 0.0));
     };
+    if stored.shape() != shape {
+        description.kind = "of another shape";
+        return Ok((description, 0.0));
+    }
     (description.kind, description.dtype) = match stored.stored() {
         Stored::Dense(dataset) => ("dense", h5::dtype_name(dataset)),
         Stored::Sparse { parts, by_column } => {

@@ -58,11 +58,11 @@ impl<'a> Sink<'a> {
 
     /// HDF5 takes a slash for a path.
     pub(super) fn refuse_slash(&self, name: &str) -> Result<()> {
-        if name.is_empty() || name.contains('/') {
+        if name.is_empty() || name == "." || name.contains('/') {
             return Err(Error::file(
                 self.output,
                 format!("write an element called {name:?}"),
-                "names must not be empty or contain a slash",
+                "names must not be empty, \".\" or contain a slash",
             ));
         }
         Ok(())
@@ -357,10 +357,18 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Writes everything out and closes the file, so that a full disk is noticed here.
+    /// Writes everything out and closes the file, so that a full disk is noticed here, and any failure to write until now.
     pub(super) fn close(&self, file: File) -> Result<()> {
         self.sure(file.flush(), "the file")?;
-        self.sure(file.close(), "the file")
+        self.sure(file.close(), "the file")?;
+        if raw::a_write_failed() {
+            return Err(Error::file(
+                self.output,
+                "write the file",
+                "a part of it could not be written; is the disk full?",
+            ));
+        }
+        Ok(())
     }
 }
 

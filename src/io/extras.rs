@@ -8,7 +8,7 @@ use super::pieces::{Content, Piece};
 use super::place::Place;
 use super::subset::{Axis, Cut};
 use super::uns::Uns;
-use super::write::{Additions, Genes, check, create};
+use super::write::{Additions, Genes, check, copied, create, finish};
 use super::{OutputConfig, check_writable, frame, h5};
 use crate::data::quantities::Slot;
 use crate::data::{Column, Frame};
@@ -99,13 +99,11 @@ pub fn write_extras(output: &Path, input: &Path, config: &OutputConfig, extras: 
         left_out = copy.left_out;
         target
     } else {
-        draft.copy_from(input)?;
-        sink.sure(h5::options().open_rw(draft.path()), "the file")?
+        copied(&mut draft, &sink, input)?
     };
     drop(source);
     Additions { sink, genes: Genes::Same }.add(&target, &place, &pieces)?;
-    sink.close(target)?;
-    draft.finish()?;
+    finish(draft, &sink, target)?;
     Ok(left_out)
 }
 

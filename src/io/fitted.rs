@@ -229,6 +229,15 @@ impl FittedFile {
         Ok(found)
     }
 
+    /// Names of all elements of `obsm`, also of those that are no coordinates to us.
+    #[must_use]
+    pub fn obsm_keys(&self) -> Vec<String> {
+        match Node::open(&self.file, "obsm") {
+            Some(Node::Group(group)) => h5::members(&group),
+            _ => Vec::new(),
+        }
+    }
+
     /// Share of unspliced molecules in the layers that `asked` names or, where it names the usual ones, those that the fit was made from;
     /// `None` if these are not there.
     ///

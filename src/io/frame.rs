@@ -2,6 +2,7 @@
 
 use hdf5::{Dataset, Group, Location, ObjectReference1, ReferencedObject};
 
+use super::foreign::other_hdf5;
 use super::h5::{self, Kind, Node};
 use super::place::{At, Place};
 use super::record;
@@ -16,6 +17,7 @@ pub(super) const LEGACY_CATEGORIES: &str = "__categories";
 /// # Errors
 /// [`Error::Input`](crate::Error::Input) if there is no frame or it contradicts itself.
 pub(super) fn read(root: &Group, key: &str, place: &Place) -> Result<Frame> {
+    refuse_other(root, place)?;
     match Node::open(root, key) {
         Some(Node::Group(group)) => read_group(&group, place),
         Some(Node::Dataset(dataset)) => record::read_frame(&dataset, root, place),
@@ -23,11 +25,16 @@ pub(super) fn read(root: &Group, key: &str, place: &Place) -> Result<Frame> {
     }
 }
 
+/// Fails if the file is of another kind, though it may have frames of the same names.
+fn refuse_other(root: &Group, place: &Place) -> Result<()> {
+    match other_hdf5(root) {
+        Some((what, next)) => Err(place.top().error(format!("this is {what}, not .h5ad"), next)),
+        None => Ok(()),
+    }
+}
+
 fn missing(root: &Group, place: &Place) -> crate::Error {
     let present = h5::members(root);
-    if present.iter().any(|name| name == "row_attrs") {
-        return place.error("this is a loom file, not .h5ad", "convert it: nascent import IN.loom --output OUT.h5ad");
-    }
     place.damaged(format!("not found, so this is no AnnData file; at the top there are: {}", quoted(&present)))
 }
 
@@ -99,6 +106,7 @@ pub(super) fn column_names(group: &Group, index_name: &str) -> Vec<String> {
 
 /// The number of rows of a frame, without reading it.
 pub(super) fn n_rows(root: &Group, key: &str, place: &Place) -> Result<usize> {
+    refuse_other(root, place)?;
     match Node::open(root, key) {
         Some(Node::Dataset(dataset)) => Ok(dataset.size()),
         Some(Node::Group(group)) => {
@@ -185,7 +193,8 @@ fn read_categorical(group: &Group, place: &Place) -> Result<Column> {
     let codes = h5::numbers::<i64>(&part(group, "codes", place)?, place)?;
     let labels = match Node::open(group, "categories") {
         Some(Node::Dataset(dataset)) => labels(&dataset, place)?,
-        Some(node @ Node::Group(_)) => read_column(group, "categories", &node, &place.child("categories"))?
+        // Words of which some could be missing; labels that are labelled themselves would have no end.
+        Some(Node::Group(words)) => read_nullable(&words, &place.child("categories"))?
             .map(|column| column.to_labels())
             .ok_or_else(|| place.damaged("the categories cannot be read"))?,
         None => return Err(place.damaged("the array `categories` is missing")),

@@ -7,8 +7,10 @@ use std::path::Path;
 use hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
 use hdf5::{Container, Dataset, File, FileBuilder, Group, H5Type, Location, LocationType};
 
+use super::foreign::{Foreign, foreign};
 use super::place::{At, Place, reason};
-use super::raw;
+use super::screen::screen;
+use super::{raw, stuck};
 use crate::error::{Error, Result};
 
 /// A group or a dataset.
@@ -100,8 +102,8 @@ pub(super) fn members(group: &Group) -> Vec<String> {
 /// Opens a file to read.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be opened, [`Error::Input`] if it is no HDF5 file, is damaged, or another program has it open to
-/// write.
+/// [`Error::File`] if it cannot be opened, [`Error::Input`] if it is no HDF5 file, is damaged, reaches beyond itself (`screen.rs`), or
+/// another program has it open to write.
 pub(super) fn open(path: &Path) -> Result<File> {
     open_caching(path, 0)
 }
@@ -117,18 +119,24 @@ pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
         std::io::ErrorKind::NotFound => place.error("no such file", "check the path"),
         _ => Error::file(path, "read", error),
     })?;
-    if about.is_dir() {
-        return Err(place.error(
-            "this is a folder, not an .h5ad file",
-            "a .zarr store is converted by: python -c \"import anndata; anndata.read_zarr('IN.zarr').write_h5ad('OUT.h5ad')\"",
-        ));
+    if !about.is_file() {
+        return Err(no_file(path, &place, about.is_dir()));
     }
-    let signed = has_signature(path).map_err(|error| Error::file(path, "read", error))?;
-    if !signed {
+    if !is_hdf5(path)? {
         return Err(not_hdf5(path, &place));
     }
     drop(hold(path)?);
-    caching(options(), bytes).open(path).map_err(|error| {
+    screened(path, bytes)
+}
+
+/// Opens a file to read that is held already, or that only we know.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn screened(path: &Path, bytes: usize) -> Result<File> {
+    stuck::reading(path);
+    let place = Place::root(path);
+    let file = caching(options(), bytes).open(path).map_err(|error| {
         let (all, words) = (error.to_string(), reason(&error));
         if all.contains("truncated") {
             return place.error(
@@ -137,7 +145,9 @@ pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
             );
         }
         place.damaged(format!("HDF5 cannot open it: {words}"))
-    })
+    })?;
+    screen(&file, &place)?;
+    Ok(file)
 }
 
 /// Keeps other programs from opening a file to write as long as the result lives. HDF5 takes the same lock for its writers, and
@@ -182,25 +192,40 @@ pub fn options() -> FileBuilder {
     builder
 }
 
-/// HDF5's signature stands at 0, 512, 1024, 2048, … .
-fn has_signature(path: &Path) -> std::io::Result<bool> {
+/// Whether the file at `path` says of itself that it is HDF5: its signature stands at 0, 512, 1024, 2048, … .
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read.
+pub fn is_hdf5(path: &Path) -> Result<bool> {
     const SIGNATURE: &[u8] = b"\x89HDF\r\n\x1a\n";
     let mut start = Vec::new();
-    fs::File::open(path)?.take(8192 + 8).read_to_end(&mut start)?;
+    let read = fs::File::open(path).and_then(|file| file.take(8192 + 8).read_to_end(&mut start));
+    read.map_err(|error| Error::file(path, "read", error))?;
     let offsets = [0, 512, 1024, 2048, 4096, 8192];
     Ok(offsets.iter().any(|&at| start.get(at..at + 8) == Some(SIGNATURE)))
 }
 
+fn no_file(path: &Path, place: &Place, folder: bool) -> Error {
+    match foreign(path) {
+        Some(Foreign { what, next, .. }) => place.error(format!("this is {what}, not an .h5ad file"), next),
+        None if folder => place.error("this is a folder, not an .h5ad file", "give a file"),
+        None => place.error(
+            "this is a pipe or a device, and an .h5ad file is not read from its start to its end",
+            "write it to a file first: COMMAND > FILE.h5ad",
+        ),
+    }
+}
+
 fn not_hdf5(path: &Path, place: &Place) -> Error {
-    let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
-    let hint = match extension {
-        "csv" | "tsv" | "txt" | "mtx" => {
-            "tables are made an .h5ad file by: nascent import SPLICED UNSPLICED --output counts.h5ad"
+    match foreign(path) {
+        Some(Foreign { what, wanted, next }) => {
+            place.error(format!("this is {what}, not an HDF5 file; wanted is {wanted}"), next)
         }
-        "rds" | "rda" | "RData" => "R objects are converted to .h5ad by zellkonverter or SeuratDisk",
-        _ => "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size",
-    };
-    place.error("this is not an HDF5 file", hint)
+        None => place.error(
+            "this is not an HDF5 file",
+            "give an .h5ad file as written by anndata's write_h5ad; if it was downloaded, check its size",
+        ),
+    }
 }
 
 /// The words of an attribute; `None` if it is absent or holds no words.

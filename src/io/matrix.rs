@@ -277,6 +277,30 @@ impl<'a> Matrix<'a> {
         Ok(values.into_raw_vec_and_offset().0)
     }
 
+    /// Hands the nonzero entries of a matrix of counts to `visit` as rows of `[cells, genes]`, in blocks: some cells and all genes or, of a
+    /// matrix stored column by column, all cells and some genes.
+    pub(super) fn for_each_part(
+        &self,
+        mut visit: impl FnMut(&Csr<f32>, [Range<usize>; 2]) -> Result<()>,
+    ) -> Result<()> {
+        /// Rows or columns at once.
+        const AT_ONCE: usize = 1 << 11;
+        let [n_rows, n_cols] = self.shape;
+        if let Stored::Sparse { parts, by_column: true } = &self.stored {
+            let offsets = self.read_indptr(parts, n_cols)?;
+            for columns in blocks(0..n_cols, AT_ONCE) {
+                let part = self.read_majors(parts, &offsets[columns.start..=columns.end], n_rows)?;
+                visit(&part.transpose(), [0..n_rows, columns])?;
+            }
+            return Ok(());
+        }
+        let offsets = self.row_offsets()?;
+        for rows in blocks(0..n_rows, AT_ONCE) {
+            visit(&self.rows(&offsets, rows.clone())?, [rows, 0..n_cols])?;
+        }
+        Ok(())
+    }
+
     /// Hands every stored value to `visit`, in blocks.
     pub(super) fn for_each_block(&self, mut visit: impl FnMut(&[f32])) -> Result<()> {
         match &self.stored {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::filters;
 use crate::error::{Error, Result};
 
 /// What to do about a file that contradicts itself.
@@ -31,6 +32,11 @@ impl<'a> Place<'a> {
     pub(super) fn child(&self, key: &str) -> Self {
         let name = if self.name.is_empty() { key.to_owned() } else { format!("{}[{key:?}]", self.name) };
         Self { path: self.path.clone(), name }
+    }
+
+    /// The top of the same file.
+    pub(super) fn top(&self) -> Self {
+        Self { path: self.path.clone(), name: String::new() }
     }
 
     /// The file.
@@ -62,7 +68,18 @@ pub(super) trait At<T> {
 
 impl<T> At<T> for hdf5::Result<T> {
     fn at(self, place: &Place) -> Result<T> {
-        self.map_err(|error| place.damaged(format!("HDF5 cannot read it: {}", reason(&error))))
+        self.map_err(|error| {
+            let words = reason(&error);
+            let lacking = if words.contains("plugin") || words.contains("filter") {
+                filters::lacking(place.path())
+            } else {
+                None
+            };
+            lacking.map_or_else(
+                || place.damaged(format!("HDF5 cannot read it: {words}")),
+                |filters| place.error(format!("compressed with {filters}, which this program lacks"), filters::REWRITE),
+            )
+        })
     }
 }
 

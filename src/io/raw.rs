@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code, reason = "the safe interface of the hdf5 crate needs the type at compile time")]
 
-use std::ffi::c_void;
+use std::cell::Cell;
+use std::ffi::{c_uint, c_void};
 use std::ops::Range;
 
 use hdf5::types::TypeDescriptor;
@@ -10,6 +11,9 @@ use hdf5::{Container, Dataset, Dataspace, Datatype};
 use hdf5_sys::h5::{herr_t, hsize_t};
 use hdf5_sys::h5a::{H5Aread, H5Awrite};
 use hdf5_sys::h5d::{H5Dread, H5Dread_chunk1, H5Dwrite, H5Dwrite_chunk};
+use hdf5_sys::h5e::{
+    H5E_CANTFLUSH, H5E_DEFAULT, H5E_IO, H5E_WRITEERROR, H5E_direction_t, H5E_error2_t, H5Eset_auto2, H5Ewalk2,
+};
 use hdf5_sys::h5i::{H5I_type_t, H5Iget_type, hid_t};
 use hdf5_sys::h5p::H5P_DEFAULT;
 use hdf5_sys::h5s::H5S_ALL;
@@ -137,6 +141,40 @@ pub(super) fn write_rows<T: Number>(target: &Dataset, rows: Range<usize>, values
     let status =
         hdf5::sync::sync(|| unsafe { H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address) });
     check(status)
+}
+
+thread_local! {
+    /// Whether a write failed in this thread since [`listen_for_failed_writes`].
+    static A_WRITE_FAILED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on every failed write is noticed, also where nobody asks how a call ended: HDF5 keeps the last chunks of a dataset until it is
+/// closed, and it is closed when its handle is dropped, which cannot fail. [`a_write_failed`] tells.
+pub(super) fn listen_for_failed_writes() {
+    A_WRITE_FAILED.set(false);
+    // SAFETY: the function lives as long as the program and takes what HDF5 hands it; `sync` holds the library's lock.
+    hdf5::sync::sync(|| unsafe { H5Eset_auto2(H5E_DEFAULT, Some(on_error), std::ptr::null_mut()) });
+}
+
+/// Whether a write failed in this thread since [`listen_for_failed_writes`].
+pub(super) fn a_write_failed() -> bool {
+    A_WRITE_FAILED.get()
+}
+
+/// HDF5 calls this when one of its functions fails, with the errors that led to it.
+unsafe extern "C" fn on_error(errors: i64, _: *mut c_void) -> herr_t {
+    // SAFETY: HDF5 handed us the stack of errors, and calls back while it lives.
+    unsafe { H5Ewalk2(errors, H5E_direction_t::H5E_WALK_DOWNWARD, Some(of_a_write), std::ptr::null_mut()) };
+    0
+}
+
+unsafe extern "C" fn of_a_write(_: c_uint, error: *const H5E_error2_t, _: *mut c_void) -> herr_t {
+    // SAFETY: HDF5 gives the address of an error that lives during the call.
+    let error = unsafe { &*error };
+    if error.maj_num == *H5E_IO || error.min_num == *H5E_WRITEERROR || error.min_num == *H5E_CANTFLUSH {
+        A_WRITE_FAILED.set(true);
+    }
+    0
 }
 
 fn prepare(container: &Container, memory: &TypeDescriptor) -> hdf5::Result<(Datatype, usize)> {

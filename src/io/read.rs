@@ -30,10 +30,27 @@ use crate::sparse::Csr;
 pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
     let file = h5::open(path)?;
     let place = Place::root(path);
-    let (obs, var) = annotation(&file, &place)?;
+    let (mut counts, ours) = read_counts(&file, config, &place)?;
+    if !ours {
+        counts.neighbors = neighbors::read(&file, NEIGHBORS.key(), counts.obs.index.len(), &place)?;
+    }
+    Ok(counts)
+}
+
+/// The same without the neighbours of the file, which may be damaged where others are computed.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_without_neighbors(path: &Path, config: &InputConfig) -> Result<Counts> {
+    Ok(read_counts(&h5::open(path)?, config, &Place::root(path))?.0)
+}
+
+/// All but neighbours, and whether those of the file are ours.
+fn read_counts(file: &File, config: &InputConfig, place: &Place) -> Result<(Counts, bool)> {
+    let (obs, var) = annotation(file, place)?;
     let shape = [obs.index.len(), var.index.len()];
     let counts = |setting: &str, name: &str| {
-        let stored = counts_layer(&file, setting, name, shape, &place)?;
+        let stored = counts_layer(file, setting, name, shape, place)?;
         let counts = stored.to_csr()?;
         check::counts(&counts, &obs.index, &var.index, stored.place())?;
         Ok(counts)
@@ -42,7 +59,7 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
     let unspliced = counts("unspliced", &config.unspliced)?;
     let [n_obs, n_vars] = shape;
     // A record that cannot be read is another program's.
-    let records = Records::read(&file, &place).ok();
+    let records = Records::read(file, place).ok();
     let (earlier, graph) = records.map_or((None, None), |records| (records.fit, records.graph));
     // Neighbours that this program computed would be computed again; of a file that was cut to some genes they could not.
     let computed = |used: &NeighborsRecord| used.source == Source::Computed && used.key == NEIGHBORS.key();
@@ -50,27 +67,46 @@ pub fn read(path: &Path, config: &InputConfig) -> Result<Counts> {
     let ours = !cut
         && (earlier.as_ref().is_some_and(|fit| computed(&fit.neighbors))
             || graph.as_ref().is_some_and(|graph| computed(&graph.neighbors)));
-    Ok(Counts {
-        path: path.to_path_buf(),
-        x: main_matrix(&file, n_obs, n_vars, &place)?,
+    let counts = Counts {
+        path: place.path().to_path_buf(),
+        x: main_matrix(file, n_obs, n_vars, place)?,
         spliced,
         unspliced,
         moments: moments_of(
-            &file,
+            file,
             earlier.as_ref().map_or_else(MomentUnits::default, |fit| fit.moments),
             &var,
             shape,
-            &place,
+            place,
         )?,
-        neighbors: if ours { None } else { neighbors::read(&file, NEIGHBORS.key(), n_obs, &place)? },
-        obsm: embeddings(&file, n_obs, &place.child("obsm"))?,
+        neighbors: None,
+        obsm: embeddings(file, n_obs, &place.child("obsm"))?,
         obs,
         var,
-    })
+    };
+    Ok((counts, ours))
+}
+
+/// Fails where [`read`] would for the counts and the names of cells and genes, but holds no more than a part of them.
+///
+/// # Errors
+/// As [`read`].
+pub fn check_counts(path: &Path, config: &InputConfig) -> Result<()> {
+    let file = h5::open(path)?;
+    let place = Place::root(path);
+    let (obs, var) = annotation(&file, &place)?;
+    for (setting, name) in [("spliced", &config.spliced), ("unspliced", &config.unspliced)] {
+        let stored = counts_layer(&file, setting, name, [obs.index.len(), var.index.len()], &place)?;
+        stored.for_each_part(|part, [cells, genes]| {
+            check::counts(part, &obs.index[cells], &var.index[genes], stored.place())
+        })?;
+    }
+    Ok(())
 }
 
 /// The frames of cells and genes, which have rows with names of their own.
 pub(super) fn annotation(file: &File, place: &Place) -> Result<(Frame, Frame)> {
+    check::groups(file, place)?;
     let obs = frame::read(file, "obs", &place.child("obs"))?;
     let var = frame::read(file, "var", &place.child("var"))?;
     check::names(&obs, "cell", &place.child("obs"))?;
@@ -163,7 +199,7 @@ fn restored(
     Ok(Some((dense(MU.key(), &of_u)?, dense(MS.key(), &of_s)?)))
 }
 
-/// The two-dimensional numeric arrays of `obsm`.
+/// What of `obsm` is a table of numbers: arrays of two dimensions, sparse matrices, and the numeric columns of data frames.
 pub(super) fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
     let found = match Node::open(file, "obsm") {
         Some(Node::Group(group)) => embeddings_of(&group, place)?,
@@ -182,16 +218,37 @@ pub(super) fn embeddings(file: &Group, n_obs: usize, place: &Place) -> Result<Ve
 fn embeddings_of(group: &Group, place: &Place) -> Result<Vec<(String, Array2<f32>)>> {
     let mut found = Vec::new();
     for name in h5::members(group) {
-        let Some(Node::Dataset(dataset)) = Node::open(group, &name) else {
-            continue;
+        let here = place.child(&name);
+        let Some(node) = Node::open(group, &name) else { continue };
+        let array = match (&node, node.encoding().as_deref()) {
+            (Node::Dataset(dataset), _) => {
+                let numeric = matches!(h5::kind(dataset), Kind::Float | Kind::Int | Kind::Bool);
+                if dataset.ndim() != 2 || !numeric {
+                    continue;
+                }
+                Matrix::open(&node, here)?.to_dense()?
+            }
+            (Node::Group(_), Some("csr_matrix" | "csc_matrix")) => Matrix::open(&node, here)?.to_dense()?,
+            (Node::Group(_), Some("dataframe")) => match numeric_columns(&frame::read(group, &name, &here)?) {
+                Some(array) => array,
+                None => continue,
+            },
+            (Node::Group(_), _) => continue,
         };
-        let numeric = matches!(h5::kind(&dataset), Kind::Float | Kind::Int | Kind::Bool);
-        if dataset.ndim() == 2 && numeric {
-            let array = Matrix::open(&Node::Dataset(dataset), place.child(&name))?.to_dense()?;
-            found.push((name, array));
-        }
+        found.push((name, array));
     }
     Ok(found)
+}
+
+/// The columns of numbers of a frame, side by side; `None` if there are none.
+fn numeric_columns(frame: &Frame) -> Option<Array2<f32>> {
+    let numbers = frame.columns.iter().filter_map(|(_, column)| match column {
+        Column::Float(_) | Column::Int(_) => column.to_numbers(),
+        _ => None,
+    });
+    let columns: Vec<Vec<f64>> = numbers.collect();
+    (!columns.is_empty())
+        .then(|| Array2::from_shape_fn((frame.index.len(), columns.len()), |(row, at)| columns[at][row] as f32))
 }
 
 /// What stands at `uns[name]`: words, numbers, truth values, lists, and dictionaries of them; `None` if there is none.

@@ -29,7 +29,14 @@ impl FittedFile {
             ));
         }
         // One after the other: of a large file, both together with their parts would be twice as much.
-        let velocity = self.needed_layer(VELOCITY, "fit one first: nascent train, or scvelo.tl.velocity in Python")?;
+        let streamed = self.fit().is_some_and(|fit| fit.settings.pointer("/model/stream").is_some_and(|on| on == true));
+        let remedy = match streamed && !self.has_layer(VELOCITY) {
+            true => {
+                "a fit of this model with model.stream = true has no velocities of cells; fit it with model.stream = false"
+            }
+            false => "fit one first: nascent train, or scvelo.tl.velocity in Python",
+        };
+        let velocity = self.needed_layer(VELOCITY, remedy)?;
         let kept: Vec<usize> = asked.iter().copied().filter(|&gene| is_finite(&velocity, gene)).collect();
         let velocity = chosen(velocity, &kept);
         self.release(VELOCITY);

@@ -11,7 +11,7 @@ use super::h5::{self, Node};
 use super::pieces::{Content, Piece, pieces};
 use super::place::Place;
 use super::subset::{Axis, Cut};
-use super::{GenesWritten, OutputConfig, frame, record};
+use super::{GenesWritten, OutputConfig, frame, raw, record};
 use crate::data::quantities::{About, Slot, Values};
 use crate::data::{Column, Layers};
 use crate::error::{Error, Result};
@@ -102,8 +102,7 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
         uncut = copy.left_out;
         target
     } else {
-        draft.copy_from(input)?;
-        sink.sure(h5::options().open_rw(draft.path()), "the file")?
+        copied(&mut draft, &sink, input)?
     };
     drop(source);
     let lie = if cut { Genes::Same } else { Genes::At { genes, n_vars } };
@@ -113,12 +112,12 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     if let Some(layers) = change.layers {
         additions.make(&target, layers, n_obs, genes.len())?;
     }
-    sink.close(target)?;
+    let bytes = finish(draft, &sink, target)?;
     let gone = change.stale.iter().filter(|element| !replaced.contains(element));
     Ok(Written {
         only_fitted_genes: cut,
         n_vars: if cut { genes.len() } else { n_vars },
-        bytes: draft.finish()?,
+        bytes,
         uncut,
         removed: gone.map(|(slot, key)| crate::data::quantities::path(*slot, key)).collect(),
         left_out: Vec::new(),
@@ -145,9 +144,27 @@ pub(super) fn check(pieces: &[Piece], n_obs: usize, n_vars: usize) -> Result<()>
     Ok(())
 }
 
+/// A file without anything in it, to be written into.
 pub(super) fn create(draft: &AtomicFile, sink: &Sink) -> Result<File> {
+    raw::listen_for_failed_writes();
     let file = h5::options().with_fcpl(|properties| properties.obj_track_times(false)).create(draft.path());
     sink.sure(file, "the file")
+}
+
+/// A copy of `input` to be written into.
+pub(super) fn copied(draft: &mut AtomicFile, sink: &Sink, input: &Path) -> Result<File> {
+    draft.copy_from(input)?;
+    raw::listen_for_failed_writes();
+    sink.sure(h5::options().open_rw(draft.path()), "the file")
+}
+
+/// Closes the file that was written, looks whether it can be read, puts it in its place, and returns its size in bytes.
+pub(super) fn finish(draft: AtomicFile, sink: &Sink, target: File) -> Result<u64> {
+    sink.close(target)?;
+    if let Err(error) = h5::screened(draft.path(), 0) {
+        return Err(Error::file(draft.output(), "write the file", format!("what was written cannot be read: {error}")));
+    }
+    draft.finish()
 }
 
 /// How the genes of results lie in the file.
@@ -179,7 +196,7 @@ impl Additions<'_> {
                         self.sink.remove(&group, key)?;
                     }
                     order.retain(|name| !keys.contains(&name));
-                    self.sink.attr_texts(&group, "column-order", &order)?;
+                    self.order(file, slot.name(), &group, &order, input)?;
                 }
                 Slot::Obsm => {
                     let group = self.arrays(file, &input.child("obsm"))?;
@@ -292,7 +309,28 @@ impl Additions<'_> {
                 order.push(key.clone());
             }
         }
-        self.sink.attr_texts(&group, "column-order", &order)
+        self.order(file, slot.name(), &group, &order, place)
+    }
+
+    /// Sets the order of columns. Groups of older files have no room for the names of thousands: such a group is made anew.
+    fn order(&self, file: &File, axis: &str, group: &Group, order: &[String], place: &Place) -> Result<()> {
+        /// Bytes of an attribute that fit into the header of a group, and of one name in it.
+        const ROOM: usize = 60_000;
+        const NAME: usize = 16;
+        if order.len() * NAME < ROOM {
+            return self.sink.attr_texts(group, "column-order", order);
+        }
+        let aside = format!("{axis} under construction");
+        let renewed =
+            self.sink.sure(file.create_group_builder().obj_track_times(false).create(aside.as_str()), axis)?;
+        let copy = Cut { sink: self.sink, axis: None, kept: &[], n: 0, skip: &[], left_out: Vec::new() };
+        copy.attributes_except(group, &renewed, &["column-order"], place)?;
+        for member in h5::members(group) {
+            self.sink.sure(group.relink(&member, &format!("/{aside}/{member}")), &member)?;
+        }
+        self.sink.remove(file, axis)?;
+        self.sink.sure(file.relink(&aside, axis), axis)?;
+        self.sink.attr_texts(&renewed, "column-order", order)
     }
 
     fn modern_frame(&self, file: &File, axis: &str, place: &Place) -> Result<Group> {

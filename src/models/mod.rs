@@ -106,6 +106,11 @@ pub trait StreamingModel {
     /// # Errors
     /// As [`VelocityModel::fit`], and whatever reading and preprocessing can meet.
     fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed>;
+
+    /// Whether the fit has layers, without which there is no velocity graph.
+    fn has_layers(&self) -> bool {
+        true
+    }
 }
 
 /// What a [`StreamingModel`] returns.

@@ -20,7 +20,7 @@ pub use graph::{GraphJob, GraphSummary, graph};
 pub use keys::keys;
 pub use permute::{Permutation, PermuteJob, permute};
 pub use report::{ReportJob, report};
-pub use train::{Summary, train};
+pub use train::{Summary, require_velocities, train};
 pub use truth::{Known, TruthScores, against, score};
 
 use std::path::{Path, PathBuf};

@@ -8,10 +8,10 @@ use std::sync::atomic::AtomicBool;
 use super::{Job, folder, on_device};
 use crate::config::Config;
 use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
-use crate::error::Result;
+use crate::error::{Error, Result, require};
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
 use crate::models::{Streamed, StreamingModel};
-use crate::preprocess;
+use crate::preprocess::{self, GraphSource};
 
 /// What a training run has to say for itself.
 #[derive(Clone, Debug)]
@@ -43,6 +43,12 @@ impl fmt::Display for Summary {
 /// Whatever stopped the run; the output is then as it was before.
 pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
     let config = &with_known_layers(config, &job.input, reporter.as_mut());
+    require(
+        job.output != job.run,
+        "--output",
+        job.output.display(),
+        "must differ from the run's folder, which --run names",
+    )?;
     folder::check(config, job)?;
     io::check_writable(&job.output)?;
     on_device(config.model.as_model(), || match config.model.as_model().streaming() {
@@ -51,8 +57,27 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     })
 }
 
+/// Fails unless a fit of `config` will have velocities of cells, which a velocity graph and a report need.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub fn require_velocities(config: &Config) -> Result<()> {
+    match config.model.as_model().streaming() {
+        Some(model) if !model.has_layers() => Err(Error::Setting {
+            key: "model.stream".to_owned(),
+            value: "true".to_owned(),
+            wanted:
+                "a fit that streams writes no velocities of cells, so it can have no velocity graph and no --report; \
+                     leave out --report, or set model.stream = false"
+                    .to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// With all cells in memory.
 fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
+    let read = io::Stamp::of(&job.input)?;
     let prepared = prepare(config, &job.input, reporter.as_mut())?;
     let mut run = folder::run(config, job, Some(&prepared), reporter).stopped_by(stop);
     let Prepared { data, counts } = prepared;
@@ -61,6 +86,7 @@ fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop:
 
     let summary = Summary::new(config, job, [data.n_obs(), data.n_vars()], &fit);
     let record = record(config, &fit, counts);
+    read.require_same()?;
     let written = io::write_fit(&job.output, &job.input, &config.output, data, fit, record)?;
     account(&written, run.reporter());
     Ok(summary)
@@ -92,7 +118,11 @@ pub(super) struct Prepared {
 /// # Errors
 /// Whatever reading and preprocessing can meet.
 pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter) -> Result<Prepared> {
-    let counts = io::read(input, &config.input)?;
+    // A graph that is not used need not be sound.
+    let counts = match config.preprocess.neighbors {
+        GraphSource::Compute => io::read_without_neighbors(input, &config.input)?,
+        GraphSource::Auto | GraphSource::File => io::read(input, &config.input)?,
+    };
     let fingerprint = counts.fingerprint();
     let (mut data, report) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);
@@ -113,6 +143,7 @@ fn train_streaming(
     reporter: Box<dyn Reporter>,
     stop: Arc<AtomicBool>,
 ) -> Result<Summary> {
+    let read = io::Stamp::of(&job.input)?;
     let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
     let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
     let Streamed { genes, fit, layers } = model.fit(&source, &config.preprocess, &mut run)?;
@@ -128,6 +159,7 @@ fn train_streaming(
     }
     let output = OutputConfig { genes: kept, ..config.output.clone() };
     let record = record(config, &fit, input);
+    read.require_same()?;
     let written = io::write_streamed_fit(&job.output, &job.input, &output, &genes, (fit, layers), record)?;
     account(&written, run.reporter());
     Ok(summary)

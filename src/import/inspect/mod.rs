@@ -19,7 +19,7 @@ use crate::data::Reporter;
 use crate::data::quantities::VELOCITY_GRAPH;
 use crate::error::{Error, Result};
 use crate::import::Kind;
-use crate::io::{self, Description, FileKind, InputConfig, Marks};
+use crate::io::{self, Description, FileKind, Foreign, InputConfig, Marks};
 
 /// What lies at a path.
 #[derive(Clone, Debug, Serialize)]
@@ -35,6 +35,8 @@ pub struct Inspection {
     pub samples: Vec<Shares>,
     /// Why it is not ready; empty if it is.
     pub missing: Vec<String>,
+    /// What `nascent train` would say of counts that are there but cannot be used.
+    pub refused: Option<String>,
     /// What should not be overlooked.
     pub warnings: Vec<String>,
     /// The command, or what else gets on from here.
@@ -53,8 +55,13 @@ pub fn inspect(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -
     if !path.exists() {
         return Err(Error::input(path, "path", "no such file or folder", "check the path"));
     }
+    if !path.is_file() && !path.is_dir() {
+        let hint = "write it to a file first: COMMAND > FILE";
+        return Err(Error::input(path, "path", "this is a pipe or a device, and files are read more than once", hint));
+    }
     let named = *config != InputConfig::default();
-    let hdf5 = if path.is_file() { io::file_kind(path).ok() } else { None };
+    // What is no HDF5 file may be a source of counts, or something else that is known.
+    let hdf5 = if path.is_file() && io::is_hdf5(path)? { Some(io::file_kind(path)?) } else { None };
     if named && !matches!(hdf5, Some(FileKind::H5ad | FileKind::Other)) {
         reporter.warn("input.spliced and input.unspliced are of .h5ad files: they are not looked at here");
     }
@@ -116,11 +123,27 @@ fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> 
         (_, false) if probes => None,
         (_, false) => Some(origin.next(&shown(path))),
     };
+    let (refused, next) = match usable(path, &description) {
+        Some((refused, hint)) => (Some(refused), hint.or(next)),
+        None => (None, next),
+    };
     let mut what = origin.what;
     if let Some(chemistry) = marks.chemistry.or(origin.chemistry) {
         what = format!("{what}; chemistry: {chemistry}");
     }
-    Ok(Inspection { what, ready: missing.is_empty(), description: Some(description), samples, missing, warnings, next })
+    let ready = missing.is_empty() && refused.is_none();
+    Ok(Inspection { what, ready, description: Some(description), samples, missing, refused, warnings, next })
+}
+
+/// Why the counts of a file cannot be used, and what to do about it.
+fn usable(path: &Path, description: &Description) -> Option<(String, Option<String>)> {
+    let [spliced, unspliced] = description.count_layers.clone()?;
+    let error = io::check_counts(path, &InputConfig { spliced, unspliced }).err()?;
+    let said = match &error {
+        Error::Input { place, problem, .. } => format!("{place}: {problem}"),
+        other => other.to_string(),
+    };
+    Some((said, error.hint()))
 }
 
 /// Layers that are asked for by names of their own are there.
@@ -167,7 +190,8 @@ fn matrix(path: &Path, marks: &Marks) -> Inspection {
         let file = molecules.map_or_else(|| shown(&folder.join("molecule_info.h5")), |file| shown(&file));
         (Vec::new(), Some(format!("nascent import {file} --output counts.h5ad")))
     };
-    Inspection { what, ready: false, description: None, samples: Vec::new(), missing, warnings, next }
+    let samples = Vec::new();
+    Inspection { what, ready: false, description: None, samples, missing, refused: None, warnings, next }
 }
 
 /// Cell Ranger's molecules.
@@ -193,14 +217,15 @@ fn counts(path: &Path, reporter: &mut dyn Reporter) -> Result<Inspection> {
         description: None,
         samples: Vec::new(),
         missing: Vec::new(),
+        refused: None,
         warnings: Vec::new(),
         next: None,
     };
     if title.is_none()
-        && let Some((what, why, next)) = origin::known(path)
+        && let Some(Foreign { what, wanted, next }) = io::foreign(path)
     {
-        (found.what, found.next) = (what.to_owned(), Some(next));
-        found.missing.push(why.to_owned());
+        (found.what, found.next) = (what, Some(next));
+        found.missing.push(wanted.to_owned());
         return Ok(found);
     }
     match find::open(&[path.to_path_buf()], None, false) {

@@ -1,7 +1,6 @@
 //! Which program made a file: from layers, columns and records that only it writes.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use crate::data::{Column, Frame};
 use crate::io::{Description, Marks, MatrixDescription, Outline};
@@ -119,41 +118,4 @@ pub(super) fn values(matrix: &MatrixDescription) -> &'static str {
         _ if matrix.fractional_counts => "fractional counts",
         _ => "normalised values",
     }
-}
-
-/// Files and folders that are on the way to counts, or beside it: what, why not, and what to do.
-pub(super) fn known(path: &Path) -> Option<(&'static str, &'static str, String)> {
-    let name = path.file_name()?.to_string_lossy().to_lowercase();
-    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
-    let here = path.display();
-    Some(match () {
-        () if path.is_dir() && (path.join(".zattrs").exists() || path.join("zarr.json").exists()) => (
-            "a .zarr store",
-            "an .h5ad file",
-            format!("python -c \"import anndata; anndata.read_zarr('{here}').write_h5ad('OUT.h5ad')\""),
-        ),
-        () if path.is_dir() && path.join("experiment.xenium").exists() => (
-            "an output of Xenium",
-            "unspliced molecules: probes bind to spliced RNA",
-            "no program can get them out".to_owned(),
-        ),
-        () if ends(&[".bam", ".cram", ".sam"]) => (
-            "aligned reads",
-            "counts of spliced and unspliced molecules",
-            "of Cell Ranger, nascent import takes molecule_info.h5 from the same folder outs, without the reads; of others, count with \
-             velocyto, STARsolo, kb or alevin-fry"
-                .to_owned(),
-        ),
-        () if ends(&[".fastq", ".fastq.gz", ".fq.gz"]) => (
-            "reads",
-            "counts of spliced and unspliced molecules",
-            "count with kb count --workflow nac, STAR --soloFeatures Gene Velocyto, simpleaf quant, or Cell Ranger 7 or later".to_owned(),
-        ),
-        () if ends(&[".rds", ".rdata", ".rda", ".h5seurat"]) => (
-            "an R object",
-            "an .h5ad file",
-            "in R: zellkonverter::writeH5AD, anndataR::write_h5ad, sceasy::convertFormat or SeuratDisk::Convert; then nascent merge".to_owned(),
-        ),
-        () => return None,
-    })
 }

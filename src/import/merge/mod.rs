@@ -85,6 +85,7 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
         require((0.0..=1.0).contains(&share), key, share, "must be a share, from 0 to 1")?;
     }
     io::check_writable(&job.output)?;
+    let read = io::Stamp::of(&job.processed)?;
     let mut processed = io::outline(&job.processed)?;
     name_genes(&mut processed);
     refuse_layers(job, &processed.layers)?;
@@ -125,6 +126,7 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
     (merged.molecules, merged.ambiguous) = (molecules, ambiguous);
     merged.warn(reporter);
     reporter.say(&format!("writing {}", job.output.display()));
+    read.require_same()?;
     let left_out = write(job, &found, layers, stay, &merged, &sources)?;
     if !left_out.is_empty() {
         reporter.warn(&format!("left out, for they cannot be cut to some of the cells: {}", left_out.join(", ")));

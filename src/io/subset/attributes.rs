@@ -16,7 +16,13 @@ impl Cut<'_> {
     }
 
     /// Copies attributes that are words or numbers; references are mended elsewhere.
-    pub(super) fn attributes_except(&self, from: &Location, to: &Location, skip: &[&str], place: &Place) -> Result<()> {
+    pub(in crate::io) fn attributes_except(
+        &self,
+        from: &Location,
+        to: &Location,
+        skip: &[&str],
+        place: &Place,
+    ) -> Result<()> {
         for name in from.attr_names().at(place)? {
             if skip.contains(&name.as_str()) || to.attr(&name).is_ok() {
                 continue;

@@ -182,15 +182,25 @@ impl Cut<'_> {
                 None => {}
             }
         }
+        self.order_of_those_that_stay(group, &copy)?;
         self.mend_frame(&copy, group)
+    }
+
+    /// anndata asks for every column that the order names.
+    fn order_of_those_that_stay(&self, frame: &Group, copy: &Group) -> Result<()> {
+        let Some(order) = h5::attr_texts(frame, "column-order") else { return Ok(()) };
+        let stay: Vec<String> = order.iter().filter(|name| copy.link_exists(name)).cloned().collect();
+        if stay.len() < order.len() { self.sink.attr_texts(copy, "column-order", &stay) } else { Ok(()) }
     }
 
     /// A column of several parts, of which `categories` alone runs over neither axis.
     fn column_group(&mut self, group: &Group, to: &Group, name: &str, place: &Place) -> Result<()> {
         let known = ["categorical", "nullable-integer", "nullable-boolean", "nullable-string-array"];
-        let encoding = h5::attr_text(group, "encoding-type").unwrap_or_default();
-        if !known.contains(&encoding.as_str()) {
-            return self.leave_out(place);
+        match h5::attr_text(group, "encoding-type") {
+            Some(encoding) if known.contains(&encoding.as_str()) => {}
+            // A slash in the name of a column makes a group of the first half.
+            None => return self.frame(group, to, name, place),
+            Some(_) => return self.leave_out(place),
         }
         let copy = self.empty_group(group, to, name, place)?;
         for member in h5::members(group) {

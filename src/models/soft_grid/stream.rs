@@ -34,6 +34,10 @@ use crate::preprocess::{self, PreprocessConfig};
 use crate::sparse::Csr;
 
 impl StreamingModel for SoftGrid {
+    fn has_layers(&self) -> bool {
+        false
+    }
+
     fn fit(&self, source: &Arc<dyn CellSource>, config: &PreprocessConfig, run: &mut Run) -> Result<Streamed> {
         let source = source.as_ref();
         config.validate_streaming()?;

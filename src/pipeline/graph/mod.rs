@@ -115,6 +115,7 @@ impl fmt::Display for GraphSummary {
 /// Whatever stopped it; the output is then as it was before.
 pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -> Result<GraphSummary> {
     io::check_writable(&job.output)?;
+    let read = io::Stamp::of(&job.input)?;
     let file = FittedFile::open(&job.input)?;
     let mut data = file.velocities(&job.genes)?;
     if data.unusable > 0 {
@@ -125,7 +126,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let edges = trust::edges(&settings.scores, groups.as_ref())?;
     let asked = GeneSets::new(&settings.scores, &data)?;
     let (around, neighbors) = space::neighbors(&mut data, reporter)?;
-    let (basis, coordinates, drawn) = embedded(settings, job, &data, &around, reporter)?;
+    let (basis, coordinates, drawn) = embedded(settings, job, &data, (&around, &file.obsm_keys()), reporter)?;
 
     let candidates = space::candidates(&settings.graph, &around, settings.seed)?;
     let similarity = space::similarity(&settings.graph, &data.mode);
@@ -208,6 +209,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     }
     let genes = std::mem::take(&mut data.genes);
     drop((file, data));
+    read.require_same()?;
     let written = io::write_graph(&job.output, &job.input, &genes, values, record)?;
     if !written.removed.is_empty() {
         reporter.say(&format!("removed, as results of an earlier graph: {}", by_slot(&written.removed)));
@@ -252,27 +254,30 @@ fn add_times(values: &mut Values, times: times::Times) {
     }
 }
 
-/// The embedding to draw on: its name, coordinates, and whether they were computed here.
+/// The embedding to draw on: its name, coordinates, and whether they were computed here. `present` are all names in obsm.
 fn embedded(
     settings: &Analysis,
     job: &GraphJob,
     data: &Velocities,
-    around: &Neighbors,
+    (around, present): (&Neighbors, &[String]),
     reporter: &mut dyn Reporter,
 ) -> Result<(String, Array2<f32>, bool)> {
-    let known = || data.obsm.iter().filter_map(|(name, _)| name.strip_prefix("X_")).collect::<Vec<_>>().join(", ");
     if !job.basis.is_empty() {
-        let basis = job.basis.trim_start_matches("X_");
-        let found = data.embedding(basis).ok_or_else(|| Error::Setting {
-            key: "--basis".to_owned(),
-            value: format!("{:?}", job.basis),
-            wanted: format!("must be an embedding of the file: {}", known()),
-        })?;
-        return Ok((basis.to_owned(), found.clone(), false));
+        return named_basis(&job.basis, data, present);
     }
-    let usual = USUAL_EMBEDDINGS.into_iter().find_map(|basis| Some((basis, data.embedding(basis)?)));
-    if let Some((basis, found)) = usual {
-        return Ok((basis.to_owned(), found.clone(), false));
+    let usual = USUAL_EMBEDDINGS.into_iter().find_map(|basis| {
+        let of_r = basis.to_uppercase();
+        let found = |name: &str| data.embedding(name).map(|found| (name.to_owned(), found.clone(), false));
+        found(basis).or_else(|| found(&of_r))
+    });
+    if let Some(found) = usual {
+        return Ok(found);
+    }
+    if present.iter().any(|key| key == X_UMAP.key()) && !data.obsm.iter().any(|(name, _)| name == X_UMAP.key()) {
+        return Err(Error::Data {
+            problem: format!("obsm[{:?}] of the file cannot be read as coordinates, and is not replaced", X_UMAP.key()),
+            hint: "name another embedding with --basis, or remove it in Python: del adata.obsm['X_umap']".to_owned(),
+        });
     }
     let start = match data.embedding("pca") {
         Some(pca) if pca.ncols() > 1 => pca.slice(ndarray::s![.., ..2]).to_owned(),
@@ -281,6 +286,27 @@ fn embedded(
     reporter.say("no embedding in the file: UMAP computed");
     let found = embedding::umap(&around.connectivities, start.view(), &settings.embedding.umap, settings.seed)?;
     Ok(("umap".to_owned(), found, true))
+}
+
+/// The embedding that `--basis` names, with or without the `X_` of its key.
+fn named_basis(asked: &str, data: &Velocities, present: &[String]) -> Result<(String, Array2<f32>, bool)> {
+    let basis = asked.strip_prefix("X_").unwrap_or(asked);
+    match data.embedding(basis) {
+        Some(found) => Ok((basis.to_owned(), found.clone(), false)),
+        None if present.iter().any(|key| key == asked || key.strip_prefix("X_") == Some(basis)) => {
+            Err(Error::Setting {
+                key: "--basis".to_owned(),
+                value: format!("{asked:?}"),
+                wanted: "must be a table of numbers, one row a cell; what the file has under this name is none"
+                    .to_owned(),
+            })
+        }
+        None => Err(Error::Setting {
+            key: "--basis".to_owned(),
+            value: format!("{asked:?}"),
+            wanted: format!("must be a key of obsm, with or without X_; there are: {}", present.join(", ")),
+        }),
+    }
 }
 
 /// What the graph, times and scores were made with, but for the fit, neighbours and embedding.

@@ -175,11 +175,10 @@ pub(super) fn ranking(
 ) -> (Value, Vec<f64>) {
     let found = scores::rank(velocities, &groups.of, groups.names.len());
     let (mut genes, mut values) = (serde_json::Map::new(), serde_json::Map::new());
-    for (name, scores) in groups.names.iter().zip(found.rows()) {
+    for (name, scores) in element_names(&groups.names).into_iter().zip(found.rows()) {
         let mut order: Vec<usize> = (0..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         order.truncate(top);
-        let name = name.replace('/', "|");
         genes.insert(name.clone(), order.iter().map(|&gene| names[gene]).collect::<Vec<_>>().into());
         values.insert(name, order.iter().map(|&gene| scores[gene]).collect::<Vec<f64>>().into());
     }
@@ -190,4 +189,31 @@ pub(super) fn ranking(
     });
     let largest = found.columns().into_iter().map(|of_gene| of_gene.iter().copied().fold(f64::NEG_INFINITY, f64::max));
     (record, largest.collect())
+}
+
+/// Names of groups as names of elements of a file, which cannot be ".", hold no slash, and differ.
+fn element_names(labels: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(labels.len());
+    for label in labels {
+        let plain =
+            if label.chars().all(|letter| letter == '.') { "_".repeat(label.len()) } else { label.replace('/', "|") };
+        let numbered = (2..).map(|number| format!("{plain} ({number})"));
+        let others = |name: &String| names.contains(name) || (*name != *label && labels.contains(name));
+        let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !others(name));
+        names.push(free.unwrap_or(plain));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::element_names;
+
+    #[test]
+    fn groups_get_names_that_a_file_can_hold_and_that_differ() {
+        let names = |labels: &[&str]| element_names(&labels.iter().map(|&label| label.to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(&["B cell", "T/NK"]), ["B cell", "T|NK"]);
+        assert_eq!(names(&["T/NK", "T|NK"]), ["T|NK (2)", "T|NK"]);
+        assert_eq!(names(&[".", "..", "_"]), ["_ (2)", "__", "_"]);
+    }
 }

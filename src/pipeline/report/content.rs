@@ -14,7 +14,7 @@ use crate::data::quantities::{
     Numbers, PROJECTED, Quantity, ROOT_CELLS, TRUE_T, VELOCITY_COHERENCE, VELOCITY_CONFIDENCE,
     VELOCITY_CONFIDENCE_TRANSITION, VELOCITY_LENGTH, VELOCITY_PSEUDOTIME, X_VELOVAE, X_VELOVI,
 };
-use crate::data::{Column, GraphRecord, Groups, PROGRAM};
+use crate::data::{Column, GraphRecord, Groups, PROGRAM, embedding_of};
 use crate::embedding::Flow;
 use crate::error::Result;
 use crate::io::FittedFile;
@@ -88,7 +88,7 @@ fn time(file: &FittedFile) -> Option<Vec<f64>> {
 
 fn embedding(settings: &Analysis, embeddings: &[(String, Array2<f32>)], basis: &str) -> Result<Option<Embedding>> {
     let named = |key: &str| embeddings.iter().find(|(name, _)| name == key).map(|(_, coordinates)| coordinates);
-    let Some(points) = named(&format!("X_{basis}")).filter(|points| points.ncols() >= 2) else { return Ok(None) };
+    let Some(points) = embedding_of(embeddings, basis).filter(|points| points.ncols() >= 2) else { return Ok(None) };
     let plane = ndarray::s![.., ..2];
     let points = points.slice(plane).to_owned();
     let arrows = named(&PROJECTED.named(basis)).map(|arrows| arrows.slice(plane).to_owned());

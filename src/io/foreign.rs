@@ -1,0 +1,135 @@
+//! Files and folders that are none of AnnData's, but that people have in hand: what they are, and what to do with them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use hdf5::Group;
+
+use super::h5;
+
+/// What lies at a path instead of an `.h5ad` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// What it is, with its article.
+    pub what: String,
+    /// What is wanted instead.
+    pub wanted: &'static str,
+    /// How to get there.
+    pub next: String,
+}
+
+/// An `.h5ad` file.
+const H5AD: &str = "an .h5ad file";
+/// What reads have not been made yet.
+const COUNTS: &str = "counts of spliced and unspliced molecules";
+
+/// What lies at `path`, where it is known and no HDF5 file.
+#[must_use]
+pub fn foreign(path: &Path) -> Option<Foreign> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    let here = path.display();
+    let is = |what: &str, wanted: &'static str, next: String| Some(Foreign { what: what.to_owned(), wanted, next });
+    if path.is_dir() {
+        return match () {
+            () if path.join(".zattrs").exists() || path.join(".zgroup").exists() || path.join("zarr.json").exists() => {
+                is(
+                    "a .zarr store",
+                    H5AD,
+                    format!("python -c \"import anndata; anndata.read_zarr('{here}').write_h5ad('OUT.h5ad')\""),
+                )
+            }
+            () if path.join("experiment.xenium").exists() => is(
+                "an output of Xenium",
+                "unspliced molecules: probes bind to spliced RNA",
+                "no program can get them out".to_owned(),
+            ),
+            () => None,
+        };
+    }
+    let start = start_of(path).unwrap_or_default();
+    let begins = |signs: &[&[u8]]| signs.iter().any(|sign| start.starts_with(sign));
+    match () {
+        () if ends(&[".fastq", ".fastq.gz", ".fq", ".fq.gz"]) => is(
+            "a file of reads",
+            COUNTS,
+            "count with kb count --workflow nac, STAR --soloFeatures Gene Velocyto, simpleaf quant, or Cell Ranger 7 or later"
+                .to_owned(),
+        ),
+        () if ends(&[".bam", ".cram", ".sam"]) => is(
+            "a file of aligned reads",
+            COUNTS,
+            "of Cell Ranger, nascent import takes molecule_info.h5 from the same folder outs, without the reads; of others, count \
+             with velocyto, STARsolo, kb or alevin-fry"
+                .to_owned(),
+        ),
+        () if ends(&[".rds", ".rdata", ".rda", ".qs"]) => is("an R object", H5AD, FROM_R.to_owned()),
+        () if begins(&[b"version https://git-lfs"]) => is(
+            "a pointer of Git LFS, in place of the file itself",
+            "the file",
+            "fetch it: git lfs pull".to_owned(),
+        ),
+        () if begins(&[b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML", b"<?xml"]) => is(
+            "a web page, as servers send it in place of a file",
+            "the file",
+            "download it again from a direct link, or after signing in".to_owned(),
+        ),
+        () if begins(&[b"\x1f\x8b"]) && !tabular(name.trim_end_matches(".gz")) => packed(path, "gzip", "gunzip -k"),
+        () if begins(&[b"BZh"]) => packed(path, "bzip2", "bunzip2 -k"),
+        () if begins(&[b"\xfd7zXZ"]) => packed(path, "xz", "unxz -k"),
+        () if begins(&[b"\x28\xb5\x2f\xfd"]) => packed(path, "zstd", "unzstd -k"),
+        () if begins(&[b"PK\x03\x04"]) => packed(path, "zip", "unzip"),
+        () if tabular(name.trim_end_matches(".gz")) => is(
+            "a table",
+            H5AD,
+            "tables are made an .h5ad file by: nascent import SPLICED UNSPLICED --output counts.h5ad".to_owned(),
+        ),
+        () => None,
+    }
+}
+
+/// What an HDF5 file is that has no cells and genes where AnnData has them.
+pub(super) fn other_hdf5(root: &Group) -> Option<(&'static str, &'static str)> {
+    let has = |name: &str| root.link_exists(name);
+    match () {
+        () if has("row_attrs") => Some(("a loom file", "convert it: nascent import IN.loom --output OUT.h5ad")),
+        () if h5::attr_text(root, "encoding-type").is_some_and(|kind| kind == "MuData")
+            || (has("mod") && !has("X")) =>
+        {
+            Some((
+                "a file of several modalities (MuData, .h5mu)",
+                "write the one with RNA: python -c \"import mudata; mudata.read_h5mu('IN.h5mu').mod['rna'].write_h5ad('OUT.h5ad')\"",
+            ))
+        }
+        () if has("assays") && has("cell.names") => Some(("a file of Seurat (.h5seurat)", FROM_R)),
+        () if has("barcode_idx") => {
+            Some(("Cell Ranger's molecule_info.h5", "convert it: nascent import IN.h5 --output OUT.h5ad"))
+        }
+        () if has("matrix") && !has("obs") => Some((
+            "a 10x matrix, in which spliced and unspliced molecules are one number",
+            "take molecule_info.h5 of the same run: nascent import molecule_info.h5 --output OUT.h5ad",
+        )),
+        () => None,
+    }
+}
+
+/// Ways from R to an `.h5ad` file.
+const FROM_R: &str = "in R: zellkonverter::writeH5AD, anndataR::write_h5ad, sceasy::convertFormat or SeuratDisk::Convert; then nascent merge";
+
+fn tabular(name: &str) -> bool {
+    [".csv", ".tsv", ".txt", ".mtx"].iter().any(|end| name.ends_with(end))
+}
+
+fn packed(path: &Path, with: &str, command: &str) -> Option<Foreign> {
+    let next = format!("unpack it first: {command} '{}'", path.display());
+    Some(Foreign { what: format!("a file packed with {with}"), wanted: H5AD, next })
+}
+
+fn start_of(path: &Path) -> Option<Vec<u8>> {
+    // A pipe would wait, and what is taken from it is gone.
+    path.metadata().ok()?.is_file().then_some(())?;
+    let mut start = Vec::new();
+    File::open(path).ok()?.take(64).read_to_end(&mut start).ok()?;
+    Some(start)
+}

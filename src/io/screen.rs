@@ -1,0 +1,117 @@
+//! What a file must satisfy before anything in it is believed: all of it lies within the file, it ends somewhere, and it declares no
+//! more than it can hold. Everything that reads, copies or writes goes through here, so that no other place need ask.
+
+use hdf5::plist::dataset_create::Layout;
+use hdf5::{Dataset, File, Group, LinkType, LocationType};
+
+use super::h5::Node;
+use super::place::{At, Place};
+use crate::error::{Error, Result};
+
+/// Groups within groups. Real files have five or so; every reader of a group within a group is recursive.
+const DEEPEST: usize = 64;
+/// Elements in a file, those below a group with several links counted as often as it has links.
+const MOST: usize = 250_000;
+/// Values may take so many bytes though the file holds nothing for them: filled with one value, as HDF5 does by itself.
+const UNSTORED: usize = 64 << 20;
+/// deflate makes values at most 1,032 times shorter; the others that are read do less.
+const MOST_PACKED: usize = 1_100;
+
+/// What to do about a file whose values lie elsewhere.
+const COPY_IN: &str =
+    "put everything into one file: python -c \"import anndata; anndata.read_h5ad('IN.h5ad').write_h5ad('OUT.h5ad')\"";
+
+/// Fails unless all that can be reached from the top of `file` lies within it, without circles, and can be held by it.
+///
+/// # Errors
+/// [`Error::Input`] naming the first element that does not satisfy this.
+pub(super) fn screen(file: &File, place: &Place) -> Result<()> {
+    let top = file.loc_info().at(place)?;
+    let mut walk = Walk { file_number: top.fileno, above: vec![top.token], n_seen: 0 };
+    walk.members(file, place)
+}
+
+struct Walk<T> {
+    /// Of the file, as HDF5 tells files apart.
+    file_number: u64,
+    /// The groups in which the walk is.
+    above: Vec<T>,
+    n_seen: usize,
+}
+
+impl Walk<hdf5::LocationToken> {
+    fn members(&mut self, group: &Group, place: &Place) -> Result<()> {
+        let mut links = Vec::new();
+        let listed = group.iter_visit_default(|name, link| {
+            links.push((name.to_owned(), link.link_type));
+            Ok(())
+        });
+        listed.at(place)?;
+        self.n_seen += links.len();
+        if self.n_seen > MOST {
+            return Err(place.damaged(format!("the file has more than {MOST} elements")));
+        }
+        for (name, link) in links {
+            let here = place.child(&name);
+            match link {
+                LinkType::Hard | LinkType::Soft => self.element(group, &name, &here)?,
+                LinkType::External => return Err(elsewhere(&here, "it is a link into another file")),
+            }
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, parent: &Group, name: &str, place: &Place) -> Result<()> {
+        // A link may lead to nothing; who needs the element says that it is missing.
+        let Ok(about) = parent.loc_info_by_name(name) else { return Ok(()) };
+        if about.fileno != self.file_number {
+            return Err(elsewhere(place, "it lies in another file"));
+        }
+        if about.loc_type == LocationType::Group && self.above.contains(&about.token) {
+            return Err(place.damaged("it contains itself"));
+        }
+        match Node::open(parent, name) {
+            Some(Node::Group(_)) if self.above.len() > DEEPEST => {
+                Err(place.damaged(format!("there are more than {DEEPEST} groups within each other")))
+            }
+            Some(Node::Group(group)) => {
+                self.above.push(about.token);
+                self.members(&group, place)?;
+                self.above.pop();
+                Ok(())
+            }
+            Some(Node::Dataset(dataset)) => values(&dataset, place),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Fails unless the values of a dataset lie in its file, and are no more than it can hold.
+///
+/// # Errors
+/// [`Error::Input`].
+pub(super) fn values(dataset: &Dataset, place: &Place) -> Result<()> {
+    let made = dataset.dcpl().at(place)?;
+    if made.layout() == Layout::Virtual {
+        return Err(elsewhere(place, "it is put together from other datasets (a virtual dataset)"));
+    }
+    if let Some(file) = made.external().first() {
+        return Err(elsewhere(place, &format!("its values lie in another file, {:?}", file.name)));
+    }
+    let width = dataset.dtype().at(place)?.size();
+    let bytes = |shape: &[usize]| shape.iter().try_fold(width, |bytes, &length| bytes.checked_mul(length));
+    let stored = usize::try_from(dataset.storage_size()).unwrap_or(usize::MAX);
+    let limit = stored.saturating_mul(MOST_PACKED).max(UNSTORED);
+    let fits = |shape: &[usize]| bytes(shape).is_some_and(|bytes| bytes <= limit);
+    if !fits(&dataset.shape()) || !made.chunk().is_none_or(|chunk| fits(&chunk)) {
+        return Err(place.damaged(format!(
+            "{:?} values are declared, but the file holds {stored} bytes for them",
+            dataset.shape()
+        )));
+    }
+    Ok(())
+}
+
+fn elsewhere(place: &Place, what: &str) -> Error {
+    place.error(format!("{what}, and only what lies in the file itself is read"), COPY_IN)
+}
