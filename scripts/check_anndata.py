@@ -274,7 +274,7 @@ def expect(path):
     data = anndata.read_h5ad(path)
     full = lambda matrix: None if matrix is None else as_dense(matrix).astype(float).tolist()
     arrays = {key: as_dense(value).tolist() for key, value in data.obsm.items()
-              if isinstance(value, np.ndarray) and value.ndim == 2}
+              if sp.issparse(value) or isinstance(value, pd.DataFrame) or (isinstance(value, np.ndarray) and value.ndim == 2)}
     has_graph = "connectivities" in data.obsp
     params = data.uns.get("neighbors", {}).get("params", {})
     return {

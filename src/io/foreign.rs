@@ -33,7 +33,11 @@ pub fn foreign(path: &Path) -> Option<Foreign> {
     let is = |what: &str, wanted: &'static str, next: String| Some(Foreign { what: what.to_owned(), wanted, next });
     if path.is_dir() {
         return match () {
-            () if path.join(".zattrs").exists() || path.join(".zgroup").exists() || path.join("zarr.json").exists() => {
+            () if name.ends_with(".zarr")
+                || path.join(".zattrs").exists()
+                || path.join(".zgroup").exists()
+                || path.join("zarr.json").exists() =>
+            {
                 is(
                     "a .zarr store",
                     H5AD,

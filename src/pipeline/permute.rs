@@ -85,7 +85,7 @@ impl fmt::Display for Permutation {
 /// # Errors
 /// If the run is not finished, its settings or data are others, its model cannot be asked, or a file cannot be used.
 pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutation> {
-    let read = io::Stamp::of(&job.output)?;
+    let read = io::Stamp::of(&job.output);
     let config = Config::load(Some(&job.run.join("config.toml")), &[])?;
     let model = config.model.as_model().trained().ok_or_else(|| Error::Config {
         place: job.run.display().to_string(),
@@ -122,7 +122,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
         scores: permutation::scores(&first, &real, &compared),
         null: permutation::scores(&second, &first, &compared),
     };
-    read.require_same()?;
+    read?.require_same()?;
     add(&result, job, &config.output)?;
     Ok(result)
 }

@@ -103,24 +103,40 @@ fn files_of_other_kinds_are_told_apart() {
     let at = |name: &str| folder.path().join(name);
     assert!(refusal(&at("nothing.h5ad")).0.ends_with("file: no such file"));
 
-    fs::write(at("counts.csv"), "gene,c1\ng1,1\n").unwrap();
-    let (message, hint) = refusal(&at("counts.csv"));
-    assert!(
-        message.ends_with("file: this is not an HDF5 file") && hint.contains("nascent import"),
-        "{message}: {hint}"
-    );
-    fs::write(at("empty.h5ad"), "").unwrap();
-    assert!(refusal(&at("empty.h5ad")).0.ends_with("file: this is not an HDF5 file"));
+    // What begins a file, what it is, and what gets on.
+    let kinds: [(&str, &[u8], &str, &str); 9] = [
+        ("counts.csv", b"gene,c1\ng1,1\n", "a table", "nascent import"),
+        ("in.h5ad.gz", b"\x1f\x8b\x08rest", "packed with gzip", "gunzip"),
+        ("renamed.h5ad", b"\x1f\x8b\x08rest", "packed with gzip", "gunzip"),
+        ("store.zip", b"PK\x03\x04rest", "packed with zip", "unzip"),
+        ("lfs.h5ad", b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS", "git lfs pull"),
+        ("page.h5ad", b"<!DOCTYPE html><html>", "a web page", "download it again"),
+        ("object.rds", b"\x1f\x8b\x08rest", "an R object", "zellkonverter"),
+        ("reads.bam", b"\x1f\x8b\x08rest", "aligned reads", "molecule_info.h5"),
+        ("empty.h5ad", b"", "not an HDF5 file", "check its size"),
+    ];
+    for (name, content, what, next) in kinds {
+        fs::write(at(name), content).unwrap();
+        let (message, hint) = refusal(&at(name));
+        assert!(message.contains("file: this is") && message.contains("not an HDF5 file"), "{message}");
+        assert!(message.contains(what) && hint.contains(next), "{name}: {message}: {hint}");
+    }
     fs::create_dir(at("store.zarr")).unwrap();
     assert!(refusal(&at("store.zarr")).1.contains("read_zarr"));
 
-    let loom = io::h5_options().create(at("cells.loom")).unwrap();
-    for group in ["row_attrs", "col_attrs", "layers"] {
-        loom.create_group(group).unwrap();
+    let hdf5: [(&str, &[&str], &str, &str); 4] = [
+        ("cells.loom", &["row_attrs", "col_attrs", "layers"], "a loom file", "nascent import"),
+        ("several.h5mu", &["obs", "var", "mod"], "MuData", "mudata.read_h5mu"),
+        ("object.h5seurat", &["assays", "cell.names", "meta.data"], "Seurat", "zellkonverter"),
+        ("tenx.h5", &["matrix"], "a 10x matrix", "molecule_info.h5"),
+    ];
+    for (name, groups, what, next) in hdf5 {
+        let file = io::h5_options().create(at(name)).unwrap();
+        groups.iter().for_each(|group| drop(file.create_group(group).unwrap()));
+        file.close().unwrap();
+        let (message, hint) = refusal(&at(name));
+        assert!(message.contains(what) && message.ends_with("not .h5ad") && hint.contains(next), "{message}: {hint}");
     }
-    loom.close().unwrap();
-    let (message, hint) = refusal(&at("cells.loom"));
-    assert!(message.ends_with("obs: this is a loom file, not .h5ad") && hint.contains("nascent import"), "{message}");
     let other = io::h5_options().create(at("other.h5")).unwrap();
     other.create_group("weights").unwrap();
     other.close().unwrap();

@@ -53,6 +53,8 @@ mod io_python;
 #[cfg(feature = "h5ad")]
 mod io_samples;
 #[cfg(feature = "h5ad")]
+mod io_screen;
+#[cfg(feature = "h5ad")]
 mod io_stream;
 mod kinetics;
 #[cfg(feature = "h5ad")]
@@ -66,6 +68,8 @@ mod neighbors;
 mod nested_tree;
 #[cfg(feature = "flex")]
 mod nn;
+#[cfg(all(feature = "h5ad", unix))]
+mod output_place;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod ownership;
 mod pca;
