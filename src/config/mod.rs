@@ -90,6 +90,7 @@ impl Config {
     /// # Errors
     /// [`Error::Setting`] naming the first that cannot be used.
     pub fn validate(&self) -> Result<()> {
+        self.input.validate()?;
         self.preprocess.validate()?;
         self.output.validate()?;
         let model = self.model.as_model();

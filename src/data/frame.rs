@@ -109,15 +109,25 @@ impl Column {
         }
     }
 
-    /// The values as truth values: numbers above 0, and the words `True`, `true`, `TRUE` and `1`, are true.
+    /// The values as truth values, as Python and R write them: truth values themselves, numbers that are 0 or 1, words such as `True`,
+    /// `TRUE`, `1`, `yes` and their opposites; a missing one is false. `None` if any value is something else.
     #[must_use]
-    pub fn to_truths(&self) -> Vec<bool> {
-        let is_true = |label: &String| matches!(label.as_str(), "True" | "true" | "TRUE" | "1");
+    pub fn truths(&self) -> Option<Vec<bool>> {
+        let of_number = |number: f64| match number {
+            1.0 => Some(true),
+            0.0 => Some(false),
+            _ => number.is_nan().then_some(false),
+        };
+        let of_word = |word: &String| match word.to_lowercase().as_str() {
+            "true" | "1" | "yes" | "t" => Some(true),
+            "false" | "0" | "no" | "f" | "" | "nan" | "na" => Some(false),
+            _ => None,
+        };
         match self {
-            Self::Bool(marks) => marks.clone(),
-            Self::Float(numbers) => numbers.iter().map(|&number| number > 0.0).collect(),
-            Self::Int(numbers) => numbers.iter().map(|&number| number > 0).collect(),
-            Self::Text(_) | Self::Categorical { .. } => self.to_labels().iter().map(is_true).collect(),
+            Self::Bool(marks) => Some(marks.clone()),
+            Self::Float(numbers) => numbers.iter().map(|&number| of_number(number)).collect(),
+            Self::Int(numbers) => numbers.iter().map(|&number| of_number(number as f64)).collect(),
+            Self::Text(_) | Self::Categorical { .. } => self.to_labels().iter().map(of_word).collect(),
         }
     }
 

@@ -125,6 +125,17 @@ const NEEDED: &str = "needed";
 /// [`OutputConfig::layers`]: all layers that the model has.
 const ALL: &str = "all";
 
+impl InputConfig {
+    /// Fails if one layer is named for both species, which would be fitted without a word.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting).
+    pub fn validate(&self) -> Result<()> {
+        let differ = self.spliced != self.unspliced;
+        require(differ, "input.unspliced", format!("{:?}", self.unspliced), "must be another layer than input.spliced")
+    }
+}
+
 impl OutputConfig {
     /// Fails unless every setting has a value that it can have.
     ///

@@ -7,7 +7,7 @@ use ndarray::{ArcArray2, Axis};
 use super::FittedFile;
 use super::frame::quoted;
 use crate::data::quantities::{LATENT_TIME, MS, VELOCITY, VELOCITY_GENES};
-use crate::data::{Column, Frame, GenesUsed, Velocities};
+use crate::data::{Frame, GenesUsed, Velocities};
 use crate::error::{Error, Result};
 
 impl FittedFile {
@@ -88,19 +88,23 @@ impl FittedFile {
 /// Positions of the genes that are asked for, rising.
 fn asked(path: &Path, var: &Frame, used: &GenesUsed) -> Result<Vec<usize>> {
     let n_vars = var.index.len();
-    let flagged = |column: &str| match var.get(column) {
-        Some(Column::Bool(flags)) => Some((0..n_vars).filter(|&gene| flags[gene]).collect::<Vec<_>>()),
-        _ => None,
+    let flagged = |column: &str| {
+        let flags = var.get(column)?.truths()?;
+        Some((0..n_vars).filter(|&gene| flags[gene]).collect::<Vec<_>>())
+    };
+    let no_flags = |column: &str| {
+        let flags = var.columns.iter().filter(|(_, values)| values.truths().is_some());
+        let known: Vec<String> = flags.map(|(name, _)| name.clone()).collect();
+        let problem = format!("no column {column:?} of truth values; such columns: {}", quoted(&known));
+        Error::input(path, "var", problem, "--genes takes all, such a column, or a file with one name per line")
     };
     match used {
-        GenesUsed::VelocityGenes => Ok(flagged(VELOCITY_GENES.key()).unwrap_or_else(|| (0..n_vars).collect())),
+        GenesUsed::VelocityGenes => match var.get(VELOCITY_GENES.key()) {
+            Some(_) => flagged(VELOCITY_GENES.key()).ok_or_else(|| no_flags(VELOCITY_GENES.key())),
+            None => Ok((0..n_vars).collect()),
+        },
         GenesUsed::All => Ok((0..n_vars).collect()),
-        GenesUsed::Column(column) => flagged(column).ok_or_else(|| {
-            let flags = var.columns.iter().filter(|(_, values)| matches!(values, Column::Bool(_)));
-            let known: Vec<String> = flags.map(|(name, _)| name.clone()).collect();
-            let problem = format!("no column {column:?} of truth values; such columns: {}", quoted(&known));
-            Error::input(path, "var", problem, "--genes takes all, such a column, or a file with one name per line")
-        }),
+        GenesUsed::Column(column) => flagged(column).ok_or_else(|| no_flags(column)),
         GenesUsed::Named(names) => {
             let known: std::collections::HashMap<&str, usize> =
                 var.index.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();

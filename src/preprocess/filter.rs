@@ -216,10 +216,10 @@ fn listed(counts: &Counts, config: &PreprocessConfig) -> Result<Option<Vec<bool>
     if column == ALL {
         return Ok(Some(vec![true; var.index.len()]));
     }
-    if let Some(values) = var.get(column) {
-        return Ok(Some(values.to_truths()));
+    if let Some(flags) = var.get(column).and_then(Column::truths) {
+        return Ok(Some(flags));
     }
-    let known = var.columns.iter().filter(|(_, values)| matches!(values, Column::Bool(_)));
+    let known = var.columns.iter().filter(|(_, values)| values.truths().is_some());
     let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { some_of(known.into_iter()) };
     Err(Error::input(

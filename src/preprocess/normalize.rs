@@ -68,7 +68,9 @@ impl<'a> Expression<'a> {
             report.step("expression", counts.n_vars(), "the file has no X: spliced is used".to_owned());
             return spliced;
         };
-        let unfit = if x.data.iter().any(|value| !value.is_finite() || *value < 0.0) {
+        let unfit = if !x.data.iter().any(|value| *value != 0.0) && counts.spliced.nnz() > 0 {
+            Some("holds zeros alone")
+        } else if x.data.iter().any(|value| !value.is_finite() || *value < 0.0) {
             Some("holds negative values or values that are not finite (scaled?)")
         } else if holds(x) == Holds::Other && holds(&counts.spliced) != Holds::Other {
             Some("does not hold counts, though the layers do (logged?)")

@@ -95,7 +95,13 @@ pub fn filters(
 
 /// The column `name` as truth values, if the data have it and it can be read so.
 fn variable(data: &Dataset, name: &str, reporter: &mut dyn Reporter) -> Option<Vec<bool>> {
-    let marks = data.var.get(name).filter(|_| !name.is_empty())?.to_truths();
+    let column = data.var.get(name).filter(|_| !name.is_empty())?;
+    let Some(marks) = column.truths() else {
+        reporter.warn(&format!(
+            "var[{name:?}] holds other values than true and false: it is not used to choose velocity genes"
+        ));
+        return None;
+    };
     if !marks.contains(&true) {
         reporter.warn(&format!("var[{name:?}] marks no gene as variable: it is not used to choose velocity genes"));
         return None;

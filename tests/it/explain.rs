@@ -153,7 +153,7 @@ fn of_a_fit_the_bounds_that_velocity_genes_passed_are_told() {
         let bound = if model == "soft_grid" { "" } else { " --set model.min_r2=0.5" };
         program.succeed(&format!("train --input counts.h5ad --output {model}.h5ad {set}{model}{bound}"));
         let file = FittedFile::open(&program.path(&format!("{model}.h5ad"))).unwrap();
-        let chosen = file.var().get("velocity_genes").unwrap().to_truths();
+        let chosen = file.var().get("velocity_genes").unwrap().truths().unwrap();
         let found = explained(&program, &format!("{model}.h5ad"), &[]);
         let csv = found.csv();
         let (mut used, mut failed) = (0, 0);

@@ -68,6 +68,8 @@ mod neighbors;
 mod nested_tree;
 #[cfg(feature = "flex")]
 mod nn;
+#[cfg(feature = "h5ad")]
+mod odd_values;
 #[cfg(all(feature = "h5ad", unix))]
 mod output_place;
 #[cfg(all(feature = "h5ad", feature = "flex"))]

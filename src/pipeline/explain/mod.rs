@@ -166,7 +166,7 @@ fn of_fit(file: &FittedFile) -> Option<OfFit> {
     Some(OfFit {
         model: file.fit().map_or_else(|| file.mode().to_owned(), |record| record.model.clone()),
         status: file.column(FIT_STATUS).map(Column::to_labels),
-        velocity_gene: file.column(VELOCITY_GENES).map_or_else(|| vec![true; n_vars], Column::to_truths),
+        velocity_gene: file.column(VELOCITY_GENES).and_then(Column::truths).unwrap_or_else(|| vec![true; n_vars]),
         filters: filters.into_iter().map(looked).collect(),
         fitted,
     })

@@ -165,9 +165,9 @@ impl TruthScores {
         let has_velocity = |gene: usize| velocity.column(gene).iter().all(|value| value.is_finite());
         let compared = |gene: &usize| chosen.is_none_or(|chosen| chosen.contains(gene)) && has_velocity(*gene);
         let all: Vec<usize> = (0..velocity.ncols()).filter(compared).collect();
-        let marked = match file.column(VELOCITY_GENES) {
-            Some(Column::Bool(flags)) => all.iter().copied().filter(|&gene| flags[gene]).collect(),
-            _ => all.clone(),
+        let marked = match file.column(VELOCITY_GENES).and_then(Column::truths) {
+            Some(flags) => all.iter().copied().filter(|&gene| flags[gene]).collect(),
+            None => all.clone(),
         };
         (self.n_genes, self.n_velocity_genes) = (all.len(), marked.len());
         let axis = ndarray::Axis(1);
