@@ -17,7 +17,7 @@
 //! is the same, and so are the moments.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
@@ -70,6 +70,40 @@ pub fn neighbors(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Neig
     Ok(Neighbors { connectivities: connectivities(&distances, n_neighbors), distances, n_neighbors })
 }
 
+/// Neighbour graph of `points`, `[n_obs, n_dims]`, in which each cell has as many neighbours in each of `batches`, whose cells rise: the
+/// nearest `n_neighbors / batches` in each, rounded down; in its own, the cell itself is one of them.
+///
+/// Where cells of one kind lie apart by batch, they so have neighbours of their kind in all batches, and a mean over neighbours is one
+/// over batches; of a kind that a batch lacks, the neighbours there are of another kind.
+///
+/// Source: BBKNN (Polański et al. 2020), whose neighbours these are; the weights are those of [`connectivities`], as there.
+///
+/// # Errors
+/// [`Error::Data`] if a batch has fewer cells than that, it is less than one, or a coordinate is not finite.
+pub fn balanced(points: ArrayView2<'_, f32>, batches: &[Vec<usize>], n_neighbors: usize) -> Result<Neighbors> {
+    let each = n_neighbors / batches.len().max(1);
+    let least = batches.iter().map(Vec::len).min().unwrap_or(0);
+    if each < 1 || least < each {
+        let problem = format!("{n_neighbors} neighbours in {} batches, the smallest of {least} cells", batches.len());
+        return Err(Error::Data { problem, hint: "ask for others".to_owned() });
+    }
+    let n_obs = points.nrows();
+    let mut rows: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n_obs];
+    for (at, cells) in batches.iter().enumerate() {
+        for (there, among) in batches.iter().enumerate() {
+            let k = if at == there { each - 1 } else { each };
+            for (&cell, found) in cells.iter().zip(nearest_among(points, cells, among, k)?) {
+                rows[cell].extend(found);
+            }
+        }
+    }
+    for row in &mut rows {
+        row.sort_unstable_by_key(|entry| entry.0);
+    }
+    let (distances, n_neighbors) = (Csr::from_rows(n_obs, &rows), each * batches.len());
+    Ok(Neighbors { connectivities: connectivities(&distances, n_neighbors), distances, n_neighbors })
+}
+
 /// Distances to the `n_neighbors − 1` nearest other cells, `[n_obs, n_obs]`; duplicates of a cell are stored with distance 0.
 ///
 /// # Errors
@@ -80,43 +114,89 @@ pub fn nearest(points: ArrayView2<'_, f32>, n_neighbors: usize) -> Result<Csr<f3
         let problem = format!("{n_neighbors} neighbours: must be between 2 and the number of cells, {n_obs}");
         return Err(Error::Data { problem, hint: String::new() });
     }
+    let all: Vec<usize> = (0..n_obs).collect();
+    Ok(Csr::from_rows(n_obs, &nearest_among(points, &all, &all, n_neighbors - 1)?))
+}
+
+/// Distances of each of `cells` to the `k` nearest other cells `among` some, which rise; fewer where there are fewer. One row per cell of
+/// `cells`: other cells, rising, and their distances.
+///
+/// # Errors
+/// [`Error::Data`] unless every coordinate is finite.
+///
+/// # Panics
+/// If a position is no row of `points`.
+pub fn nearest_among(
+    points: ArrayView2<'_, f32>,
+    cells: &[usize],
+    among: &[usize],
+    k: usize,
+) -> Result<Vec<Vec<(u32, f32)>>> {
     if let Some(cell) = points.rows().into_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
         return Err(Error::Data {
             problem: format!("neighbours: a coordinate of cell {cell} (counted from 0) is not finite"),
             hint: String::new(),
         });
     }
-    let points = points.mapv(f64::from);
-    let norms: Vec<f64> = points.rows().into_iter().map(|row| row.dot(&row)).collect();
-    let starts: Vec<usize> = (0..n_obs).step_by(QUERY_BLOCK).collect();
-    let blocks: Vec<Vec<Nearest>> =
-        starts.into_par_iter().map(|start| nearest_of_block(points.view(), &norms, start, n_neighbors - 1)).collect();
-    let rows: Vec<_> = blocks.into_iter().flatten().map(Nearest::into_row).collect();
-    Ok(Csr::from_rows(n_obs, &rows))
+    if k == 0 || among.is_empty() {
+        return Ok(vec![Vec::new(); cells.len()]);
+    }
+    let found = if cells == among {
+        let pool = Pool::new(points, among);
+        pool.nearest_of(&pool, k)
+    } else {
+        Pool::new(points, among).nearest_of(&Pool::new(points, cells), k)
+    };
+    Ok(found.into_iter().map(Nearest::into_row).collect())
 }
 
-fn nearest_of_block(points: ArrayView2<'_, f64>, norms: &[f64], start: usize, k: usize) -> Vec<Nearest> {
-    let n_obs = points.nrows();
-    let queries = points.slice(s![start..n_obs.min(start + QUERY_BLOCK), ..]);
-    let mut found: Vec<Nearest> = (0..queries.nrows()).map(|_| Nearest::new(k)).collect();
-    let mut products = Array2::<f64>::zeros((queries.nrows(), TILE.min(n_obs)));
-    for tile in (0..n_obs).step_by(TILE) {
-        let others = points.slice(s![tile..n_obs.min(tile + TILE), ..]);
-        let mut products = products.slice_mut(s![.., ..others.nrows()]);
-        general_mat_mul(1.0, &queries, &others.t(), 0.0, &mut products);
-        for (q, nearest) in found.iter_mut().enumerate() {
-            let query = queries.row(q);
-            for (o, product) in products.row(q).iter().enumerate() {
-                let (i, j) = (start + q, tile + o);
-                let size = norms[i] + norms[j];
-                let estimate = size - 2.0 * product;
-                if estimate <= nearest.bound + ESTIMATE_ERROR * size && i != j {
-                    nearest.offer(squared_distance(query, others.row(o)), j);
+/// Some of the cells, in double precision.
+struct Pool<'a> {
+    /// Their positions among all.
+    cells: &'a [usize],
+    points: Array2<f64>,
+    /// `|x|²` of each.
+    norms: Vec<f64>,
+}
+
+impl<'a> Pool<'a> {
+    fn new(points: ArrayView2<'_, f32>, cells: &'a [usize]) -> Self {
+        let points = points.select(Axis(0), cells).mapv(f64::from);
+        let norms = points.rows().into_iter().map(|row| row.dot(&row)).collect();
+        Self { cells, points, norms }
+    }
+
+    /// The `k` cells of this pool that are nearest to each of `queries`.
+    fn nearest_of(&self, queries: &Pool, k: usize) -> Vec<Nearest> {
+        let starts: Vec<usize> = (0..queries.cells.len()).step_by(QUERY_BLOCK).collect();
+        let blocks: Vec<Vec<Nearest>> =
+            starts.into_par_iter().map(|start| self.nearest_of_block(queries, start, k)).collect();
+        blocks.into_iter().flatten().collect()
+    }
+
+    fn nearest_of_block(&self, asked: &Pool, start: usize, k: usize) -> Vec<Nearest> {
+        let n_obs = self.cells.len();
+        let queries = asked.points.slice(s![start..asked.cells.len().min(start + QUERY_BLOCK), ..]);
+        let mut found: Vec<Nearest> = (0..queries.nrows()).map(|_| Nearest::new(k)).collect();
+        let mut products = Array2::<f64>::zeros((queries.nrows(), TILE.min(n_obs)));
+        for tile in (0..n_obs).step_by(TILE) {
+            let others = self.points.slice(s![tile..n_obs.min(tile + TILE), ..]);
+            let mut products = products.slice_mut(s![.., ..others.nrows()]);
+            general_mat_mul(1.0, &queries, &others.t(), 0.0, &mut products);
+            for (q, nearest) in found.iter_mut().enumerate() {
+                let query = queries.row(q);
+                for (o, product) in products.row(q).iter().enumerate() {
+                    let (i, j) = (asked.cells[start + q], self.cells[tile + o]);
+                    let size = asked.norms[start + q] + self.norms[tile + o];
+                    let estimate = size - 2.0 * product;
+                    if estimate <= nearest.bound + ESTIMATE_ERROR * size && i != j {
+                        nearest.offer(squared_distance(query, others.row(o)), j);
+                    }
                 }
             }
         }
+        found
     }
-    found
 }
 
 fn squared_distance(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> f64 {

@@ -64,6 +64,9 @@ pub(super) struct Report {
     /// Another fit of the same cells, to compare velocities with; may be repeated
     #[arg(long = "with", value_name = "FILE")]
     pub(super) others: Vec<PathBuf>,
+    /// Column of obs that tells samples apart [default: the one that the fit was told of; sample, batch, …]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) samples: Option<String>,
     /// Settings in TOML, the same as for nascent graph
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -72,15 +75,20 @@ pub(super) struct Report {
     pub(super) set: Vec<String>,
 }
 
-/// Velocities are compared over the cells and velocity genes that all files have in common.
+/// Velocities are compared over the cells and velocity genes that all files have in common; and within a fit, between its samples: of one
+/// that was told of samples (model.batch), and where --samples names them. For that, one file is enough.
 #[derive(Args, Debug)]
 pub(super) struct Compare {
     /// Fitted .h5ad files, of nascent or another program
-    #[arg(num_args = 2.., required = true)]
+    #[arg(num_args = 1.., required = true)]
     pub(super) files: Vec<PathBuf>,
     /// Column of obs with groups of cells: agreement is also given for each group
     #[arg(long, value_name = "COLUMN")]
     pub(super) groups: Option<String>,
+    /// Column of obs that tells samples apart: do they agree? [default: the one that the fit was told of; of a single file, also
+    /// sample, batch, …]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) samples: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -113,6 +121,7 @@ impl Report {
             input: self.file,
             groups: self.groups,
             others: self.others,
+            samples: self.samples,
         };
         let written = pipeline::report(&settings, &job, &mut Terminal::default())?;
         print(&format!("wrote {} ({:.1} MB)", written.page.display(), written.page_bytes as f64 / 1e6))
@@ -121,7 +130,7 @@ impl Report {
 
 impl Compare {
     pub(super) fn run(self) -> Result<()> {
-        let found = pipeline::compare(&self.files, self.groups.as_deref())?;
+        let found = pipeline::compare(&self.files, self.groups.as_deref(), self.samples.as_deref())?;
         if self.json { print_json(&found) } else { print(&found.to_string()) }
     }
 }

@@ -1,10 +1,45 @@
 //! Which group each cell is in.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 
 use super::{Column, Frame};
 use crate::error::{Error, Result};
+
+/// What columns that tell samples apart are called, the likeliest first; names that begin so count as well (`sample_id`).
+pub const USUAL_SAMPLES: [&str; 10] =
+    ["sample", "batch", "orig.ident", "library", "donor", "run", "lane", "channel", "plate", "day"];
+
+/// The place of `name` among the usual names of columns of samples, the least for the likeliest: names that are such a word come before
+/// those that begin with one; `None` for other names.
+#[must_use]
+pub fn sample_rank(name: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    let whole = USUAL_SAMPLES.iter().position(|usual| name == *usual);
+    let begins = || USUAL_SAMPLES.iter().position(|usual| name.starts_with(usual));
+    whole.or_else(|| Some(USUAL_SAMPLES.len() + begins()?))
+}
+
+/// Columns that may tell samples apart, with so many different `labels`; the usual names first, in their order, then the others.
+#[must_use]
+pub fn sample_columns(columns: &[(String, Column)], labels: RangeInclusive<usize>) -> Vec<&str> {
+    let few = |column: &Column| match column {
+        Column::Categorical { categories, .. } => labels.contains(&categories.len()),
+        Column::Text(_) | Column::Int(_) => {
+            let found = column.to_labels();
+            // A label for every cell is a name of the cell.
+            let most = 1 + found.len() / 2;
+            let found = found.into_iter().collect::<HashSet<String>>().len();
+            labels.contains(&found) && found <= most
+        }
+        Column::Float(_) | Column::Bool(_) => false,
+    };
+    let mut names: Vec<&str> =
+        columns.iter().filter(|(_, column)| few(column)).map(|(name, _)| name.as_str()).collect();
+    names.sort_by_key(|name| sample_rank(name).unwrap_or(usize::MAX));
+    names
+}
 
 /// Groups of cells, from a column of obs.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +96,19 @@ impl Groups {
         let names: Vec<String> = names.into_iter().cloned().collect();
         let position = |label| names.binary_search(label).ok().map(|at| at as u32);
         Self { of: labels.iter().map(position).collect(), names }
+    }
+
+    /// The same without the groups that no cell is in.
+    #[must_use]
+    pub fn without_empty(self) -> Self {
+        let mut used: Vec<u32> = self.of.iter().flatten().copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        let place = |group: u32| used.binary_search(&group).ok().map(|at| at as u32);
+        Self {
+            of: self.of.iter().map(|group| group.and_then(place)).collect(),
+            names: used.iter().map(|&group| self.names[group as usize].clone()).collect(),
+        }
     }
 
     /// The cells of each group, rising.

@@ -24,7 +24,7 @@ pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};
 pub use frame::{Column, Frame};
 pub use gene_filter::{Bound, GeneFilter};
 pub use gene_names::{GeneNames, other_names};
-pub use groups::Groups;
+pub use groups::{Groups, USUAL_SAMPLES, sample_columns, sample_rank};
 pub(crate) use holds::{Holds, Tally};
 pub use layers::Layers;
 pub use record::{

@@ -43,6 +43,12 @@ pub struct NeighborsRecord {
     pub key: String,
     /// How many a cell has, itself included.
     pub n_neighbors: usize,
+    /// Key in obsm of the embedding of the file in which they were sought, if one was asked for (`preprocess.use_rep`); else empty.
+    #[serde(default)]
+    pub use_rep: String,
+    /// Column of obs with the batches in each of which a cell has as many, if that was asked for (`preprocess.batch`); else empty.
+    #[serde(default)]
+    pub batch: String,
 }
 
 /// How well a fit reconstructs its data, measured when it was made. Over the cells of each part: mean squared and absolute error,

@@ -13,6 +13,7 @@ use super::matrix::Matrix as Stored;
 use super::place::Place;
 use super::read::{annotation, embeddings, layer, uns};
 use super::records::{self, Owner, Records};
+use super::store::{PARAMS, USE_REP};
 use super::{InputConfig, describe, neighbors};
 use crate::data::quantities::{Matrix, NEIGHBORS, Numbers, Quantity, Record, SPLICED, Slot, UNSPLICED, about};
 use crate::data::{Column, FitRecord, Frame, GraphRecord, Neighbors};
@@ -211,6 +212,17 @@ impl FittedFile {
         let key = self.records.fit.as_ref().map_or(NEIGHBORS.key(), |fit| fit.neighbors.key.as_str());
         let found = neighbors::read(&self.file, key, self.obs.index.len(), &Place::root(&self.path))?;
         Ok(found.map(|found| (key.to_owned(), found)))
+    }
+
+    /// Key in obsm of the coordinates in which the neighbours that the fit used were sought, if the file says.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the description of the neighbours is damaged.
+    pub fn neighbors_space(&self) -> Result<Option<String>> {
+        let key = self.records.fit.as_ref().map_or(NEIGHBORS.key(), |fit| fit.neighbors.key.as_str());
+        let described = uns(&self.file, key, &Place::root(&self.path))?;
+        let space = described.as_ref().and_then(|neighbors| neighbors.get(PARAMS)?.get(USE_REP)?.as_str());
+        Ok(space.map(str::to_owned))
     }
 
     /// Coordinates of cells: name as in the file (`X_umap`), `[n_obs, n_dims]`; of results, those of this fit.

@@ -23,7 +23,7 @@ pub(super) fn values(
     output: &OutputConfig,
 ) -> Result<(Vec<usize>, Values, FitRecord)> {
     record.moments = fit.moments;
-    record.neighbors = neighbors_of(&data);
+    record.neighbors = neighbors_of(&data, record.neighbors);
     let mut values = fit.into_values();
     if values.get(MS).is_none() {
         values.set(MS, data.ms);
@@ -50,7 +50,7 @@ pub(super) fn values(
         if !data.pca.is_empty() {
             values.set(X_PCA, data.pca);
         }
-        values.set(NEIGHBORS, neighbors_record(data.neighbors.n_neighbors));
+        values.set(NEIGHBORS, neighbors_record(&record.neighbors));
         values.set(CONNECTIVITIES, data.neighbors.connectivities);
         values.set(DISTANCES, data.neighbors.distances);
     }
@@ -85,10 +85,12 @@ fn reconstruction(values: &mut Values, scaling: Option<&MomentScaling>) -> Resul
     found
 }
 
-fn neighbors_of(data: &Dataset) -> NeighborsRecord {
+/// Of `asked`, how they were sought.
+fn neighbors_of(data: &Dataset, asked: NeighborsRecord) -> NeighborsRecord {
     NeighborsRecord {
         source: if data.neighbors_from_file { Source::File } else { Source::Computed },
         key: NEIGHBORS.key().to_owned(),
         n_neighbors: data.neighbors.n_neighbors,
+        ..asked
     }
 }

@@ -11,7 +11,9 @@ use crate::data::quantities::{
     NASCENT_PERMUTATION, NEIGHBORS, NEIGHBORS_VELOCITY, Slot, VELOCITY_PARAMS, Values, X_PCA, X_PCA_VELOCITY, X_UMAP,
     path,
 };
-use crate::data::{Dataset, FORMAT, Fit, FitRecord, GraphRecord, Layers, PROGRAM, PermutationRecord, is_written};
+use crate::data::{
+    Dataset, FORMAT, Fit, FitRecord, GraphRecord, Layers, NeighborsRecord, PROGRAM, PermutationRecord, is_written,
+};
 use crate::error::Result;
 
 /// `uns["neighbors"]`: where in obsp the weights are.
@@ -23,7 +25,7 @@ pub(super) const PARAMS: &str = "params";
 /// `uns["neighbors"]["params"]`: neighbours asked for, the cell itself included.
 pub(super) const N_NEIGHBORS: &str = "n_neighbors";
 /// `uns["neighbors"]["params"]`: the coordinates in which they were sought.
-const USE_REP: &str = "use_rep";
+pub(super) const USE_REP: &str = "use_rep";
 
 /// Writes a copy of `input` with a fit to `data`, which came from it, in place of an earlier fit and all that was computed from it,
 /// of this program or another. `record` says what there is to say of the fit but for data, measurements and what was written.
@@ -190,13 +192,19 @@ fn rename_beside_foreign(values: &mut Values, record: &mut FitRecord, stays: imp
     NEIGHBORS_VELOCITY.key().clone_into(&mut record.neighbors.key);
 }
 
-/// scanpy's record of a neighbour graph of `n_neighbors`, the cell included.
+/// scanpy's record of a neighbour graph, with BBKNN's word for batches.
 #[must_use]
-pub fn neighbors_record(n_neighbors: usize) -> serde_json::Value {
+pub fn neighbors_record(neighbors: &NeighborsRecord) -> serde_json::Value {
+    let mut params = serde_json::json!({N_NEIGHBORS: neighbors.n_neighbors, "method": "umap", "metric": "euclidean"});
+    for (key, name) in [(USE_REP, &neighbors.use_rep), ("batch_key", &neighbors.batch)] {
+        if !name.is_empty() {
+            params[key] = name.as_str().into();
+        }
+    }
     serde_json::json!({
         CONNECTIVITIES_KEY: CONNECTIVITIES.key(),
         DISTANCES_KEY: DISTANCES.key(),
-        PARAMS: {N_NEIGHBORS: n_neighbors, "method": "umap", "metric": "euclidean"},
+        PARAMS: params,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Several fits of the same cells, side by side.
+//! Several fits of the same cells, side by side; of each, its samples beside each other.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArcArray2, Array2, Axis};
 use serde::Serialize;
 
+use super::samples::{self, SamplesOfFit, Unnamed};
 use crate::data::quantities::VELOCITY_GENES;
-use crate::data::{Column, Frame, Groups, MomentUnits};
+use crate::data::{Column, Frame, GenesUsed, Groups, MomentUnits};
 use crate::error::{Error, Result};
 use crate::io::FittedFile;
 use crate::metrics::{self, Evaluation, Evidence};
@@ -28,6 +29,8 @@ pub struct Comparison {
     pub fits: Vec<One>,
     /// Each pair of fits.
     pub pairs: Vec<Pair>,
+    /// Of each fit that was told of samples, or whose samples were asked for, how these agree.
+    pub samples: Vec<SamplesOfFit>,
 }
 
 /// One fit.
@@ -64,11 +67,35 @@ pub struct Pair {
     pub groups: Vec<(String, f64)>,
 }
 
-/// Reads the fits in `files` and compares them, by group of the column `groups` of the first where one is given.
+/// Reads the fits in `files` and compares them, by group of the column `groups` of the first where one is given; and, within each, the
+/// samples in the column `samples` of obs, else in the one that the fit was told of. Of a single fit, these alone are compared, and a
+/// column with a usual name will do.
 ///
 /// # Errors
-/// If a file cannot be read or holds no fit, or they have no cell or gene in common.
-pub fn compare(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
+/// If a file cannot be read or holds no fit, they have no cell or gene in common, or there is one fit and no column of samples.
+pub fn compare(files: &[PathBuf], groups: Option<&str>, samples: Option<&str>) -> Result<Comparison> {
+    let unnamed = if files.len() == 1 { Unnamed::Usual } else { Unnamed::OfTheFit };
+    let mut found = Vec::new();
+    for path in files {
+        let file = FittedFile::open(path)?;
+        match samples::column(&file, samples, unnamed) {
+            Some(column) => found.push(samples::of_file(&file, &column, &GenesUsed::VelocityGenes)?),
+            None if files.len() == 1 => {
+                let names: Vec<&str> = file.obs().columns.iter().map(|(name, _)| name.as_str()).collect();
+                let problem =
+                    format!("one fit, and no column of samples to compare within it; columns: {}", names.join(", "));
+                let hint =
+                    "give a second fit of the same cells, or name the column that tells samples apart with --samples";
+                return Err(Error::input(path, "obs", problem, hint));
+            }
+            None => {}
+        }
+    }
+    Ok(Comparison { samples: found, ..fits(files, groups)? })
+}
+
+/// The fits alone, as [`compare`] compares them.
+pub(super) fn fits(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
     let read = files.iter().map(|path| Fitted::read(path)).collect::<Result<Vec<Fitted>>>()?;
     let [cells, genes] = [common(&read, |one| &one.obs, |_, _| true), common(&read, |one| &one.var, Fitted::uses)];
     for (what, found) in [("cell", &cells), ("gene", &genes)] {
@@ -105,7 +132,8 @@ pub fn compare(files: &[PathBuf], groups: Option<&str>) -> Result<Comparison> {
             });
         }
     }
-    Ok(Comparison { n_obs: cells[0].len(), n_genes: genes[0].len(), as_shares: shares, fits, pairs })
+    let samples = Vec::new();
+    Ok(Comparison { n_obs: cells[0].len(), n_genes: genes[0].len(), as_shares: shares, fits, pairs, samples })
 }
 
 /// A fit as read.
@@ -213,8 +241,8 @@ fn common(read: &[Fitted], frame: fn(&Fitted) -> &Frame, usable: fn(&Fitted, usi
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} cells and {} velocity genes that all files have", self.n_obs, self.n_genes)?;
-        let number = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
+        let whose = if self.fits.len() == 1 { "" } else { " that all files have" };
+        writeln!(f, "{} cells and {} velocity genes{whose}", self.n_obs, self.n_genes)?;
         writeln!(
             f,
             "\n{:4}{:28}{:>8}{:>12}{:>12}{:>14}  model",
@@ -232,6 +260,24 @@ impl fmt::Display for Comparison {
                 fit.model
             )?;
         }
+        if !self.pairs.is_empty() {
+            self.write_pairs(f)?;
+        }
+        f.write_str("\ntime forward: fraction of genes that fit better with time as it is than with time reversed")?;
+        for samples in &self.samples {
+            write!(f, "\n\n{samples}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A number, or that there is none.
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+}
+
+impl Comparison {
+    fn write_pairs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{:10}{:>22}{:>12}{:>10}{:>8}", "fits", "cosine per cell (IQR)", "per gene", "signs", "time")?;
         for pair in &self.pairs {
             let [a, b] = pair.fits.map(|at| at + 1);
@@ -249,9 +295,6 @@ impl fmt::Display for Comparison {
                 "\nthe fits are in different units (counts per total, counts per inferred size): velocities are compared as changes of each gene's fraction of all counts"
             )?;
         }
-        write!(
-            f,
-            "\ncosines: genes scaled to s.d. 1; time forward: fraction of genes that fit better with time as it is than with time reversed"
-        )
+        write!(f, "\ncosines: genes scaled to s.d. 1")
     }
 }

@@ -9,6 +9,7 @@ mod graph;
 mod keys;
 mod permute;
 mod report;
+mod samples;
 mod train;
 mod truth;
 
@@ -20,6 +21,7 @@ pub use graph::{GraphJob, GraphSummary, graph};
 pub use keys::keys;
 pub use permute::{Permutation, PermuteJob, permute};
 pub use report::{ReportJob, report};
+pub use samples::SamplesOfFit;
 pub use train::{Summary, require_velocities, train};
 pub use truth::{Known, TruthScores, against, score};
 

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Job, folder, on_device};
 use crate::config::Config;
-use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
+use crate::data::{CellSource, Dataset, Fit, FitRecord, NeighborsRecord, Reporter};
 use crate::error::{Error, Result, require};
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
 use crate::models::{Streamed, StreamingModel};
-use crate::preprocess::{self, GraphSource};
+use crate::preprocess::{self, GraphSource, PreprocessConfig};
 
 /// What a training run has to say for itself.
 #[derive(Clone, Debug)]
@@ -85,7 +85,9 @@ fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop:
     run.prepare()?;
 
     let summary = Summary::new(config, job, [data.n_obs(), data.n_vars()], &fit);
-    let record = record(config, &fit, counts);
+    let PreprocessConfig { use_rep, batch, .. } = config.preprocess.clone();
+    let neighbors = NeighborsRecord { use_rep, batch, ..NeighborsRecord::default() };
+    let record = FitRecord { neighbors, ..record(config, &fit, counts) };
     read.require_same()?;
     let written = io::write_fit(&job.output, &job.input, &config.output, data, fit, record)?;
     account(&written, run.reporter());

@@ -37,6 +37,13 @@ pub struct PreprocessConfig {
     /// Neighbour graph: from the `file`, or computed (`compute`); `auto` takes the file's if it has at least
     /// `n_neighbors`.
     pub neighbors: GraphSource,
+    /// Key in obsm of an embedding of the file, all columns of which neighbours are found in (`X_pca_harmony`); empty: principal components.
+    #[serde(default)]
+    pub use_rep: String,
+    /// Column of obs with batches: neighbours of a cell are the nearest `n_neighbors` / number of batches in each batch, rounded down, as BBKNN
+    /// has it (in its own, the cell itself is one of them); empty: the nearest wherever they are.
+    #[serde(default)]
+    pub batch: String,
     /// `Mu` and `Ms` (means over neighbours): computed (`compute`), or taken from the `file`.
     pub moments: MomentsSource,
 }
@@ -117,6 +124,8 @@ impl Default for PreprocessConfig {
             n_pcs: 30,
             n_neighbors: 30,
             neighbors: GraphSource::Auto,
+            use_rep: String::new(),
+            batch: String::new(),
             moments: MomentsSource::Compute,
         }
     }
@@ -142,6 +151,12 @@ impl PreprocessConfig {
             "must be at least 2, or 0 for all genes",
         )?;
         require(
+            self.neighbors != GraphSource::File || !self.seeks_neighbors(),
+            "preprocess.neighbors",
+            "\"file\"",
+            "must be \"compute\" or \"auto\" where preprocess.use_rep or preprocess.batch says how neighbours are found",
+        )?;
+        require(
             self.genes.is_empty() || self.genes_from.is_empty(),
             "preprocess.genes_from",
             format!("{:?}", self.genes_from),
@@ -155,11 +170,23 @@ impl PreprocessConfig {
         !self.genes.is_empty() || !self.genes_from.is_empty()
     }
 
+    /// Whether settings say how neighbours are found, so that the file's graph is not taken.
+    #[must_use]
+    pub fn seeks_neighbors(&self) -> bool {
+        !self.use_rep.is_empty() || !self.batch.is_empty()
+    }
+
     /// Checks that cells can be read some at a time.
     ///
     /// # Errors
-    /// [`crate::Error::Setting`] for a recipe that changes the moments of all cells.
+    /// [`crate::Error::Setting`] for a recipe that changes the moments of all cells, or an embedding, which is not read.
     pub fn validate_streaming(&self) -> Result<()> {
+        require(
+            self.use_rep.is_empty(),
+            "preprocess.use_rep",
+            format!("{:?}", self.use_rep),
+            "must be empty where model.stream = true: counts alone are read block after block",
+        )?;
         require(
             self.recipe != Recipe::Velovi,
             "preprocess.recipe",

@@ -8,7 +8,8 @@
 //! 3. X, spliced and unspliced divided by size / median size, each by its own;
 //! 4. the most variable genes of normalised X;
 //! 5. principal components of ln(1 + X) over the kept genes ([`crate::pca`]);
-//! 6. neighbours among the components (among the genes, if there are at most 50) and their weights ([`crate::neighbors`]);
+//! 6. neighbours among the components (among the genes, if there are at most 50; or in an embedding of the file, `use_rep`), as many in
+//!    each batch where `batch` says so, and their weights ([`crate::neighbors`]);
 //! 7. means of the normalised layers over each neighbourhood ([`moments`]).
 //!
 //! The recipe `velovi` goes on from there: moments from 0 to 1, and genes with a steady-state line ([`velovi`]).
@@ -24,6 +25,7 @@
 mod checks;
 mod config;
 pub mod filter;
+mod graph;
 pub mod lines;
 pub mod moments;
 pub mod normalize;
@@ -37,14 +39,10 @@ pub use report::{Report, Step};
 
 use ndarray::Array2;
 
-use crate::data::{Counts, Dataset, Neighbors};
-use crate::error::{Error, Result, require};
+use crate::data::{Counts, Dataset};
+use crate::error::{Error, Result};
 use crate::sparse::Csr;
-use crate::{neighbors, pca};
 use normalize::{Expression, divisors, normalize};
-
-/// With at most this many genes, neighbours are sought among the genes themselves, as scanpy does.
-const FEW_GENES: usize = 50;
 
 /// Preprocesses `counts`; returns the data for models and the account of what was done and what looks wrong.
 ///
@@ -113,7 +111,7 @@ fn finish(
     let unspliced = counts.unspliced.select_columns(&genes);
     checks::duplicates(&counts.obs.index, &spliced, &unspliced, report);
 
-    let graph = graph(counts, &expression, &genes, config, report)?;
+    let graph = graph::graph(counts, &expression, &genes, config, report)?;
     let (mu, ms) = match config.moments {
         MomentsSource::File => moments_of_file(counts, &genes, report)?,
         MomentsSource::Compute => {
@@ -145,85 +143,6 @@ fn finish(
     match config.recipe {
         Recipe::Scvelo03 => Ok(dataset),
         Recipe::Velovi => velovi::prepare(dataset, config, report),
-    }
-}
-
-struct Graph {
-    neighbors: Neighbors,
-    from_file: bool,
-    pca: Array2<f32>,
-}
-
-fn graph(
-    counts: &Counts,
-    expression: &Expression<'_>,
-    genes: &[usize],
-    config: &PreprocessConfig,
-    report: &mut Report,
-) -> Result<Graph> {
-    let n_obs = counts.n_obs();
-    let n_neighbors = config.n_neighbors.min(n_obs);
-    if n_neighbors < config.n_neighbors {
-        report.warn(format!(
-            "n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used",
-            config.n_neighbors
-        ));
-    }
-    if let Some(neighbors) = graph_of_file(counts, config, n_neighbors, report)? {
-        neighbors::check(&neighbors, &counts.obs.index)?;
-        checks::row_sizes(&neighbors, report);
-        let pca = Array2::zeros((n_obs, 0));
-        return Ok(Graph { neighbors, from_file: true, pca });
-    }
-    let n_pcs = config.n_pcs.min(n_obs - 1).min(genes.len() - 1);
-    let few = format!("must be at least 1, and below the numbers of cells, {n_obs}, and genes, {}", genes.len());
-    require(n_pcs >= 1, "preprocess.n_pcs", n_pcs, &few)?;
-    let few = format!("must be between 2 and the number of cells, {n_obs}");
-    require(n_neighbors >= 2, "preprocess.n_neighbors", n_neighbors, &few)?;
-    let logged = expression.normalized(genes)?.map(f32::ln_1p);
-    let pca = pca::pca(&logged, n_pcs)?.scores;
-    report.step("pca", genes.len(), format!("{n_pcs} components of ln(1 + {})", expression.name));
-    let (neighbors, space) = if genes.len() <= FEW_GENES {
-        (neighbors::neighbors(logged.to_dense().view(), n_neighbors)?, "genes")
-    } else {
-        (neighbors::neighbors(pca.view(), n_neighbors)?, "components")
-    };
-    neighbors::check(&neighbors, &counts.obs.index)?;
-    let note = format!("{n_neighbors} neighbours, the cell itself included, in the space of the {space}");
-    report.step("neighbors", genes.len(), note);
-    Ok(Graph { neighbors, from_file: false, pca })
-}
-
-fn graph_of_file(
-    counts: &Counts,
-    config: &PreprocessConfig,
-    n_neighbors: usize,
-    report: &mut Report,
-) -> Result<Option<Neighbors>> {
-    let n_genes = counts.n_vars();
-    match (config.neighbors, &counts.neighbors) {
-        (GraphSource::Compute, _) | (GraphSource::Auto, None) => Ok(None),
-        (GraphSource::File, None) => Err(Error::input(
-            &counts.path,
-            "obsp[\"connectivities\"]",
-            "not found, and preprocess.neighbors = \"file\"",
-            "set preprocess.neighbors = \"compute\"",
-        )),
-        (GraphSource::Auto, Some(graph)) if graph.n_neighbors < n_neighbors => {
-            report.warn(format!(
-                "the file's graph has {} neighbours per cell, {n_neighbors} are asked for: a new graph is computed; preprocess.neighbors = \"file\" keeps it",
-                graph.n_neighbors
-            ));
-            Ok(None)
-        }
-        (GraphSource::Auto | GraphSource::File, Some(graph)) => {
-            let note = format!(
-                "the file's graph of {} neighbours is used; preprocess.neighbors = \"compute\" makes a new one",
-                graph.n_neighbors
-            );
-            report.step("neighbors", n_genes, note);
-            Ok(Some(graph.clone()))
-        }
     }
 }
 

@@ -41,6 +41,21 @@ pub struct Content {
     pub losses: Vec<Curve>,
     /// Measurements of the fit: reconstruction, agreement with truth, consistency of velocities.
     pub metrics: Table,
+    /// Further tables, each under a heading of its own, in this order.
+    pub sections: Vec<Section>,
+}
+
+/// A table with what is to be said of it.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// Paragraphs above the table.
+    pub text: Vec<String>,
+    /// The table; one without rows is not shown.
+    pub table: Table,
+    /// Longer tables, each under a line that unfolds it.
+    pub folded: Vec<(String, Table)>,
 }
 
 /// The judgement of the whole run.
@@ -215,8 +230,11 @@ impl Content {
         for curve in &self.losses {
             same(&format!("loss {:?}", curve.name), &[curve.steps.len()], &[curve.values.len()])?;
         }
-        for row in &self.metrics.rows {
-            same("row of the metrics", &[self.metrics.columns.len()], &[row.len()])?;
+        let of_sections = self.sections.iter().flat_map(Section::tables);
+        for table in std::iter::once(&self.metrics).chain(of_sections) {
+            for row in &table.rows {
+                same("row of a table", &[table.columns.len()], &[row.len()])?;
+            }
         }
         Ok(())
     }
@@ -237,6 +255,12 @@ impl Content {
         let key = |g: usize| if self.genes[g].rank.is_nan() { f64::NEG_INFINITY } else { self.genes[g].rank };
         order.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
         order
+    }
+}
+
+impl Section {
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        std::iter::once(&self.table).chain(self.folded.iter().map(|(_, table)| table))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::content::{Content, Table, Trust, Values};
+use super::content::{Content, Section, Table, Trust, Values};
 use super::figures::{expression_along_time, state_along_time};
 use super::payload::{Extent, Payload};
 use super::svg::escape;
@@ -44,6 +44,7 @@ pub fn page(content: &Content, options: &Options) -> Result<String> {
         ("trust", trust(&content.trust)),
         ("pictures", pictures),
         ("metrics", table(&content.metrics)),
+        ("sections", sections(&content.sections)),
         ("settings", escape(&content.settings)),
         ("shows", shows(content)),
     ];
@@ -127,6 +128,33 @@ fn table(table: &Table) -> String {
         let _ = writeln!(rows, "<tr>{}</tr>", cells("td", row));
     }
     rows + "</tbody>"
+}
+
+/// Tables under headings of their own.
+fn sections(all: &[Section]) -> String {
+    let scrolled = |of: &Table, class: &str| {
+        format!("<div class=\"scroll\"><table class=\"{class}\">\n{}\n</table></div>", table(of))
+    };
+    let mut html = String::new();
+    for section in all {
+        let _ = writeln!(html, "<section class=\"card\">\n<h2>{}</h2>", escape(&section.title));
+        for paragraph in &section.text {
+            let _ = writeln!(html, "<p class=\"help\">{}</p>", escape(paragraph));
+        }
+        if !section.table.rows.is_empty() {
+            let _ = writeln!(html, "{}", scrolled(&section.table, "metrics"));
+        }
+        for (line, table) in &section.folded {
+            let _ = writeln!(
+                html,
+                "<details><summary>{}</summary>\n{}\n</details>",
+                escape(line),
+                scrolled(table, "listed")
+            );
+        }
+        html += "</section>\n\n";
+    }
+    html
 }
 
 /// Pictures that the script does not draw, as inline SVG.

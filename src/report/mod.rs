@@ -28,7 +28,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use crate::scores::Verdict;
-pub use content::{Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values};
+pub use content::{Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Section, Table, Trust, Values};
 pub use figures::{Arrows, expression_along_time, losses, on_embedding, over_time, phase_portrait, state_along_time};
 pub use html::page;
 pub use order::subsample;

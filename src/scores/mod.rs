@@ -8,6 +8,7 @@
 //! | `direction.rs` | is time better read forward or backward? |
 //! | `ranking.rs` | in which genes do groups differ? |
 //! | `reconstructability.rs` | would a few genes give the same graph? |
+//! | `samples.rs` | do samples that were fitted together say the same? |
 //! | `verdict.rs` | what do the answers amount to? every bound, with its source |
 
 mod agreement;
@@ -16,6 +17,7 @@ mod confidence;
 mod direction;
 mod ranking;
 mod reconstructability;
+mod samples;
 mod settings;
 pub mod verdict;
 
@@ -25,5 +27,6 @@ pub use confidence::{confidence, length, transition_confidence};
 pub use direction::{DirectionVotes, direction};
 pub use ranking::rank;
 pub use reconstructability::{FullGraph, Reconstructability, Sweep};
+pub use samples::{Neighborly, SampleAgreement, Sampled, samples};
 pub use settings::ScoresConfig;
 pub use verdict::Verdict;

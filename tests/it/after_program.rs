@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use nascent::data::Column;
+use nascent::io;
 use serde_json::Value;
 
 use crate::io_samples::opened;
@@ -17,8 +18,12 @@ fn fitted(program: &Program, kind: &str, name: &str) {
     if !program.path("counts.h5ad").exists() {
         program.simulate("counts.h5ad", 300, 60, 2);
     }
+    fitted_from(program, "counts.h5ad", kind, name);
+}
+
+fn fitted_from(program: &Program, counts: &str, kind: &str, name: &str) {
     program.succeed(&format!(
-        "train --input counts.h5ad --output {name} --set model.kind={kind} --set preprocess.min_shared_counts=5"
+        "train --input {counts} --output {name} --set model.kind={kind} --set preprocess.min_shared_counts=5"
     ));
 }
 
@@ -146,6 +151,103 @@ fn a_fit_agrees_with_itself_and_in_part_with_another() {
     assert_eq!(found["pairs"][1]["groups"].as_array().map(Vec::is_empty), Some(false));
     let table = program.succeed("compare a.h5ad b.h5ad");
     assert!(table.contains("a.h5ad") && table.contains("dynamical"), "{table}");
+}
+
+/// Two samples of one simulation, the second with 40 % of the unspliced molecules.
+#[test]
+fn samples_of_one_fit_are_compared_and_the_report_says_so() {
+    let program = Program::new();
+    program.succeed(
+        "simulate --cells 300 --genes 60 --seed 3 --samples 1:1,0.4:0.8 --sample-overlap 1 --output counts.h5ad",
+    );
+    fitted(&program, "steady_state", "plain.h5ad");
+    fitted(
+        &program,
+        "soft_grid --set model.batch=sample --set model.uncertainty=false --set model.grid=40 --set model.pieces=8 --set model.max_rounds=10",
+        "told.h5ad",
+    );
+    let read = |words: &str| -> Value { serde_json::from_str(&program.succeed(words)).expect("JSON") };
+    // A usual name is found; of several files, only samples that a fit was told of.
+    let [plain, told] =
+        ["plain", "told"].map(|name| read(&format!("compare {name}.h5ad --json"))["samples"][0].clone());
+    assert_eq!((&plain["column"], &told["column"]), (&"sample".into(), &"sample".into()));
+    for found in [&plain, &told] {
+        let rows = found["rows"].as_array().expect("rows");
+        let pairs: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row["sample"].as_str().unwrap(), row["other"].as_str().unwrap())).collect();
+        assert_eq!(pairs, [("S1", "S2"), ("S2", "S1")]);
+    }
+    let both = read("compare plain.h5ad told.h5ad --json");
+    let files: Vec<&str> = both["samples"].as_array().unwrap().iter().map(|of| of["file"].as_str().unwrap()).collect();
+    assert_eq!(files, ["told.h5ad"]);
+    let gap = |of: &Value| {
+        let row = &of["rows"][0];
+        row["within"]["cosine"].as_f64().unwrap() - row["between"]["cosine"].as_f64().unwrap()
+    };
+    // The cells are draws from the same course, and so are the velocities.
+    for found in [&plain, &told] {
+        assert!(gap(found).abs() < 0.1, "{found}");
+    }
+    assert!(plain["corrected"].as_str().unwrap().contains("totals of each cell"), "{plain}");
+    assert!(told["corrected"].as_str().unwrap().contains("model.batch = \"sample\")"), "{told}");
+
+    let table = program.succeed("compare told.h5ad --samples clusters");
+    assert!(table.contains("obs[\"clusters\"]") && table.contains("beside"), "{table}");
+    let error = program.fail("compare told.h5ad --samples donor", 2);
+    assert!(error.contains("donor") && error.contains("--samples") && error.contains("clusters"), "{error}");
+
+    program.succeed("graph plain.h5ad --set scores.draws=2");
+    program.succeed("report plain.h5ad");
+    let page = fs::read_to_string(program.path("plain.report/report.html")).unwrap();
+    for word in ["Do the samples say the same?", "Samples beside each other", "Not corrected: ambient"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
+
+/// What neighbours were made of is in the file, in scanpy's words, and samples are compared there.
+#[test]
+fn a_file_says_where_the_neighbours_of_its_fit_were_sought() {
+    let program = Program::new();
+    program.succeed(
+        "simulate --cells 300 --genes 60 --seed 3 --samples 1:1,0.4:0.8 --sample-overlap 1 --output plain.h5ad",
+    );
+    fitted_from(&program, "plain.h5ad", "steady_state", "first.h5ad");
+    // The components of a fit, under a name that is nobody's result.
+    let file = io::h5_options().open_rw(program.path("first.h5ad")).unwrap();
+    file.relink("obsm/X_pca", "obsm/X_pca_harmony").unwrap();
+    file.close().unwrap();
+    fitted_from(
+        &program,
+        "first.h5ad",
+        "steady_state --set preprocess.use_rep=X_pca_harmony --set preprocess.batch=sample",
+        "fit.h5ad",
+    );
+    let file = opened(&program.path("fit.h5ad"));
+    let record = &file.fit().expect("ours").neighbors;
+    assert_eq!((&record.use_rep[..], &record.batch[..], record.n_neighbors), ("X_pca_harmony", "sample", 30));
+    assert_eq!(file.neighbors_space().unwrap().as_deref(), Some("X_pca_harmony"));
+    let described = file.uns("neighbors").unwrap().expect("scanpy's record");
+    assert_eq!(described["params"]["batch_key"], "sample");
+    let (_, neighbors) = file.neighbors().unwrap().expect("neighbours");
+    let labels = file.obs().get("sample").expect("samples").to_labels();
+    for i in 0..300 {
+        let (cells, _) = neighbors.distances.row(i);
+        assert_eq!(cells.iter().filter(|&&j| labels[j as usize] == labels[i]).count(), 14, "cell {i}");
+        assert_eq!(cells.len(), 29);
+    }
+    let said = program.succeed("compare fit.h5ad");
+    assert!(
+        said.contains("neighbours in X_pca_harmony") && said.contains("as many neighbours in every sample"),
+        "{said}"
+    );
+}
+
+#[test]
+fn one_fit_without_samples_is_not_compared() {
+    let program = Program::new();
+    fitted(&program, "steady_state", "fit.h5ad");
+    let error = program.fail("compare fit.h5ad", 2);
+    assert!(error.contains("no column of samples") && error.contains("--samples"), "{error}");
 }
 
 #[test]

@@ -225,6 +225,29 @@ fn genes_are_found_by_id_and_near_names_are_told() {
     assert!(refused.contains("hint: the file's names look like \"v0\""), "{refused}");
 }
 
+/// The numbers are those of `nascent explain`; a gene that fell out is named with what it failed.
+#[test]
+fn the_report_tells_which_filter_took_which_gene() {
+    let program = Program::new();
+    made(&program);
+    let settings = SETTINGS.map(|change| format!("--set {change}")).join(" ");
+    program.succeed(&format!("train {STEADY_STATE} --input made.h5ad --output fit.h5ad {settings}"));
+    program.succeed("graph fit.h5ad --set scores.draws=2 --genes all");
+    program.succeed("report fit.h5ad");
+    let page = fs::read_to_string(program.path("fit.report/report.html")).unwrap();
+    let section = page.split("<h2>Genes that fell out</h2>").nth(1).expect("the section");
+    let section = section.split("</section>").next().unwrap();
+    for (filter, taken) in explained(&program, "fit.h5ad", &[]).taken() {
+        if filter == "shared_counts" || filter == "shared_cells" {
+            let row = format!("<td>preprocessing</td><td>{taken}</td>");
+            assert!(taken > 0 && section.contains(&row), "{filter}: {section}");
+        }
+    }
+    assert!(section.contains("<td>few</td><td>left out: "), "{section}");
+    assert!(!section.contains("<td>v0</td><td>kept"), "{section}");
+    assert!(section.contains("nascent explain fit.h5ad --genes few"), "{section}");
+}
+
 #[test]
 fn inspect_and_report_take_layers_by_the_names_that_are_set() {
     let program = Program::new();

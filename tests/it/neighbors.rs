@@ -3,7 +3,7 @@
 #![allow(clippy::float_cmp, reason = "these values are exact")]
 
 use nascent::Error;
-use nascent::neighbors::{Neighbors, check, connectivities, nearest, neighbors};
+use nascent::neighbors::{Neighbors, balanced, check, connectivities, nearest, nearest_among, neighbors};
 use nascent::sparse::Csr;
 use ndarray::{Array2, array};
 use rand::{Rng, SeedableRng};
@@ -130,4 +130,53 @@ fn a_cell_without_neighbours_is_named() {
     let names = ["a", "b", "lonely"].map(str::to_owned);
     let result = check(&graph, &names);
     assert!(matches!(&result, Err(Error::Data { problem, .. }) if problem.contains("\"lonely\"")), "{result:?}");
+}
+
+#[test]
+fn the_search_among_some_cells_finds_the_nearest_of_them() {
+    let points = random(400, 3, 9);
+    let (cells, among): (Vec<usize>, Vec<usize>) =
+        ((0..400).step_by(7).collect(), (0..400).filter(|i| i % 3 == 1).collect());
+    let found = nearest_among(points.view(), &cells, &among, 6).unwrap();
+    for (&i, row) in cells.iter().zip(&found) {
+        let squared = |&j: &usize| -> f64 {
+            points.row(i).iter().zip(points.row(j)).map(|(a, b)| f64::from(a - b).powi(2)).sum()
+        };
+        let mut wanted: Vec<usize> = among.iter().copied().filter(|&j| j != i).collect();
+        wanted.sort_by(|a, b| squared(a).total_cmp(&squared(b)));
+        wanted.truncate(6);
+        wanted.sort_unstable();
+        assert_eq!(row.iter().map(|entry| entry.0 as usize).collect::<Vec<_>>(), wanted, "cell {i}");
+    }
+    // Fewer where there are fewer.
+    assert_eq!(nearest_among(points.view(), &[3], &[3, 5], 6).unwrap()[0].len(), 1);
+    assert!(nearest_among(points.view(), &[3], &[], 6).unwrap()[0].is_empty());
+}
+
+/// The second batch lies far from the first, which has twice as many cells.
+#[test]
+fn balanced_neighbours_are_as_many_in_each_batch_and_the_nearest_there() {
+    let mut points = random(300, 3, 4);
+    let batches: Vec<Vec<usize>> = vec![(0..300).filter(|i| i % 3 > 0).collect(), (0..300).step_by(3).collect()];
+    for &i in &batches[1] {
+        points[[i, 0]] += 50.0;
+    }
+    let graph = balanced(points.view(), &batches, 11).unwrap();
+    assert_eq!(graph.n_neighbors, 10);
+    check(&graph, &vec![String::new(); 300]).unwrap();
+    for (at, cells) in batches.iter().enumerate() {
+        for (there, among) in batches.iter().enumerate() {
+            let k = if at == there { 4 } else { 5 };
+            for (&i, wanted) in cells.iter().zip(nearest_among(points.view(), cells, among, k).unwrap()) {
+                let (others, distances) = graph.distances.row(i);
+                let found = others.iter().zip(distances).filter(|(j, _)| among.binary_search(&(**j as usize)).is_ok());
+                assert_eq!(found.map(|(&j, &d)| (j, d)).collect::<Vec<_>>(), wanted, "cell {i} in batch {there}");
+                assert_eq!(wanted.len(), k);
+            }
+        }
+    }
+    // In one batch they are the nearest.
+    let all = vec![(0..300).collect()];
+    assert_eq!(balanced(points.view(), &all, 10).unwrap(), neighbors(points.view(), 10).unwrap());
+    assert!(matches!(balanced(points.view(), &[vec![0, 1], (2..300).collect()], 10), Err(Error::Data { .. })));
 }

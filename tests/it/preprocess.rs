@@ -326,6 +326,67 @@ fn the_graph_of_the_file_is_used_as_the_settings_say() {
 }
 
 #[test]
+fn neighbours_are_those_of_the_embedding_that_is_named() {
+    let mut counts = counts();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let points = Array2::from_shape_simple_fn((N_OBS, 4), || rng.random_range(-1.0_f32..1.0));
+    let wanted = neighbors::neighbors(points.view(), 10).unwrap();
+    counts.obsm = vec![
+        ("X_umap".to_owned(), points.slice(ndarray::s![.., ..2]).to_owned()),
+        ("X_pca_harmony".to_owned(), points),
+    ];
+    // A graph of the file does not stand in its way.
+    counts.neighbors = Some(neighbors::neighbors(layers().1.view(), 10).unwrap());
+    let with =
+        |name: &str, neighbors| run(&counts, &PreprocessConfig { use_rep: name.to_owned(), neighbors, ..config() });
+    let (data, report) = with("X_pca_harmony", GraphSource::Auto).unwrap();
+    assert_eq!(data.neighbors, wanted);
+    assert!(!data.neighbors_from_file && data.pca.is_empty());
+    assert!(report.steps.iter().any(|step| step.name == "neighbors" && step.note.contains("X_pca_harmony")));
+    let plain = run(&counts, &PreprocessConfig { neighbors: GraphSource::Compute, ..config() }).unwrap().0;
+    assert_eq!((data.genes, data.spliced), (plain.genes, plain.spliced));
+    assert!(data.ms != plain.ms);
+    let Err(error) = with("X_harmony", GraphSource::Auto) else { panic!("no such embedding") };
+    let said = error.to_string();
+    assert!(said.contains("preprocess.use_rep") && said.contains("\"X_umap\", \"X_pca_harmony\""), "{said}");
+    let Err(error) = with("X_umap", GraphSource::File) else { panic!("two graphs at once") };
+    assert!(error.to_string().contains("preprocess.neighbors"), "{error}");
+}
+
+#[test]
+fn batches_have_as_many_neighbours_each_and_those_that_cannot_are_named() {
+    let mut counts = counts();
+    let labels = |of: &dyn Fn(usize) -> &'static str| Column::Text((0..N_OBS).map(|i| of(i).to_owned()).collect());
+    let of = |i: usize| if i.is_multiple_of(4) { "old" } else { "new" };
+    counts.obs.set("run", labels(&of));
+    counts.obs.set("few", labels(&|i| if i < 4 { "tiny" } else { "rest" }));
+    counts.obs.set("one", labels(&|_| "all"));
+    counts.obs.set("gaps", labels(&|i| if i < 3 { "" } else { of(i) }));
+    let with =
+        |name: &str, n_neighbors| run(&counts, &PreprocessConfig { batch: name.to_owned(), n_neighbors, ..config() });
+    let (data, report) = with("run", 11).unwrap();
+    assert_eq!(data.neighbors.n_neighbors, 10);
+    for i in 0..N_OBS {
+        let (cells, _) = data.neighbors.distances.row(i);
+        let same = cells.iter().filter(|&&j| of(j as usize) == of(i)).count();
+        assert_eq!((same, cells.len()), (4, 9), "cell {i}: itself and four in its batch, five in the other");
+    }
+    assert!(report.steps.iter().any(|step| step.note.contains("5 in each of 2 run")), "{:?}", report.steps);
+    let (data, report) = with("one", 10).unwrap();
+    assert_eq!(data.neighbors, run(&counts, &config()).unwrap().0.neighbors);
+    assert!(warned(&report, "preprocess.batch"), "{:?}", report.warnings);
+    for (name, n_neighbors, wanted) in [
+        ("donor", 10, "its columns are: run, few, one, gaps"),
+        ("few", 10, "\"tiny\" has 4 cells"),
+        ("gaps", 10, "no value in 3 cells"),
+        ("run", 3, "at least 4"),
+    ] {
+        let Err(error) = with(name, n_neighbors) else { panic!("{name}") };
+        assert!(error.to_string().contains(wanted) && error.to_string().contains("preprocess."), "{error}");
+    }
+}
+
+#[test]
 fn moments_of_the_file_are_used_where_asked() {
     let mut counts = counts();
     let config = PreprocessConfig { moments: MomentsSource::File, ..config() };

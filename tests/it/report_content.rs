@@ -4,7 +4,8 @@ use nascent::data::Column;
 use nascent::embedding::Flow;
 use nascent::pca::pca_dense;
 use nascent::report::{
-    Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Table, Trust, Values, Verdict, subsample,
+    Colouring, Content, Course, Curve, Embedding, Gene, Overall, Scale, Section, Table, Trust, Values, Verdict,
+    subsample,
 };
 use nascent::simulate::{SimulateConfig, Simulation};
 use nascent::stats::{pearson, percentile};
@@ -63,6 +64,15 @@ pub(crate) fn content(cells: usize, genes: usize) -> Content {
             columns: ["Measurement", "Value", "Unit"].map(str::to_owned).into(),
             rows: vec![["Rank correlation of times", "0.93", "–"].map(str::to_owned).into()],
         },
+        sections: vec![Section {
+            title: "Samples beside each other".to_owned(),
+            text: vec!["Samples in obs[\"sample\"].".to_owned()],
+            table: Table {
+                columns: ["sample", "cosine"].map(str::to_owned).into(),
+                rows: vec![["S1 & S2", "0.61"].map(str::to_owned).into()],
+            },
+            folded: Vec::new(),
+        }],
     }
 }
 

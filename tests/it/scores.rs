@@ -1,9 +1,9 @@
 //! How far velocities may be believed, on data where it is known.
 
-use nascent::data::Silent;
+use nascent::data::{Groups, Silent};
 use nascent::graph::{Candidates, Similarity, States, velocity_graph};
 use nascent::neighbors::nearest;
-use nascent::scores::{self, FullGraph, VelocityField};
+use nascent::scores::{self, FullGraph, SampleAgreement, Sampled, VelocityField};
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 use rand::seq::SliceRandom;
@@ -186,4 +186,93 @@ fn the_direction_of_time_is_found_and_of_noise_it_is_not() {
     let (ms, mu) = (ms.select(Axis(0), &order), mu.select(Axis(0), &order));
     let none = scores::direction(ms.view(), mu.view(), &time).unwrap();
     assert!(none.z().abs() < 3.0, "{none:?}");
+}
+
+/// Samples of cells along the line: cell `i` is of sample `of(i)`.
+fn in_samples(n: usize, names: usize, of: impl Fn(usize) -> usize) -> Groups {
+    Groups {
+        names: (0..names).map(|at| format!("S{at}")).collect(),
+        of: (0..n).map(|i| Some(u32::try_from(of(i)).unwrap())).collect(),
+    }
+}
+
+fn beside(samples: &Groups, [x, v]: [&Array2<f32>; 2], time: &[f64]) -> Vec<SampleAgreement> {
+    scores::samples(&Sampled { samples, points: x.view(), velocities: v.view(), time: Some(time) }).unwrap()
+}
+
+#[test]
+fn copies_of_a_sample_agree_as_well_as_cells_of_one() {
+    let (x, v) = line(200);
+    let twice = |matrix: &Array2<f32>| ndarray::concatenate![Axis(0), matrix.view(), matrix.view()];
+    let time: Vec<f64> = (0..400).map(|i| f64::from(i % 200)).collect();
+    let found = beside(&in_samples(400, 2, |i| i / 200), [&twice(&x), &twice(&v)], &time);
+    assert_eq!(found.len(), 2);
+    for (row, [own, other]) in found.iter().zip([["S0", "S1"], ["S1", "S0"]]) {
+        assert_eq!((&row.sample[..], row.other.as_deref(), row.n_cells), (own, Some(other), 200));
+        // A cell's copy is one of its 15 neighbours in the other sample, and not of those in its own.
+        assert!((0.0..0.05).contains(&(row.between.cosine - row.within.cosine)), "{row:?}");
+        assert!(row.distance > 0.8 && row.distance < 1.0, "{row:?}");
+        assert!(
+            row.between.time_correlation.unwrap() > 0.999 && row.between.time_shift.unwrap().abs() < 0.01,
+            "{row:?}"
+        );
+    }
+    assert_eq!(found[0].between, found[1].between);
+}
+
+/// Labels that are drawn say nothing of the cells.
+#[test]
+fn parts_of_a_sample_agree_as_well_as_cells_of_one() {
+    let (x, v) = line(600);
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let of: Vec<usize> = (0..600).map(|_| rng.random_range(0..2)).collect();
+    let time: Vec<f64> = (0..600).map(f64::from).collect();
+    for row in beside(&in_samples(600, 2, |i| of[i]), [&x, &v], &time) {
+        assert!((row.between.cosine - row.within.cosine).abs() < 0.01, "{row:?}");
+        assert!((row.distance - 1.0).abs() < 0.1, "{row:?}");
+        assert!(row.between.time_shift.unwrap().abs() < 0.01, "{row:?}");
+    }
+}
+
+#[test]
+fn a_sample_whose_velocities_are_reversed_is_seen_and_noise_is_told_from_it() {
+    let (x, v) = line(600);
+    let samples = in_samples(600, 2, |i| i % 2);
+    let time: Vec<f64> = (0..600).map(f64::from).collect();
+    let mut reversed = v.clone();
+    let mut backward = time.clone();
+    for i in (1..600).step_by(2) {
+        reversed.row_mut(i).mapv_inplace(|v| -v);
+        backward[i] = 599.0 - time[i];
+    }
+    for row in beside(&samples, [&x, &reversed], &backward) {
+        assert!(row.within.cosine > 0.9 && row.between.cosine < -0.9, "{row:?}");
+        assert!(
+            row.within.time_correlation.unwrap() > 0.99 && row.between.time_correlation.unwrap() < -0.99,
+            "{row:?}"
+        );
+    }
+    // Times that run late in one sample are seen as a shift, by its size.
+    let late: Vec<f64> = (0..600).map(|i| if i % 2 == 1 { time[i] + 100.0 } else { time[i] }).collect();
+    let found = beside(&samples, [&x, &v], &late);
+    for (row, wanted) in found.iter().zip([-100.0 / 699.0, 100.0 / 699.0]) {
+        assert!((row.between.time_shift.unwrap() - wanted).abs() < 0.01, "{row:?}");
+        assert!(row.between.time_correlation.unwrap() > 0.99, "{row:?}");
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let noise = Array2::from_shape_simple_fn((600, 60), || rng.random_range(-1.0..1.0));
+    for row in beside(&samples, [&x, &noise], &time) {
+        assert!(row.within.cosine.abs() < 0.05 && row.between.cosine.abs() < 0.05, "{row:?}");
+    }
+}
+
+#[test]
+fn of_many_samples_each_is_compared_with_all_others_and_small_ones_with_none() {
+    let (x, v) = line(400);
+    let time: Vec<f64> = (0..400).map(f64::from).collect();
+    let found = beside(&in_samples(400, 6, |i| if i < 10 { 5 } else { i % 5 }), [&x, &v], &time);
+    let names: Vec<(&str, Option<&str>)> = found.iter().map(|row| (&row.sample[..], row.other.as_deref())).collect();
+    assert_eq!(names, ["S0", "S1", "S2", "S3", "S4"].map(|name| (name, None)));
+    let one = in_samples(400, 2, |i| usize::from(i < 10));
+    assert!(beside(&one, [&x, &v], &time).is_empty());
 }

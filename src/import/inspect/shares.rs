@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::data::Reporter;
+use crate::data::{Reporter, sample_columns, sample_rank};
 use crate::error::Result;
 use crate::import::choice::places;
 use crate::import::source::{Called, Part, Source};
@@ -92,17 +92,14 @@ fn shares<I: Iterator<Item = [f64; 3]>>(sample: String, cells: &dyn Fn() -> I, a
 fn samples(source: &Source) -> (Vec<String>, Vec<usize>) {
     /// More labels than this name no samples.
     const MOST: usize = 100;
-    const USUAL: [&str; 6] = ["sample", "batch", "orig.ident", "library", "donor", "sample_id"];
-    let column = USUAL.iter().find_map(|usual| source.obs.iter().find(|(name, _)| name == usual));
     let whole = || (vec![source.name.clone()], vec![0; source.cells.len()]);
+    let usual = sample_columns(&source.obs, 1..=MOST).into_iter().find(|name| sample_rank(name).is_some());
+    let column = usual.and_then(|usual| source.obs.iter().find(|(name, _)| name == usual));
     let Some((_, column)) = column else { return whole() };
     let labels = column.to_labels();
     let mut names = labels.clone();
     names.sort_unstable();
     names.dedup();
-    if names.len() > MOST {
-        return whole();
-    }
     let at = labels.iter().map(|label| names.binary_search(label).unwrap_or_default()).collect();
     (names, at)
 }

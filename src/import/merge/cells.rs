@@ -5,11 +5,11 @@
 //! barcodes. Where several have (lists of all barcodes, plates), names of samples decide, and where these say nothing, nobody does.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::names::{Name, agree, split};
 use super::offers::{MOST_GROUPS, Offer, distinct, grouped, label_of, word};
-use crate::data::{Column, Frame};
+use crate::data::{Column, Frame, sample_columns};
 
 /// Shares of a group's cells. Two samples of 10,000 cells from 737,000 barcodes share 1.4 % by chance.
 const BY_CHANCE: f64 = 0.05;
@@ -118,8 +118,8 @@ fn by_key<'a>(obs: &Frame, key: &str, cells: &'a [String], offers: &[Offer], tol
     }
     // A column helps if it leaves no group with cells in several samples.
     let mut best = plain;
-    for name in columns(obs) {
-        let found = with(Some(&name));
+    for name in sample_columns(&obs.columns, 2..=MOST_GROUPS) {
+        let found = with(Some(name));
         let pure = found.groups.iter().all(|group| matches!(group.fate, Fate::In(_) | Fate::Nowhere));
         let better = found.found() > best.found() || (among && best.column.is_none() && found.found() == best.found());
         if pure && better {
@@ -127,25 +127,6 @@ fn by_key<'a>(obs: &Frame, key: &str, cells: &'a [String], offers: &[Offer], tol
         }
     }
     best
-}
-
-/// Columns that may tell samples apart, those with the usual names first.
-fn columns(obs: &Frame) -> Vec<String> {
-    const USUAL: [&str; 10] =
-        ["sample", "batch", "orig.ident", "library", "donor", "run", "lane", "channel", "plate", "day"];
-    let few = |column: &Column| match column {
-        Column::Categorical { categories, .. } => (2..=MOST_GROUPS).contains(&categories.len()),
-        Column::Text(_) | Column::Int(_) => {
-            let labels: HashSet<String> = column.to_labels().into_iter().collect();
-            (2..=MOST_GROUPS.min(1 + obs.index.len() / 2)).contains(&labels.len())
-        }
-        Column::Float(_) | Column::Bool(_) => false,
-    };
-    let mut names: Vec<&String> = obs.columns.iter().filter(|(_, column)| few(column)).map(|(name, _)| name).collect();
-    let rank =
-        |name: &str| USUAL.iter().position(|usual| name.to_lowercase().starts_with(usual)).unwrap_or(USUAL.len());
-    names.sort_by_key(|name| rank(name));
-    names.into_iter().cloned().collect()
 }
 
 /// Groups the cells, and finds each group in the counts.

@@ -6,7 +6,7 @@
 mod names;
 mod told;
 
-pub(super) use told::wanted;
+pub(super) use told::{Step, wanted};
 
 use std::path::PathBuf;
 
@@ -185,6 +185,12 @@ fn told_by(file: &FittedFile) -> Vec<GeneFilter> {
         Some(GeneFilter::new(name, quantity.key(), Bound::None, file.numbers(quantity)?))
     });
     told.collect()
+}
+
+/// Whether the fit in `file` was made of cells that were read block after block.
+pub(super) fn is_streamed(file: &FittedFile) -> bool {
+    let config = file.fit().and_then(|record| Config::recorded(&record.settings, &[]).ok());
+    config.is_some_and(|config| config.model.as_model().streaming().is_some())
 }
 
 /// Genes of which a fit has left any number.

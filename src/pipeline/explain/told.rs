@@ -8,6 +8,18 @@ use crate::data::{Bound, GeneFilter};
 /// What `fit_status` is of genes that have a fit.
 const HAS_FIT: [&str; 2] = ["fitted", "not converged"];
 
+/// How many genes one filter takes.
+pub(in crate::pipeline) struct Step {
+    /// Whether the fit has it, rather than preprocessing.
+    pub(in crate::pipeline) by_fit: bool,
+    /// What is asked of a gene.
+    pub(in crate::pipeline) what: String,
+    /// Genes that fall out.
+    pub(in crate::pipeline) taken: usize,
+    /// Genes that are left.
+    pub(in crate::pipeline) left: usize,
+}
+
 impl Explained {
     /// One sentence: kept, or what took the gene.
     #[must_use]
@@ -83,26 +95,63 @@ impl Explained {
         before.chain(self.fit.iter().flat_map(|fit| &fit.filters))
     }
 
-    /// How many genes each filter takes.
-    fn summary(&self) -> String {
+    /// How many genes each filter takes, in order: those of preprocessing, then those of the fit.
+    pub(in crate::pipeline) fn steps(&self) -> Vec<Step> {
         let n = self.names.len();
-        let mut text = format!("{n} genes in {}; settings: {}\n", self.input.display(), self.settings);
+        let mut steps = Vec::new();
         let mut left = n;
         if let Some(before) = &self.preprocessing {
-            let _ = writeln!(text, "{:42} {:>8} {:>8}", "preprocessing", "left out", "left");
             let bounded = before.filters.iter().filter(|filter| filter.bound != Bound::None);
             for (filter, (_, taken)) in bounded.zip(self.taken()) {
                 left -= taken;
-                let _ = writeln!(text, "  {:40} {taken:>8} {left:>8}", asked(filter));
+                steps.push(Step { by_fit: false, what: asked(filter), taken, left });
             }
+        }
+        if let Some(fit) = &self.fit {
+            let kept = (0..n).filter(|&gene| self.preprocessing.as_ref().is_none_or(|before| before.keeps(gene)));
+            steps.extend(fit.steps(kept.collect()));
+        }
+        steps
+    }
+
+    /// The genes that are no velocity genes, with what became of them, if they are at most `most`; else those of them that have a fit, if
+    /// these are; else none.
+    pub(in crate::pipeline) fn fallen(&self, most: usize) -> Vec<(&str, String)> {
+        let Some(fit) = &self.fit else { return Vec::new() };
+        let all: Vec<usize> = (0..self.names.len()).filter(|&gene| !fit.velocity_gene[gene]).collect();
+        let fitted: Vec<usize> = all.iter().copied().filter(|&gene| fit.fitted[gene]).collect();
+        let short = [all, fitted].into_iter().find(|genes| genes.len() <= most).unwrap_or_default();
+        short.into_iter().map(|gene| (self.names[gene].as_str(), self.verdict(gene))).collect()
+    }
+
+    /// Whether it is told what preprocessing did.
+    pub(in crate::pipeline) fn tells_preprocessing(&self) -> bool {
+        self.preprocessing.is_some()
+    }
+
+    /// How many genes each filter takes, in words.
+    fn summary(&self) -> String {
+        let n = self.names.len();
+        let mut text = format!("{n} genes in {}; settings: {}\n", self.input.display(), self.settings);
+        let steps = self.steps();
+        let write = |text: &mut String, by_fit: bool| {
+            for step in steps.iter().filter(|step| step.by_fit == by_fit) {
+                let _ = writeln!(text, "  {:40} {:>8} {:>8}", step.what, step.taken, step.left);
+            }
+        };
+        if let Some(before) = &self.preprocessing {
+            let _ = writeln!(text, "{:42} {:>8} {:>8}", "preprocessing", "left out", "left");
+            write(&mut text, false);
             let retained = before.status.iter().filter(|status| *status == "retained").count();
             if retained > 0 {
                 let _ = writeln!(text, "  {retained} of them kept by preprocess.retain_genes against a filter");
             }
         }
         if let Some(fit) = &self.fit {
-            let kept = (0..n).filter(|&gene| self.preprocessing.as_ref().is_none_or(|before| before.keeps(gene)));
-            text += &fit.summary(kept.collect());
+            let _ = writeln!(text, "{:42} {:>8} {:>8}", format!("fit ({})", fit.model), "left out", "left");
+            write(&mut text, true);
+            let left = steps.last().map_or(0, |step| step.left);
+            let _ = writeln!(text, "{left} velocity genes");
         }
         text + "--genes A,B tells why of single genes, --csv FILE of all"
     }
@@ -184,25 +233,22 @@ impl OfFit {
     }
 
     /// How many of the genes that are `left` by preprocessing each filter takes.
-    fn summary(&self, mut left: Vec<usize>) -> String {
-        let mut text = format!("{:42} {:>8} {:>8}\n", format!("fit ({})", self.model), "left out", "left");
-        let before = left.len();
-        left.retain(|&gene| self.fitted[gene]);
-        let _ = writeln!(text, "  {:40} {:>8} {:>8}", "without a fit", before - left.len(), left.len());
-        for filter in self.filters.iter().filter(|filter| filter.bound != Bound::None) {
+    fn steps(&self, mut left: Vec<usize>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut keep = |what: String, left: &mut Vec<usize>, keeps: &dyn Fn(usize) -> bool| {
             let before = left.len();
+            left.retain(|&gene| keeps(gene));
+            steps.push(Step { by_fit: true, what, taken: before - left.len(), left: left.len() });
+        };
+        keep("without a fit".to_owned(), &mut left, &|gene| self.fitted[gene]);
+        for filter in self.filters.iter().filter(|filter| filter.bound != Bound::None) {
             // The model may have lowered a bound where too few genes were left: its word counts.
-            left.retain(|&gene| self.velocity_gene[gene] || !filter.takes(gene));
-            let _ = writeln!(text, "  {:40} {:>8} {:>8}", asked(filter), before - left.len(), left.len());
+            keep(asked(filter), &mut left, &|gene| self.velocity_gene[gene] || !filter.takes(gene));
         }
-        let before = left.len();
-        left.retain(|&gene| self.velocity_gene[gene]);
-        if left.len() < before {
-            let what = "what the fit does not record";
-            let _ = writeln!(text, "  {what:40} {:>8} {:>8}", before - left.len(), left.len());
+        if left.iter().any(|&gene| !self.velocity_gene[gene]) {
+            keep("what the fit does not record".to_owned(), &mut left, &|gene| self.velocity_gene[gene]);
         }
-        let _ = writeln!(text, "{} velocity genes", left.len());
-        text
+        steps
     }
 }
 

@@ -200,7 +200,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
         values.set(X_UMAP, coordinates);
     }
     if record.neighbors.source == Source::Computed {
-        values.set(NEIGHBORS, io::neighbors_record(around.n_neighbors));
+        values.set(NEIGHBORS, io::neighbors_record(&record.neighbors));
         values.set(CONNECTIVITIES, around.connectivities);
         values.set(DISTANCES, around.distances);
     }

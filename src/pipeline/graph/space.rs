@@ -24,7 +24,7 @@ pub(in crate::pipeline) fn neighbors(
     if let Some((key, around)) = data.neighbors.take_if(|(_, around)| around.distances.nnz() > 0) {
         neighbors::check(&around, &data.obs.index)?;
         let n_neighbors = around.n_neighbors;
-        return Ok((around, NeighborsRecord { source: Source::File, key, n_neighbors }));
+        return Ok((around, NeighborsRecord { source: Source::File, key, n_neighbors, ..NeighborsRecord::default() }));
     }
     let k = N_NEIGHBORS.min(data.n_obs());
     let distances = if let Some(pca) = data.embedding("pca") {
@@ -36,7 +36,12 @@ pub(in crate::pipeline) fn neighbors(
     reporter
         .say(&format!("no neighbour graph with distances in the file: {k} neighbours, the cell included, computed"));
     let connectivities = neighbors::connectivities(&distances, k);
-    let record = NeighborsRecord { source: Source::Computed, key: NEIGHBORS.key().to_owned(), n_neighbors: k };
+    let record = NeighborsRecord {
+        source: Source::Computed,
+        key: NEIGHBORS.key().to_owned(),
+        n_neighbors: k,
+        ..NeighborsRecord::default()
+    };
     Ok((Neighbors { connectivities, distances, n_neighbors: k }, record))
 }
 

@@ -5,11 +5,13 @@
 //! | `content.rs` | cells: embedding, colours, time, state; losses |
 //! | `layers.rs` | whole layers, each read once, and what is taken from them while they are in memory |
 //! | `genes.rs` | genes: abundances, fitted curves, statistics |
+//! | `sections.rs` | tables: samples beside each other, genes that fell out |
 //! | `trust.rs` | questions to ask before believing an arrow, and their answers |
 
 mod content;
 mod genes;
 mod layers;
+mod sections;
 mod trust;
 
 use std::path::PathBuf;
@@ -20,7 +22,8 @@ use crate::error::{Error, Result};
 use crate::io::FittedFile;
 use crate::report::{self, Options, Written};
 
-use self::trust::Subject;
+use self::trust::{Measured, Subject};
+use super::samples::{self, Unnamed};
 
 /// What is reported of which file.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct ReportJob {
     pub groups: String,
     /// Other fits of the same cells, to compare with.
     pub others: Vec<PathBuf>,
+    /// Column of obs that tells samples apart; none for the one that the fit was told of, or a usual one.
+    pub samples: Option<String>,
 }
 
 /// Writes `report.html` and the pictures.
@@ -51,11 +56,25 @@ pub fn report(settings: &Analysis, job: &ReportJob, reporter: &mut dyn Reporter)
     let options = Options::default();
     let mut content = content::cells(settings, job, &file, graph, groups.as_ref())?;
     content.gene_cells = report::subsample(file.obs().index.len(), options.gene_cells);
+    // Reads the counts, and lets go of them before layers are read.
+    let fallen = sections::genes(&file, &settings.input);
     let found = layers::passed(&file, graph, &content)?;
     content.genes = found.genes;
     content.metrics = found.metrics;
     let asked = Subject { input: &settings.input, file: &file, graph, genes: &found.used, groups: groups.as_ref() };
-    trust::fill(&mut content, job, &asked, found.answers)?;
+    let samples = samples::column(&file, job.samples.as_deref(), Unnamed::Usual);
+    let samples = samples.map(|column| samples::of_file(&file, &column, &graph.genes)).transpose();
+    let samples = match samples {
+        // Nobody asked for them.
+        Err(error) if job.samples.is_none() => {
+            reporter.warn(&format!("samples were not compared: {error}"));
+            None
+        }
+        other => other?,
+    };
+    content.sections.extend(samples.as_ref().and_then(sections::samples));
+    content.sections.push(fallen);
+    trust::fill(&mut content, job, &asked, Measured { layers: found.answers, samples })?;
     drop(file);
     let written = report::write(&job.folder, &content, &options)?;
     reporter.say(&format!("{} pictures in {}", written.figures.len(), job.folder.join("figures").display()));

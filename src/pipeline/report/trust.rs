@@ -14,8 +14,9 @@ use crate::data::quantities::{
 use crate::data::{GraphRecord, Groups};
 use crate::error::Result;
 use crate::io::{FittedFile, InputConfig};
-use crate::pipeline::compare;
+use crate::pipeline::compare::fits;
 use crate::pipeline::permute::with_score;
+use crate::pipeline::samples::SamplesOfFit;
 use crate::report::{Content, Overall, Trust};
 use crate::scores::{self, Verdict, verdict};
 use crate::stats::{count, median, percentile};
@@ -41,14 +42,23 @@ pub(super) struct OfLayers {
     pub(super) early: Option<Trust>,
 }
 
+/// What was measured before the questions are asked.
+pub(super) struct Measured {
+    pub(super) layers: OfLayers,
+    /// The samples beside each other, if there are several.
+    pub(super) samples: Option<SamplesOfFit>,
+}
+
 /// Fills in `trust` and `overall` of what is otherwise complete.
-pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Subject, of_layers: OfLayers) -> Result<()> {
+pub(super) fn fill(content: &mut Content, job: &ReportJob, asked: &Subject, measured: Measured) -> Result<()> {
     let file = asked.file;
+    let Measured { layers: of_layers, samples } = measured;
     let mut lines = vec![unspliced(file, asked.input)?, genes(content, asked), permutation(file)];
     lines.extend(of_layers.direction);
     lines.extend(grid_direction(file)?);
     lines.extend(grid_shape(file)?);
     lines.extend(grid_samples(file)?);
+    lines.extend(samples.as_ref().and_then(samples_agree));
     lines.extend(of_layers.early);
     lines.push(root(asked.graph));
     lines.extend(times(asked.graph));
@@ -212,6 +222,22 @@ fn grid_samples(file: &FittedFile) -> Result<Option<Trust>> {
     Ok(Some(line("How do the samples differ in what is captured?", value, Verdict::Good, explanation)))
 }
 
+/// Do samples that were fitted together say the same?
+fn samples_agree(samples: &SamplesOfFit) -> Option<Trust> {
+    let row = samples.worst()?;
+    let times = row.between.time_correlation.zip(row.within.time_correlation);
+    let times =
+        times.map_or_else(String::new, |(between, within)| format!("; of times {between:.2}, within {within:.2}"));
+    let beside = row.other.as_deref().unwrap_or("all others");
+    let value = format!(
+        "{} beside {beside}: cosine of the velocities of neighbours {:.2}, within {} {:.2}{times}",
+        row.sample, row.between.cosine, row.sample, row.within.cosine
+    );
+    let (verdict, explanation) = verdict::samples(row.between.cosine, row.within.cosine, row.distance);
+    let explanation = format!("{explanation} The table of the samples is below.");
+    Some(line("Do the samples say the same?", value, verdict, &explanation))
+}
+
 /// Do most of the genes that the graph was made with fall at first? `velocity` is read already, `[n_obs, n_vars]`.
 pub(super) fn early(velocity: &ArcArray2<f32>, genes: &[usize], time: &[f64]) -> Trust {
     let bound = percentile(&time.iter().copied().filter(|t| t.is_finite()).collect::<Vec<f64>>(), 100.0 * EARLY);
@@ -315,7 +341,7 @@ fn models(job: &ReportJob, groups: Option<&(String, Groups)>) -> Result<Trust> {
         return Ok(line(QUESTION, "not asked".to_owned(), Verdict::Unknown, explanation));
     }
     let files: Vec<_> = std::iter::once(&job.input).chain(&job.others).cloned().collect();
-    let found = compare(&files, groups.map(|(column, _)| column.as_str()))?;
+    let found = fits(&files, groups.map(|(column, _)| column.as_str()))?;
     let with: Vec<_> = found.pairs.iter().filter(|pair| pair.fits[0] == 0).collect();
     let least = with.iter().map(|pair| pair.cell_cosine[1]).fold(f64::INFINITY, f64::min);
     let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
