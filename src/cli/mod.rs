@@ -420,7 +420,8 @@ impl Bench {
 
 /// Prints an error as the user sees it.
 pub fn complain(error: &Error) {
-    let hint = error.hint().map_or_else(String::new, |hint| format!("\n{} {}", emphasised("hint:", "36"), plain(&hint)));
+    let hint =
+        error.hint().map_or_else(String::new, |hint| format!("\n{} {}", emphasised("hint:", "36"), plain(&hint)));
     // If stderr is gone there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "{} {}{hint}", emphasised("error:", "31"), plain(&error.to_string()));
 }

@@ -53,19 +53,20 @@ impl Stop {
     }
 
     /// Epochs are trained from now on: whoever asks is to wait for one.
-    pub(crate) fn training(&self) {
+    pub fn training(&self) {
         self.state().training = true;
     }
 
     /// No epochs are trained from now on. Whether the run was asked to end before: who asked waits for it.
-    pub(crate) fn trained(&self) -> bool {
+    #[must_use]
+    pub fn trained(&self) -> bool {
         let mut state = self.state();
         state.training = false;
         self.asked()
     }
 
     /// The run in the folder `dir` can be continued from now on.
-    pub(crate) fn saved_in(&self, dir: &Path) {
+    pub fn saved_in(&self, dir: &Path) {
         self.state().saved = Some(dir.to_path_buf());
     }
 

@@ -93,8 +93,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     let fingerprint = super::folder::fingerprint(&config, Some(&prepared));
     let data = prepared.data;
     let groups = Groups::read(&data.obs, &job.groups, "--groups")?;
-    let mut run = Run::new(&job.run, config.seed, fingerprint, reporter)
-        .resuming(true);
+    let mut run = Run::new(&job.run, config.seed, fingerprint, reporter).resuming(true);
 
     let cells = groups.cells();
     if cells.iter().all(|cells| cells.len() < 2) {

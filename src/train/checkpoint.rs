@@ -178,7 +178,9 @@ impl Checkpoint {
             (Found::Whole(checkpoint), damage) => {
                 let damage = damage.map(|error| {
                     let previous = previous.display();
-                    format!("{error}; the run goes on from the one before it, {previous}, and repeats the epochs after that")
+                    format!(
+                        "{error}; the run goes on from the one before it, {previous}, and repeats the epochs after that"
+                    )
                 });
                 Ok(Some(Resumption { checkpoint: *checkpoint, is_last: false, damage }))
             }

@@ -13,14 +13,17 @@ const NAME: &str = "events.out.tfevents.";
 const BINS: usize = 40;
 
 /// A file with events, written to as they come.
-pub(crate) struct Events {
+pub struct Events {
     file: File,
 }
 
 impl Events {
     /// A new file in the folder `dir`, behind those that are there. If there are any, TensorBoard is told to forget what they say of step
     /// `next_step` and of what lies after it: a run that goes on repeats these steps.
-    pub(crate) fn create(dir: &Path, next_step: u64) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn create(dir: &Path, next_step: u64) -> Result<Self> {
         let before = last_second(dir)?;
         let now = seconds() as u64;
         // TensorBoard reads files in the order of their names.
@@ -36,7 +39,10 @@ impl Events {
     }
 
     /// Records `values`, by name, at `step`.
-    pub(crate) fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<()> {
         self.put(step, |event| {
             event.message(5, |summary| {
                 for (name, number) in values {

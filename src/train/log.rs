@@ -169,7 +169,10 @@ mod tests {
             log.sync(&mut Heard(Arc::clone(&heard)));
         }
         let heard = heard.lock().expect("one thread");
-        assert!(heard.len() == 2 && heard[0].contains("metrics.jsonl") && heard[1].contains("TensorBoard"), "{heard:?}");
+        assert!(
+            heard.len() == 2 && heard[0].contains("metrics.jsonl") && heard[1].contains("TensorBoard"),
+            "{heard:?}"
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batches::{Batch, Columns, Split, TrainingData};
 pub use checkpoint::{Checkpoint, Resumption, snapshot, stage_start};
-pub(crate) use events::Events;
+pub use events::Events;
 pub use first_step::{FirstStep, Named};
 pub use source::{BatchSource, CountData, Pass, WithColumns};
 pub use stream::CountStream;
