@@ -56,15 +56,15 @@ fn write_line(text: &str) {
 
 impl Reporter for Terminal {
     fn say(&mut self, message: &str) {
-        self.line(message);
+        self.line(&plain(message));
     }
 
     fn warn(&mut self, message: &str) {
-        self.line(&format!("{} {message}", emphasised("warning:", "33")));
+        self.line(&format!("{} {}", emphasised("warning:", "33"), plain(message)));
     }
 
     fn begin(&mut self, title: &str, done: u64, total: u64) {
-        title.clone_into(&mut self.title);
+        self.title = plain(title);
         (self.first, self.total) = (done, total);
         (self.begun, self.last_line) = (Instant::now(), None);
         if self.style == Style::Bars {
@@ -78,8 +78,9 @@ impl Reporter for Terminal {
     }
 
     fn advance(&mut self, done: u64, state: &str) {
+        let state = plain(state);
         if let Some(bar) = &self.bar {
-            bar.set_message(state.to_owned());
+            bar.set_message(state);
             bar.set_position(done);
         } else if self.last_line.is_none_or(|last| last.elapsed() >= QUIET) {
             self.line(&format!("{} {done}/{}  {state}  {}", self.title, self.total, self.time_left(done)));
@@ -91,7 +92,7 @@ impl Reporter for Terminal {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        self.line(summary);
+        self.line(&plain(summary));
     }
 }
 
@@ -99,4 +100,30 @@ impl Reporter for Terminal {
 pub(crate) fn emphasised(word: &str, colour: &str) -> String {
     let plain = !std::io::stderr().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if plain { word.to_owned() } else { format!("\u{1b}[1;{colour}m{word}\u{1b}[0m") }
+}
+
+/// `text` without the letters that a terminal obeys or that turn the order of others round, each as its number: names in files can be
+/// anything, and are to be read, not followed. Ends of lines and tabs stay.
+pub(crate) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => shown.extend(letter.escape_unicode()),
+            letter if letter.is_control() => shown.extend(letter.escape_unicode()),
+            letter => shown.push(letter),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn letters_that_a_terminal_obeys_are_shown_as_numbers_and_all_others_as_they_are() {
+        assert_eq!(plain("a\tGröße\n\u{1b}]0;x\u{7}"), "a\tGröße\n\\u{1b}]0;x\\u{7}");
+        assert_eq!(plain("\u{9b}2J\r\u{202e}b"), "\\u{9b}2J\\u{d}\\u{202e}b");
+    }
 }

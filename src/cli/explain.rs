@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{genes, print};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pipeline::{self, ExplainJob, Settings};
 use crate::progress::Terminal;
+use crate::report::put;
 
 /// Says of each gene whether it is kept, and which filter took it otherwise, with its value and the bound.
 ///
@@ -48,7 +49,7 @@ impl Explain {
         let genes = self.genes.as_deref().map(genes::asked).transpose()?.unwrap_or_default();
         let explained = pipeline::explain(&ExplainJob { input: self.file, genes, settings }, &mut Terminal::default())?;
         if let Some(path) = &self.csv {
-            std::fs::write(path, explained.csv()).map_err(|reason| Error::file(path, "write", reason))?;
+            put(path, explained.csv().as_bytes())?;
         }
         print(&explained.to_string())
     }

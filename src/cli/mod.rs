@@ -5,12 +5,11 @@ mod explain;
 mod genes;
 mod import;
 mod merge;
+mod signals;
 mod tables;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -19,12 +18,14 @@ use self::explain::Explain;
 use self::import::Import;
 use self::merge::Merge;
 use crate::config::Config;
+use crate::data::Stop;
 use crate::error::{Error, Result};
 use crate::import as sources;
 use crate::io::OutputConfig;
 use crate::permutation::Choice;
 use crate::pipeline::{self, Job, PermuteJob};
-use crate::progress::{Terminal, emphasised};
+use crate::progress::{Terminal, emphasised, plain};
+use crate::report::put;
 use crate::simulate::SimulateConfig;
 
 /// RNA velocity: from spliced and unspliced counts to where each cell is heading.
@@ -275,8 +276,9 @@ impl Cli {
     /// # Errors
     /// Whatever stopped the command.
     pub fn run(self) -> Result<()> {
+        let stop = signals::heeded();
         match self.command {
-            Command::Train(options) => options.run(),
+            Command::Train(options) => options.run(stop),
             Command::Simulate(options) => options.run(),
             Command::Evaluate(options) => options.run(),
             Command::Permute(options) => options.run(),
@@ -295,7 +297,7 @@ impl Cli {
 }
 
 impl Train {
-    fn run(self) -> Result<()> {
+    fn run(self, stop: Stop) -> Result<()> {
         use_threads(self.threads)?;
         let mut overrides = self.set;
         overrides.extend(self.device.map(|device| format!("model.train.device={device:?}")));
@@ -314,7 +316,7 @@ impl Train {
             output: self.output,
             resume: self.resume,
         };
-        let summary = pipeline::train(&config, &job, Box::<Terminal>::default(), stop_on_ctrl_c())?;
+        let summary = pipeline::train(&config, &job, Box::<Terminal>::default(), stop)?;
         print(&summary.to_string())?;
         if !self.report {
             return Ok(());
@@ -375,7 +377,7 @@ impl Permute {
         };
         let found = pipeline::permute(&job, Box::<Terminal>::default())?;
         if let Some(path) = &self.table {
-            std::fs::write(path, found.table()).map_err(|reason| Error::file(path, "write", reason))?;
+            put(path, found.table().as_bytes())?;
         }
         print(&found.to_string())
     }
@@ -404,11 +406,11 @@ impl Bench {
         };
         let found = pipeline::bench(&job, |line| {
             // If stderr is gone, the table is still to be made.
-            let _ = writeln!(std::io::stderr(), "{line}");
+            let _ = writeln!(std::io::stderr(), "{}", plain(line));
         })?;
         if let Some(path) = &self.json {
             let text = serde_json::to_string_pretty(&found).map_err(|reason| Error::file(path, "write", reason))?;
-            std::fs::write(path, text).map_err(|reason| Error::file(path, "write", reason))?;
+            put(path, text.as_bytes())?;
         }
         print(&found.to_string())
     }
@@ -421,19 +423,30 @@ impl Bench {
 
 /// Prints an error as the user sees it.
 pub fn complain(error: &Error) {
-    let hint = error.hint().map_or_else(String::new, |hint| format!("\n{} {hint}", emphasised("hint:", "36")));
+    let hint =
+        error.hint().map_or_else(String::new, |hint| format!("\n{} {}", emphasised("hint:", "36"), plain(&hint)));
     // If stderr is gone there is nobody left to tell.
-    let _ = writeln!(std::io::stderr(), "{} {error}{hint}", emphasised("error:", "31"));
+    let _ = writeln!(std::io::stderr(), "{} {}{hint}", emphasised("error:", "31"), plain(&error.to_string()));
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text =
         serde_json::to_string_pretty(value).map_err(|reason| Error::file("stdout".as_ref(), "write JSON", reason))?;
-    print(&text)
+    // Escaped by JSON's own rules; of the letters that a terminal obeys it leaves those behind ASCII as they are.
+    let escaped = text.chars().map(|letter| match letter {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(letter)),
+        letter => letter.to_string(),
+    });
+    write(&escaped.collect::<String>())
+}
+
+/// What comes from files cannot command the terminal.
+fn print(text: &str) -> Result<()> {
+    write(&plain(text))
 }
 
 /// stdout is data: a reader that closes the pipe early (`head`) ends the output without a complaint.
-fn print(text: &str) -> Result<()> {
+fn write(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(reason) if reason.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::file("stdout".as_ref(), "write", reason))
@@ -450,19 +463,4 @@ fn use_threads(threads: Option<u16>) -> Result<()> {
         value: threads.to_string(),
         wanted: format!("could not be used: {reason}"),
     })
-}
-
-/// A flag that Ctrl-C sets: the run then ends at the next epoch with a checkpoint. A second Ctrl-C ends it at once.
-fn stop_on_ctrl_c() -> Arc<AtomicBool> {
-    const INTERRUPTED: i32 = 130;
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&stop);
-    // Without a handler Ctrl-C still works, only less gracefully.
-    let _ = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
-        }
-        let _ = writeln!(std::io::stderr(), "\nending after this epoch; press Ctrl-C again to end at once");
-    });
-    stop
 }

@@ -14,6 +14,7 @@ mod record;
 mod run;
 mod scaling;
 mod source;
+mod stop;
 mod uncertainty;
 mod velocities;
 
@@ -34,5 +35,6 @@ pub use record::{
 pub use run::{Prepare, Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
+pub use stop::{Ending, Stop};
 pub use uncertainty::{Directional, Uncertainty};
 pub use velocities::{GenesUsed, Velocities, embedding_of};

@@ -1,12 +1,11 @@
 //! The record of one run: its folder, its random streams, what it says and when it must stop.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::Stop;
 use crate::error::Result;
 use crate::hash::fnv1a;
 
@@ -45,7 +44,7 @@ pub struct Run {
     seed: u64,
     resume: bool,
     fingerprint: String,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     prepare: Option<Prepare>,
     reporter: Box<dyn Reporter>,
 }
@@ -62,7 +61,7 @@ impl Run {
             seed,
             resume: false,
             fingerprint,
-            stop: Arc::new(AtomicBool::new(false)),
+            stop: Stop::default(),
             prepare: None,
             reporter,
         }
@@ -75,10 +74,10 @@ impl Run {
         self
     }
 
-    /// The same run, ending at the next epoch once `stop` is true.
+    /// The same run, ending at the next epoch once `stop` asks for it.
     #[must_use]
-    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
-        self.stop = stop;
+    pub fn stopped_by(mut self, stop: impl Into<Stop>) -> Self {
+        self.stop = stop.into();
         self
     }
 
@@ -125,7 +124,13 @@ impl Run {
     /// Whether the user asked the run to end.
     #[must_use]
     pub fn interrupted(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.asked()
+    }
+
+    /// What asks the run to end.
+    #[must_use]
+    pub fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// Where the run talks to.

@@ -19,7 +19,7 @@ const SUFFIX: &str = ".tmp";
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Removes the files that this process has under construction, for when it ends without coming back to them.
-pub(super) fn remove_unfinished() {
+pub fn remove_unfinished() {
     for path in UNFINISHED.lock().into_iter().flat_map(|unfinished| unfinished.clone()) {
         let _ = fs::remove_file(path);
     }

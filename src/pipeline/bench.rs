@@ -4,13 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tensorboard_rs::summary_writer::SummaryWriter;
 
 use crate::error::{Error, Result, require};
 use crate::models::{TIMED, TimeSteps};
 use crate::nn::device;
 use crate::stats;
-use crate::train::{Plan, Timed, TrafficPerStep};
+use crate::train::{Events, Plan, Timed, TrafficPerStep};
 
 /// Cells of the epoch whose time is told.
 const EPOCH: f64 = 10_000.0;
@@ -173,20 +172,19 @@ impl Bench {
     /// The scalars of each line under `bench/MODEL/DEVICE/GENES_genes/…`, at the number of cells.
     fn log(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|reason| Error::file(dir, "create", reason))?;
-        let mut writer = SummaryWriter::new(dir);
+        let failed = |reason| Error::file(dir, "write events in", reason);
+        let mut events = Events::create(dir, 0).map_err(failed)?;
         for row in &self.rows {
             let name = |what: &str| format!("bench/{}/{}/{}_genes/{what}", row.model, row.device, row.genes);
-            for (what, value) in [
+            let values = [
                 ("steps_per_second", row.steps_per_second.median),
                 ("cells_per_second", row.cells_per_second),
                 ("wall_ms", row.wall_ms.median),
                 ("over_products", row.over_products.median),
                 ("first_step_seconds", row.first_step_seconds),
-            ] {
-                writer.add_scalar(&name(what), value as f32, row.cells);
-            }
+            ];
+            events.scalars(row.cells as u64, &values.map(|(what, value)| (name(what), value))).map_err(failed)?;
         }
-        writer.flush();
         Ok(())
     }
 }

@@ -1,11 +1,14 @@
 //! The folder of a run: whose it is, when it is made ready, and what must be the same when a run is resumed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use toml::{Table, Value};
 
 use super::Job;
+use super::claim::{self, Claim};
 use super::train::Prepared;
 use crate::config::Config;
 use crate::data::{Reporter, Run};
@@ -15,12 +18,15 @@ use crate::hash::fnv1a;
 /// The settings of a run, in its folder.
 const SETTINGS: &str = "config.toml";
 
-/// Checks, before any work, that `job` may use its folder. Nothing is written.
+/// The claim on a run's folder, which the run and whoever began it hold.
+pub(super) type Claimed = Arc<Mutex<Claim>>;
+
+/// Checks, before any work, that `job` may use its folder, and claims it. What is there stays as it is.
 ///
 /// # Errors
-/// [`Error::Config`] if the folder is that of something else, or the run is to be resumed and its model leaves no checkpoints;
-/// [`Error::File`] if the folder could not be made.
-pub(super) fn check(config: &Config, job: &Job) -> Result<()> {
+/// [`Error::Config`] if the folder is that of something else, another process works there, or the run is to be resumed and its model
+/// leaves no checkpoints; [`Error::File`] if the folder could not be made.
+pub(super) fn claim(config: &Config, job: &Job, reporter: &mut dyn Reporter) -> Result<Claimed> {
     if job.resume && !config.model.entry().resumes {
         return Err(Error::Config {
             place: "--resume".to_owned(),
@@ -32,7 +38,7 @@ pub(super) fn check(config: &Config, job: &Job) -> Result<()> {
     let unusable = |problem: &str| Error::Config {
         place: job.run.display().to_string(),
         problem: problem.to_owned(),
-        hint: "name another with --run DIR".to_owned(),
+        hint: "name another with --run DIR; what is there is not touched".to_owned(),
     };
     let to_move = matches!(found, Found::Run) && !job.resume;
     if matches!(found, Found::Other) {
@@ -45,28 +51,43 @@ pub(super) fn check(config: &Config, job: &Job) -> Result<()> {
     let mut around = job.run.ancestors().skip(usize::from(to_move));
     let standing = around.find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let failed = |reason| Error::file(&job.run, "write in the folder of", reason);
-    tempfile::tempfile_in(standing).map(drop).map_err(failed)
+    tempfile::tempfile_in(standing).map(drop).map_err(failed)?;
+    if !config.model.entry().resumes {
+        let kind = config.model.kind();
+        reporter.say(&format!("a fit of {kind} keeps no checkpoint: if it is interrupted, it begins anew"));
+    }
+    Claim::take(&job.run, reporter).map(|claim| Arc::new(Mutex::new(claim)))
 }
 
 /// The run of `job`, which makes its folder ready when there is something to write.
-pub(super) fn run(config: &Config, job: &Job, data: Option<&Prepared>, reporter: Box<dyn Reporter>) -> Run {
-    let (settings, dir, resume) = (config.to_toml(), job.run.clone(), job.resume);
-    Run::new(&job.run, config.seed, fingerprint(config, data), reporter)
-        .resuming(resume)
-        .prepared_by(Box::new(move |reporter| open(&dir, &settings, resume, reporter)))
+pub(super) fn run(
+    config: &Config,
+    job: &Job,
+    data: Option<&Prepared>,
+    claimed: &Claimed,
+    reporter: Box<dyn Reporter>,
+) -> Run {
+    let (settings, dir, resume, claimed) = (config.to_toml(), job.run.clone(), job.resume, Arc::clone(claimed));
+    Run::new(&job.run, config.seed, fingerprint(config, data), reporter).resuming(resume).prepared_by(Box::new(
+        move |reporter| {
+            let mut claim = claimed.lock().unwrap_or_else(PoisonError::into_inner);
+            open(&dir, &settings, resume, &mut claim, reporter)
+        },
+    ))
 }
 
 /// Makes the folder `dir` with `settings` in it. A run that is there and is not resumed is moved aside, whole.
-fn open(dir: &Path, settings: &str, resume: bool, reporter: &mut dyn Reporter) -> Result<()> {
+fn open(dir: &Path, settings: &str, resume: bool, claim: &mut Claim, reporter: &mut dyn Reporter) -> Result<()> {
     let failed = |action: &'static str| move |reason| Error::file(dir, action, reason);
     if !resume && matches!(Found::at(dir)?, Found::Run) {
         let aside = free_name(dir);
         fs::rename(dir, &aside).map_err(failed("move aside"))?;
         let (from, to) = (dir.display(), aside.display());
         reporter.say(&format!("the earlier run in {from} was moved to {to} (--resume would have continued it)"));
+        claim.renew(dir, reporter)?;
     }
-    fs::create_dir_all(dir).map_err(failed("create the folder"))?;
-    // Beside its place, then renamed: without its settings a folder is no run's. Of a resumed run they may differ in what is free.
+    claim.mark().map_err(failed("write in the folder of"))?;
+    // Beside its place, then renamed: a kill leaves whole settings. Of a resumed run they may differ in what is free.
     let beside = dir.join("config.partial");
     fs::write(&beside, settings).map_err(failed("write config.toml in"))?;
     fs::rename(&beside, dir.join(SETTINGS)).map_err(failed("write config.toml in"))
@@ -84,13 +105,22 @@ impl Found {
         if !dir.exists() {
             return Ok(Self::Nothing);
         }
-        let mut entries = fs::read_dir(dir).map_err(|reason| Error::file(dir, "read", reason))?;
-        Ok(match (dir.join(SETTINGS).exists(), entries.next().is_none()) {
-            (true, _) => Self::Run,
-            (false, true) => Self::Nothing,
-            (false, false) => Self::Other,
+        let failed = |reason| Error::file(dir, "read", reason);
+        let names = fs::read_dir(dir).map_err(failed)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let names = names.collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+        Ok(match names.iter().all(|name| name == claim::MARK) {
+            true => Self::Nothing,
+            false if claim::is_marked(dir) || is_of_earlier_version(dir) => Self::Run,
+            false => Self::Other,
         })
     }
+}
+
+/// Whether a run without a mark is there: of what earlier versions left, only a checkpoint is certain to be ours.
+fn is_of_earlier_version(dir: &Path) -> bool {
+    let mut begins = [0; 7];
+    let read = File::open(dir.join("checkpoints/last.ckpt")).and_then(|mut file| file.read_exact(&mut begins));
+    read.is_ok() && begins == *b"nascent" && dir.join(SETTINGS).exists()
 }
 
 /// `dir.1`, or the first number of which there is no file or folder.

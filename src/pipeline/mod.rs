@@ -2,6 +2,7 @@
 
 #[cfg(feature = "neural")]
 mod bench;
+mod claim;
 mod compare;
 mod explain;
 mod folder;
@@ -15,6 +16,7 @@ mod truth;
 
 #[cfg(feature = "neural")]
 pub use bench::{Bench, BenchJob, BenchRow, Spread, bench};
+pub use claim::MARK;
 pub use compare::{Comparison, One, Pair, compare};
 pub use explain::{ExplainJob, Explained, Settings, explain};
 pub use graph::{GraphJob, GraphSummary, graph};

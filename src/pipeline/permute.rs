@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::on_device;
 use super::train::prepare;
@@ -96,9 +94,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
     let fingerprint = super::folder::fingerprint(&config, Some(&prepared));
     let data = prepared.data;
     let groups = Groups::read(&data.obs, &job.groups, "--groups")?;
-    let mut run = Run::new(&job.run, config.seed, fingerprint, reporter)
-        .resuming(true)
-        .stopped_by(Arc::new(AtomicBool::new(false)));
+    let mut run = Run::new(&job.run, config.seed, fingerprint, reporter).resuming(true);
 
     let cells = groups.cells();
     if cells.iter().all(|cells| cells.len() < 2) {

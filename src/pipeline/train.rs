@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use super::folder::Claimed;
 use super::{Job, folder, on_device};
 use crate::config::Config;
-use crate::data::{CellSource, Dataset, Fit, FitRecord, NeighborsRecord, Reporter};
+use crate::data::{CellSource, Dataset, Fit, FitRecord, NeighborsRecord, Reporter, Stop};
 use crate::error::{Error, Result, require};
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
 use crate::models::{Streamed, StreamingModel};
@@ -41,19 +41,19 @@ impl fmt::Display for Summary {
 ///
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
-pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
-    let config = &with_known_layers(config, &job.input, reporter.as_mut());
+pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: impl Into<Stop>) -> Result<Summary> {
     require(
         job.output != job.run,
         "--output",
         job.output.display(),
         "must differ from the run's folder, which --run names",
     )?;
-    folder::check(config, job)?;
+    let (stop, claimed) = (stop.into(), folder::claim(config, job, reporter.as_mut())?);
+    let config = &with_known_layers(config, &job.input, reporter.as_mut());
     io::check_writable(&job.output)?;
     on_device(config.model.as_model(), || match config.model.as_model().streaming() {
-        Some(model) => train_streaming(config, model, job, reporter, stop),
-        None => train_held(config, job, reporter, stop),
+        Some(model) => train_streaming(config, model, (job, &claimed), reporter, stop),
+        None => train_held(config, (job, &claimed), reporter, stop),
     })
 }
 
@@ -76,10 +76,15 @@ pub fn require_velocities(config: &Config) -> Result<()> {
 }
 
 /// With all cells in memory.
-fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: Arc<AtomicBool>) -> Result<Summary> {
+fn train_held(
+    config: &Config,
+    (job, claimed): (&Job, &Claimed),
+    mut reporter: Box<dyn Reporter>,
+    stop: Stop,
+) -> Result<Summary> {
     let read = io::Stamp::of(&job.input)?;
     let prepared = prepare(config, &job.input, reporter.as_mut())?;
-    let mut run = folder::run(config, job, Some(&prepared), reporter).stopped_by(stop);
+    let mut run = folder::run(config, job, Some(&prepared), claimed, reporter).stopped_by(stop);
     let Prepared { data, counts } = prepared;
     let fit = config.model.as_model().fit(&data, &mut run)?;
     run.prepare()?;
@@ -141,13 +146,13 @@ pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter
 fn train_streaming(
     config: &Config,
     model: &dyn StreamingModel,
-    job: &Job,
+    (job, claimed): (&Job, &Claimed),
     reporter: Box<dyn Reporter>,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
 ) -> Result<Summary> {
     let read = io::Stamp::of(&job.input)?;
     let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
-    let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
+    let mut run = folder::run(config, job, None, claimed, reporter).stopped_by(stop);
     let Streamed { genes, fit, layers } = model.fit(&source, &config.preprocess, &mut run)?;
     run.prepare()?;
     let summary = Summary::new(config, job, [source.n_obs(), genes.len()], &fit);

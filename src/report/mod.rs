@@ -25,6 +25,7 @@ mod streams;
 mod svg;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 pub use crate::scores::Verdict;
@@ -103,8 +104,33 @@ pub fn write(folder: &Path, content: &Content, options: &Options) -> Result<Writ
     Ok(written)
 }
 
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).map_err(|reason| Error::file(path, "write", reason))
+/// Writes `bytes` to a file beside `path` and renames it into its place, which a kill leaves as it was or whole.
+///
+/// # Errors
+/// [`Error::File`] if the system refuses.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |reason: std::io::Error| Error::file(path, "write", reason);
+    // A link is followed to the file that it names; what is no file, as a pipe, cannot be replaced.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if place.exists() && !place.is_file() {
+        return fs::write(path, bytes).map_err(failed);
+    }
+    let folder = place.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".nascent-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As for any new file: what the umask leaves of this.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    if let Ok(before) = fs::metadata(&place) {
+        file.as_file().set_permissions(before.permissions()).map_err(failed)?;
+    }
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(&place).map(drop).map_err(|reason| failed(reason.error))
 }
 
 /// All pictures that the content has data for, with the names of their files.

@@ -1,16 +1,15 @@
 //! All that the next step of a training run depends on, in one file.
 //!
 //! ```text
-//! "nascent2" | length of the header, u64 | header, JSON | module | best module | optimisers …
+//! sealed (sealed.rs): length of the header, u64 | header, JSON | module | best module | optimisers …
 //! ```
 //!
 //! The parts after the header are burnpack archives, whose lengths the header lists. The file is written beside
-//! its place and renamed into it, so a run that is killed at any moment finds a whole checkpoint: the last one
-//! or the one before.
+//! its place and renamed into it, and the one before stays as `previous.ckpt`: a run that is killed at any moment finds a whole
+//! checkpoint, and one whose last checkpoint was damaged goes on from the one before it. Both lead to the same end.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -19,14 +18,13 @@ use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::sealed;
 use super::stopping::Stopper;
 use crate::data::Run;
 use crate::error::{Error, Result};
 
-const MAGIC: &[u8; 8] = b"nascent2";
-/// How checkpoints of earlier versions begin: they do not say whether all stages are over.
-const EARLIER: &[u8; 8] = b"nascent1";
 const FOLDER: &str = "checkpoints";
+const BEGIN_ANEW: &str = "begin anew without --resume: this run is then moved aside";
 
 /// How far training has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +60,33 @@ pub struct Checkpoint {
     optimizers: Vec<Vec<u8>>,
 }
 
+/// The checkpoint that a run goes on from.
+pub struct Resumption {
+    checkpoint: Checkpoint,
+    /// Whether it is the last one that was written.
+    is_last: bool,
+    /// What there is to say of the last one, if that is damaged.
+    pub(super) damage: Option<String>,
+}
+
+impl Resumption {
+    /// The checkpoint, which is from now on the last one of the run in `dir`. One that is damaged is kept as `damaged.ckpt`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the system refuses.
+    pub(super) fn taken_up(self, dir: &Path) -> Result<Checkpoint> {
+        let path = path_in(dir);
+        let moved = |from: &Path, to: &Path| fs::rename(from, to).map_err(|reason| Error::file(from, "rename", reason));
+        if self.damage.is_some() {
+            moved(&path, &path.with_file_name("damaged.ckpt"))?;
+        }
+        if !self.is_last {
+            moved(&previous_in(dir), &path)?;
+        }
+        Ok(self.checkpoint)
+    }
+}
+
 impl Checkpoint {
     /// The state of a run after an epoch.
     pub(super) fn new<M: Module>(
@@ -90,7 +115,7 @@ impl Checkpoint {
         })
     }
 
-    /// Writes the checkpoint into the folder of a run, in place of the one before.
+    /// Writes the checkpoint into the folder of a run. The one that was the last is kept as the one before it.
     ///
     /// # Errors
     /// [`Error::File`] if the folder cannot be written.
@@ -105,8 +130,13 @@ impl Checkpoint {
         })
         .map_err(|reason| Error::file(&path, "write", reason))?;
         let length = (header.len() as u64).to_le_bytes();
-        let parts = parts.map(Vec::as_slice);
-        replace(&path, [MAGIC.as_slice(), &length, &header].into_iter().chain(parts))
+        let all: Vec<&[u8]> = [length.as_slice(), &header].into_iter().chain(parts.map(Vec::as_slice)).collect();
+        let next = path.with_file_name("next.ckpt");
+        sealed::write(&next, &all)?;
+        if path.exists() {
+            fs::rename(&path, previous_in(dir)).map_err(|reason| Error::file(&path, "rename", reason))?;
+        }
+        fs::rename(&next, &path).map_err(|reason| Error::file(&next, "rename", reason))
     }
 
     /// The end of the program: `module`, of which `stage` was the last stage that counts, without optimisers.
@@ -118,33 +148,45 @@ impl Checkpoint {
         Ok(self)
     }
 
-    /// Reads the checkpoint of `run`; `None` if the run has not left one yet.
+    /// Reads the last checkpoint of `run`; `None` if the run has not left one yet.
     ///
     /// # Errors
     /// [`Error::Input`] if the file is damaged or belongs to a run with other settings or another input.
     pub fn load(run: &Run) -> Result<Option<Self>> {
-        let path = path_in(run.dir());
-        if !path.exists() {
-            return Ok(None);
-        }
-        let bytes = fs::read(&path).map_err(|reason| Error::file(&path, "read", reason))?;
-        let damaged = || {
-            let problem = match bytes.starts_with(EARLIER) {
-                true => "a checkpoint of an earlier version of nascent",
-                false => "not a whole checkpoint",
-            };
-            Error::input(&path, "file", problem, "begin anew without --resume: this run is then moved aside")
+        Ok(match Found::of(run, &path_in(run.dir()))? {
+            Found::Nothing => None,
+            Found::Whole(checkpoint) => Some(*checkpoint),
+            Found::Damaged(error) => return Err(error),
+        })
+    }
+
+    /// Reads the checkpoint that `run` goes on from: the last one or, where that is damaged or a kill fell between two of them, the
+    /// one before it; `None` if the run has not left one yet. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), if there is none before it that is whole.
+    pub fn to_resume(run: &Run) -> Result<Option<Resumption>> {
+        let damage = match Found::of(run, &path_in(run.dir()))? {
+            Found::Whole(checkpoint) => {
+                return Ok(Some(Resumption { checkpoint: *checkpoint, is_last: true, damage: None }));
+            }
+            Found::Nothing => None,
+            Found::Damaged(error) => Some(error),
         };
-        let checkpoint = Self::parse(&bytes).ok_or_else(damaged)?;
-        if let Some(difference) = first_difference(&checkpoint.fingerprint, run.fingerprint()) {
-            return Err(Error::input(
-                &path,
-                "settings",
-                format!("the run was made with other settings: {difference}"),
-                "resume with the same config, flags and input, or begin anew in another folder with --run DIR",
-            ));
+        let previous = previous_in(run.dir());
+        match (Found::of(run, &previous)?, damage) {
+            (Found::Whole(checkpoint), damage) => {
+                let damage = damage.map(|error| {
+                    let previous = previous.display();
+                    format!(
+                        "{error}; the run goes on from the one before it, {previous}, and repeats the epochs after that"
+                    )
+                });
+                Ok(Some(Resumption { checkpoint: *checkpoint, is_last: false, damage }))
+            }
+            (Found::Nothing, None) => Ok(None),
+            (_, Some(error)) | (Found::Damaged(error), None) => Err(error),
         }
-        Ok(Some(checkpoint))
     }
 
     /// Reads the checkpoint of a run whose training is over. Nothing is written.
@@ -167,8 +209,7 @@ impl Checkpoint {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (length, rest) = rest.split_at_checked(8)?;
+        let (length, rest) = bytes.split_at_checked(8)?;
         let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
         let (header, mut rest) = rest.split_at_checked(length)?;
         let header: Header = serde_json::from_slice(header).ok()?;
@@ -218,18 +259,41 @@ fn path_in(dir: &Path) -> PathBuf {
     dir.join(FOLDER).join("last.ckpt")
 }
 
-/// Writes `parts` to a file beside `path` and renames it into its place.
-fn replace<'a>(path: &Path, parts: impl Iterator<Item = &'a [u8]>) -> Result<()> {
-    let failed = |action: &'static str| move |reason: std::io::Error| Error::file(path, action, reason);
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
-    let beside = path.with_extension("partial");
-    let mut file = File::create(&beside).map_err(failed("write"))?;
-    for part in parts {
-        file.write_all(part).map_err(failed("write"))?;
+fn previous_in(dir: &Path) -> PathBuf {
+    dir.join(FOLDER).join("previous.ckpt")
+}
+
+/// What stands where a checkpoint of a run can be.
+enum Found {
+    Nothing,
+    Whole(Box<Checkpoint>),
+    /// Or of an earlier version, with the error that says so.
+    Damaged(Error),
+}
+
+impl Found {
+    /// # Errors
+    /// [`Error::Input`] if a whole one belongs to a run with other settings or another input.
+    fn of(run: &Run, path: &Path) -> Result<Self> {
+        if !path.exists() {
+            return Ok(Self::Nothing);
+        }
+        let contents = sealed::read(path)?;
+        let parsed = contents.and_then(|bytes| Checkpoint::parse(&bytes).ok_or("not a checkpoint"));
+        let checkpoint = match parsed {
+            Ok(checkpoint) => checkpoint,
+            Err(problem) => return Ok(Self::Damaged(Error::input(path, "file", problem, BEGIN_ANEW))),
+        };
+        if let Some(difference) = first_difference(&checkpoint.fingerprint, run.fingerprint()) {
+            return Err(Error::input(
+                path,
+                "settings",
+                format!("the run was made with other settings: {difference}"),
+                "resume with the same config, flags and input, or begin anew in another folder with --run DIR",
+            ));
+        }
+        Ok(Self::Whole(Box::new(checkpoint)))
     }
-    file.sync_all().map_err(failed("write"))?;
-    fs::rename(&beside, path).map_err(failed("rename"))
 }
 
 fn packed(path: &Path, record: ModuleRecord) -> Result<Vec<u8>> {
@@ -245,22 +309,22 @@ fn stage_path(dir: &Path, index: usize) -> PathBuf {
 pub(super) fn keep_stage_start<M: Module>(run: &Run, index: usize, module: &M) -> Result<()> {
     let path = stage_path(run.dir(), index);
     let bytes = packed(&path, snapshot(module))?;
-    replace(&path, std::iter::once(bytes.as_slice()))
+    sealed::write(&path, &[&bytes])
 }
 
 /// `module` with the parameters with which stage `index` of the run began.
 ///
 /// # Errors
-/// If they are not in the run's folder, or are of another network.
+/// If they are not in the run's folder, damaged, or of another network.
 pub fn stage_start<M: Module>(run: &Run, index: usize, module: M) -> Result<M> {
     let path = stage_path(run.dir(), index);
-    let bytes = fs::read(&path).map_err(|reason| Error::file(&path, "read", reason))?;
+    let bytes = sealed::read(&path)?.map_err(|problem| Error::input(&path, "file", problem, BEGIN_ANEW))?;
     record_of(&bytes).and_then(|record| module.try_load_record(record)).map_err(|reason| foreign(run.dir(), &reason))
 }
 
 /// Whether the run in the folder `dir` has a checkpoint.
 pub(super) fn exists(dir: &Path) -> bool {
-    path_in(dir).exists()
+    path_in(dir).exists() || previous_in(dir).exists()
 }
 
 /// The values of all parameters and running statistics of `module`.
@@ -276,8 +340,7 @@ fn record_of(bytes: &[u8]) -> std::result::Result<ModuleRecord, RecordError> {
 }
 
 fn foreign(dir: &Path, reason: &dyn std::fmt::Display) -> Error {
-    let hint = "begin anew without --resume: this run is then moved aside";
-    Error::input(&path_in(dir), "network", format!("not of this model: {reason}"), hint)
+    Error::input(&path_in(dir), "network", format!("not of this model: {reason}"), BEGIN_ANEW)
 }
 
 /// The first key, in the order of the alphabet, whose values in two fingerprints differ, as `was …, is …`.

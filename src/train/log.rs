@@ -1,94 +1,129 @@
 //! What training leaves behind to look at: `metrics.jsonl` and TensorBoard events.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Result, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
-use tensorboard_rs::summary_writer::SummaryWriter;
 
 use super::Monitored;
-use crate::error::{Error, Result};
+use super::events::Events;
+use crate::data::Reporter;
 
 /// Scalars and histograms of one run, in two formats. Nothing is opened or written before there is something to record.
+///
+/// Logs are there to be looked at: one that cannot be written is given up with a warning, and training goes on without it.
 pub(super) struct Log {
     dir: PathBuf,
     /// Last step of the checkpoint that the run goes on from.
     last_step: Option<u64>,
-    open: Option<Open>,
+    lines: Place<File>,
+    events: Place<Events>,
 }
 
-struct Open {
-    path: PathBuf,
-    lines: File,
-    events: SummaryWriter,
+/// One of the logs.
+enum Place<T> {
+    Unopened,
+    Open(T),
+    GivenUp,
+}
+
+impl<T> Place<T> {
+    /// Does `work` with the log, which `open` opens if need be. The first failure is told, and is the end of this log.
+    fn with(
+        &mut self,
+        what: &str,
+        reporter: &mut dyn Reporter,
+        open: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(&mut T) -> Result<()>,
+    ) {
+        if matches!(self, Self::GivenUp) {
+            return;
+        }
+        let done = match self {
+            Self::Open(log) => work(log),
+            _ => open().and_then(|mut log| {
+                work(&mut log)?;
+                *self = Self::Open(log);
+                Ok(())
+            }),
+        };
+        if let Err(reason) = done {
+            *self = Self::GivenUp;
+            reporter.warn(&format!("{what} cannot be written: {reason}; training goes on without it"));
+        }
+    }
 }
 
 impl Log {
     /// The log of the run in `dir`. Lines after step `last_step` are dropped before the first new one is written: they belong to
-    /// epochs that a resumed run repeats.
+    /// epochs that a resumed run repeats. TensorBoard is told to drop its own.
     pub(super) fn new(dir: &Path, last_step: Option<u64>) -> Self {
-        Self { dir: dir.to_path_buf(), last_step, open: None }
-    }
-
-    fn open(&mut self) -> Result<&mut Open> {
-        if self.open.is_none() {
-            self.open = Some(Open::new(&self.dir, self.last_step)?);
-        }
-        Ok(self.open.as_mut().expect("it has just been opened"))
+        Self { dir: dir.to_path_buf(), last_step, lines: Place::Unopened, events: Place::Unopened }
     }
 
     /// Records `values` at `step`.
-    pub(super) fn scalars(&mut self, stage: &str, epoch: usize, step: u64, values: &[(String, f64)]) -> Result<()> {
+    pub(super) fn scalars(
+        &mut self,
+        (stage, epoch, step): (&str, usize, u64),
+        values: &[(String, f64)],
+        reporter: &mut dyn Reporter,
+    ) {
         let mut line = Map::from_iter([
             ("stage".to_owned(), json!(stage)),
             ("epoch".to_owned(), json!(epoch)),
             ("step".to_owned(), json!(step)),
         ]);
-        let log = self.open()?;
-        for (name, value) in values {
-            line.insert(name.clone(), json!(value));
-            log.events.add_scalar(name, *value as f32, step as usize);
-        }
-        log.events.flush();
+        line.extend(values.iter().map(|(name, value)| (name.clone(), json!(value))));
         // In one piece, so that a kill leaves whole lines wherever the system does.
         let line = format!("{}\n", Value::Object(line));
-        log.lines.write_all(line.as_bytes()).map_err(|reason| Error::file(&log.path, "write", reason))
+        let path = self.path();
+        let open = || opened(&path, self.last_step);
+        self.lines.with(&path.display().to_string(), reporter, open, |file| file.write_all(line.as_bytes()));
+        self.event(reporter, |events| events.scalars(step, values));
     }
 
-    /// Makes sure that what was recorded is on disk: a checkpoint must not outlive the lines of its epochs.
-    pub(super) fn sync(&self) -> Result<()> {
-        let Some(log) = &self.open else { return Ok(()) };
-        log.lines.sync_data().map_err(|reason| Error::file(&log.path, "write", reason))
+    /// Makes sure that what was recorded is on disk: a checkpoint should not outlive the lines of its epochs.
+    pub(super) fn sync(&mut self, reporter: &mut dyn Reporter) {
+        if matches!(self.lines, Place::Open(_)) {
+            let path = self.path();
+            let open = || opened(&path, self.last_step);
+            self.lines.with(&path.display().to_string(), reporter, open, |file| file.sync_data());
+        }
     }
 
     /// Records the distributions of `quantities` at `step`.
-    pub(super) fn histograms(&mut self, step: u64, quantities: &[Monitored]) -> Result<()> {
-        let log = self.open()?;
-        for quantity in quantities.iter().filter(|quantity| !quantity.values.is_empty()) {
-            add_histogram(&mut log.events, quantity, step as usize);
-        }
-        log.events.flush();
-        Ok(())
+    pub(super) fn histograms(&mut self, step: u64, quantities: &[Monitored], reporter: &mut dyn Reporter) {
+        self.event(reporter, |events| {
+            quantities.iter().try_for_each(|quantity| {
+                events.histogram(step, &format!("parameters/{}", quantity.name), &quantity.values)
+            })
+        });
+    }
+
+    fn event(&mut self, reporter: &mut dyn Reporter, work: impl FnOnce(&mut Events) -> Result<()>) {
+        let what = format!("{}: events of TensorBoard", self.dir.display());
+        let next_step = self.last_step.map_or(0, |last| last + 1);
+        self.events.with(&what, reporter, || Events::create(&self.dir, next_step), work);
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join("metrics.jsonl")
     }
 }
 
-impl Open {
-    fn new(dir: &Path, last_step: Option<u64>) -> Result<Self> {
-        let path = dir.join("metrics.jsonl");
-        let failed = |reason| Error::file(&path, "write", reason);
-        // A missing log is no reason to refuse to go on.
-        let before = fs::read(&path).unwrap_or_default();
-        let kept = last_step.map_or_else(String::new, |last| lines_up_to(&String::from_utf8_lossy(&before), last));
-        if kept.as_bytes() != before {
-            // Beside its place, then renamed: a kill at this moment leaves one or the other.
-            let beside = path.with_extension("partial");
-            fs::write(&beside, kept).map_err(failed)?;
-            fs::rename(&beside, &path).map_err(failed)?;
-        }
-        let lines = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        Ok(Self { lines, events: SummaryWriter::new(dir), path })
+/// `metrics.jsonl` at `path`, cut to what belongs before the first line that is to come.
+fn opened(path: &Path, last_step: Option<u64>) -> Result<File> {
+    // A missing log is no reason to refuse to go on.
+    let before = fs::read(path).unwrap_or_default();
+    let kept = last_step.map_or_else(String::new, |last| lines_up_to(&String::from_utf8_lossy(&before), last));
+    if kept.as_bytes() != before {
+        // Beside its place, then renamed: a kill at this moment leaves one or the other.
+        let beside = path.with_extension("partial");
+        fs::write(&beside, kept)?;
+        fs::rename(&beside, path)?;
     }
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// The whole lines of `text` up to step `last_step`, one for each step; a line that a kill cut in half belongs to the epochs that
@@ -105,36 +140,40 @@ fn lines_up_to(text: &str, last_step: u64) -> String {
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
-fn add_histogram(events: &mut SummaryWriter, quantity: &Monitored, step: usize) {
-    const BINS: usize = 40;
-    let values: Vec<f64> = quantity.values.iter().map(|&value| f64::from(value)).collect();
-    let (low, high) =
-        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
-    if !low.is_finite() || !high.is_finite() {
-        return;
-    }
-    let width = ((high - low) / BINS as f64).max(f64::EPSILON);
-    let limits: Vec<f64> = (1..=BINS).map(|bin| low + width * bin as f64).collect();
-    let mut counts = vec![0.0; BINS];
-    for value in &values {
-        counts[(((value - low) / width) as usize).min(BINS - 1)] += 1.0;
-    }
-    events.add_histogram_raw(
-        &format!("parameters/{}", quantity.name),
-        low,
-        high,
-        values.len() as f64,
-        values.iter().sum(),
-        values.iter().map(|value| value * value).sum(),
-        &limits,
-        &counts,
-        step,
-    );
-}
-
 #[cfg(test)]
 mod tests {
-    use super::lines_up_to;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use super::{Log, lines_up_to};
+    use crate::data::Reporter;
+
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl Reporter for Heard {
+        fn say(&mut self, _: &str) {}
+        fn warn(&mut self, message: &str) {
+            self.0.lock().expect("one thread").push(message.to_owned());
+        }
+        fn begin(&mut self, _: &str, _: u64, _: u64) {}
+        fn advance(&mut self, _: u64, _: &str) {}
+        fn end(&mut self, _: &str) {}
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_warned_of_once_and_no_error() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let mut log = Log::new(Path::new("no/such/folder"), None);
+        for step in 1..5 {
+            log.scalars(("joint", 1, step), &[("train/loss".to_owned(), 1.0)], &mut Heard(Arc::clone(&heard)));
+            log.sync(&mut Heard(Arc::clone(&heard)));
+        }
+        let heard = heard.lock().expect("one thread");
+        assert!(
+            heard.len() == 2 && heard[0].contains("metrics.jsonl") && heard[1].contains("TensorBoard"),
+            "{heard:?}"
+        );
+    }
 
     #[test]
     fn what_a_kill_left_of_a_log_is_cut_to_whole_lines_each_once() {

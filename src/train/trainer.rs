@@ -68,8 +68,15 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If the checkpoint cannot be used or the folder cannot be made ready.
     pub fn new(config: &'a TrainConfig, split: &'a Split, run: &'a mut Run) -> Result<Self> {
-        let resumed = if run.resumes() { Checkpoint::load(run)? } else { None };
+        let found = if run.resumes() { Checkpoint::to_resume(run)? } else { None };
         run.prepare()?;
+        if let Some(damage) = found.as_ref().and_then(|found| found.damage.as_ref()) {
+            run.reporter().warn(damage);
+        }
+        let resumed = found.map(|found| found.taken_up(run.dir())).transpose()?;
+        if resumed.is_some() {
+            run.stop().saved_in(run.dir());
+        }
         let step = resumed.as_ref().map(|checkpoint| checkpoint.position.step);
         if let Some(Position { stage, epoch, .. }) = resumed.as_ref().map(|checkpoint| &checkpoint.position) {
             let message = format!("resuming after epoch {epoch} of stage {}", stage + 1);
@@ -181,7 +188,14 @@ impl<'a> Trainer<'a> {
         // Batch norm keeps its latest statistics under the thread that saw them, until asked for a validation module. An epoch that
         // is a stage's last ends with such a question: nothing is left behind on either side.
         drop(module.valid());
-        pool::within(data.device(), || self.train_here(module, stage, data))
+        // Until the stage is over or left, who asks the run to end is given a checkpoint first.
+        self.run.stop().training();
+        let trained = pool::within(data.device(), || self.train_here(module, stage, data));
+        let asked = self.run.stop().trained();
+        match trained {
+            Ok(_) if asked => Err(Error::Interrupted { run: Some(self.run.dir().to_path_buf()) }),
+            trained => trained,
+        }
     }
 
     fn train_here<M: Objective>(&mut self, mut module: M, stage: &Stage, data: &dyn BatchSource) -> Result<M> {
@@ -281,10 +295,10 @@ impl<'a> Trainer<'a> {
             scalars.extend(held_out);
             stop = verdict;
             let monitored = module.valid().monitored(&data.batch(self.watched())?);
-            self.log.histograms(self.step, &monitored)?;
+            self.log.histograms(self.step, &monitored, self.run.reporter());
         }
         state.position.finished = last || stop;
-        self.log.scalars(&stage.name, state.position.epoch, self.step, &scalars)?;
+        self.log.scalars((&stage.name, state.position.epoch, self.step), &scalars, self.run.reporter());
         let elbo = |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, loss)| -loss);
         let train = elbo("train/loss").unwrap_or(f64::NAN);
         let best = state.position.stopper.best.map_or_else(String::new, |loss| format!(", held-out {:.1}", -loss));
@@ -344,10 +358,11 @@ impl<'a> Trainer<'a> {
         if !finite::all_finite(&module.valid()) {
             return Err(self.diverged(module, stage, state.position.epoch - 1, None, (data, self.watched())));
         }
-        self.log.sync()?;
+        self.log.sync(self.run.reporter());
         let best = state.best.as_ref();
         let checkpoint = Checkpoint::new(state.position.clone(), self.run, module, best, &state.optimizers)?;
         checkpoint.save(self.run.dir())?;
+        self.run.stop().saved_in(self.run.dir());
         self.last_save = Instant::now();
         Ok(())
     }

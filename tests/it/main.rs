@@ -10,6 +10,8 @@ mod after_program;
 mod cli;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod config;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod damage;
 #[cfg(feature = "flex")]
 mod dense;
 #[cfg(all(feature = "flex", feature = "ndarray"))]
@@ -23,8 +25,12 @@ mod dynamical_golden;
 mod embedding;
 #[cfg(feature = "h5ad")]
 mod embedding_golden;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod events;
 #[cfg(feature = "h5ad")]
 mod explain;
+#[cfg(all(feature = "h5ad", feature = "flex"))]
+mod folders;
 #[cfg(feature = "flex")]
 mod four_states;
 mod fractional_counts;
@@ -95,6 +101,8 @@ mod runs;
 mod scores;
 #[cfg(any(feature = "h5ad", feature = "flex"))]
 mod shared;
+#[cfg(all(unix, feature = "h5ad", feature = "flex"))]
+mod signals;
 mod simulate;
 mod simulate_gillespie;
 #[cfg(feature = "h5ad")]
@@ -110,6 +118,8 @@ mod stats;
 mod steady_state;
 #[cfg(feature = "h5ad")]
 mod steady_state_golden;
+#[cfg(feature = "h5ad")]
+mod terminal;
 mod tidy;
 mod time;
 #[cfg(feature = "h5ad")]

@@ -49,6 +49,12 @@ impl Program {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
     }
 
+    /// The same, to hear afterwards what it says.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only signals are sent to it"))]
+    pub(crate) fn listened(&self, words: &str) -> Child {
+        self.command(words).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
     /// A small simulated file called `name`.
     pub(crate) fn simulate(&self, name: &str, cells: usize, genes: usize, branches: usize) -> PathBuf {
         self.succeed(&format!(

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{Program, errors};
 
 /// A run of a second.
-const SHORT: &str = "--threads 1 --set model.init=steady_state --set model.train.epochs=12 --set model.start_epochs=2 --set model.refine_epochs=4 \
+pub(crate) const SHORT: &str = "--threads 1 --set model.init=steady_state --set model.train.epochs=12 --set model.start_epochs=2 --set model.refine_epochs=4 \
                      --set model.n_samples=2 --set model.hidden=[16,8] --set model.train.checkpoint_seconds=0";
 
 fn program() -> Program {
@@ -24,7 +24,7 @@ fn program() -> Program {
 }
 
 /// Files below `folder` and what they hold.
-fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("readable").path();
@@ -202,9 +202,10 @@ fn a_run_that_diverges_leaves_a_checkpoint_that_loads_and_is_finite_or_none() {
 
 /// All numbers of the module, and of the best one, in a checkpoint: the first two archives behind the header.
 fn parameters(bytes: &[u8]) -> Vec<f32> {
-    let length = u64::from_le_bytes(bytes[8..16].try_into().expect("eight bytes")) as usize;
-    let header: Value = serde_json::from_slice(&bytes[16..16 + length]).expect("a header");
-    let mut at = 16 + length;
+    // Behind eight letters and a checksum.
+    let length = u64::from_le_bytes(bytes[16..24].try_into().expect("eight bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[24..24 + length]).expect("a header");
+    let mut at = 24 + length;
     let mut found = Vec::new();
     for length in header["lengths"].as_array().expect("lengths").iter().take(2) {
         let archive = &bytes[at..at + length.as_u64().expect("a number") as usize];
