@@ -125,6 +125,7 @@ fn finish(
             moments::moments(&u, &s, &graph.neighbors)?
         }
     };
+    checks::moments_differ([&mu, &ms], &graph.neighbors)?;
     let dataset = Dataset {
         obs: counts.obs.clone(),
         var: counts.var.select(&genes),
@@ -162,16 +163,16 @@ fn graph(
     report: &mut Report,
 ) -> Result<Graph> {
     let n_obs = counts.n_obs();
-    let n_neighbors = config.n_neighbors.min(n_obs);
+    let n_neighbors = neighbors::for_cells(config.n_neighbors, n_obs);
     if n_neighbors < config.n_neighbors {
         report.warn(format!(
-            "n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used",
+            "preprocess.n_neighbors = {} would make all {n_obs} cells neighbours of each other: {n_neighbors} are used (1 + cells / 2)",
             config.n_neighbors
         ));
     }
     if let Some(neighbors) = graph_of_file(counts, config, n_neighbors, report)? {
         neighbors::check(&neighbors, &counts.obs.index)?;
-        checks::row_sizes(&neighbors, report);
+        neighbors::uneven(&neighbors, &counts.obs.index).into_iter().for_each(|warning| report.warn(warning));
         let pca = Array2::zeros((n_obs, 0));
         return Ok(Graph { neighbors, from_file: true, pca });
     }
