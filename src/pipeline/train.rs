@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Job, folder, on_device};
 use crate::config::Config;
-use crate::data::{CellSource, Dataset, Fit, FitRecord, Reporter};
+use crate::data::{CaptureTimes, CellSource, Dataset, Fit, FitRecord, Frame, Reporter, Run};
 use crate::error::{Error, Result, require};
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
-use crate::models::{Streamed, StreamingModel};
+use crate::models::{Streamed, StreamingModel, VelocityModel};
 use crate::preprocess::{self, GraphSource};
 
 /// What a training run has to say for itself.
@@ -81,7 +81,9 @@ fn train_held(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop:
     let prepared = prepare(config, &job.input, reporter.as_mut())?;
     let mut run = folder::run(config, job, Some(&prepared), reporter).stopped_by(stop);
     let Prepared { data, counts } = prepared;
+    tell_capture(config.model.as_model(), &data.obs, &mut run)?;
     let fit = config.model.as_model().fit(&data, &mut run)?;
+    finite(&fit, &mut run)?;
     run.prepare()?;
 
     let summary = Summary::new(config, job, [data.n_obs(), data.n_vars()], &fit);
@@ -146,7 +148,9 @@ fn train_streaming(
     let read = io::Stamp::of(&job.input)?;
     let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
     let mut run = folder::run(config, job, None, reporter).stopped_by(stop);
+    tell_capture(config.model.as_model(), source.obs(), &mut run)?;
     let Streamed { genes, fit, layers } = model.fit(&source, &config.preprocess, &mut run)?;
+    finite(&fit, &mut run)?;
     run.prepare()?;
     let summary = Summary::new(config, job, [source.n_obs(), genes.len()], &fit);
     let input = format!("{} cells x {} genes, streamed", source.n_obs(), source.n_vars());
@@ -165,6 +169,21 @@ fn train_streaming(
     Ok(summary)
 }
 
+/// Stops before numbers are written that are not finite where they should be.
+fn finite(fit: &Fit, run: &mut Run) -> Result<()> {
+    fit.values().check_finite()?.iter().for_each(|warning| run.reporter().warn(warning));
+    Ok(())
+}
+
+/// Says how capture times were understood.
+fn tell_capture(model: &dyn VelocityModel, obs: &Frame, run: &mut Run) -> Result<()> {
+    let times = CaptureTimes::read(obs, model.capture())?;
+    if !times.told().is_empty() {
+        run.reporter().say(times.told());
+    }
+    Ok(())
+}
+
 /// What there is to say of a fit, but for its neighbours and what is written.
 fn record(config: &Config, fit: &Fit, input: String) -> FitRecord {
     FitRecord {
@@ -173,7 +192,7 @@ fn record(config: &Config, fit: &Fit, input: String) -> FitRecord {
         seed: config.seed,
         settings: serde_json::to_value(config).expect("settings are words, numbers, lists and tables"),
         input,
-        capture_time: config.model.as_model().capture_time().unwrap_or_default().to_owned(),
+        capture_time: config.model.as_model().capture().column.to_owned(),
         facts: fit.facts.clone(),
         ..FitRecord::default()
     }
