@@ -173,7 +173,7 @@ pub fn require(condition: bool, key: &str, value: impl Display, wanted: &str) ->
 ///
 /// # Errors
 /// [`Error::Setting`] naming `key`, `value`, the range and the reason.
-pub fn within<T: PartialOrd + Debug>(key: &str, value: T, range: RangeInclusive<T>, why: &str) -> Result<()> {
+pub fn within<T: Copy + PartialOrd + Debug>(key: &str, value: T, range: RangeInclusive<T>, why: &str) -> Result<()> {
     let (least, most) = (range.start(), range.end());
     // Debug, for decimals: 1e300 rather than 301 digits.
     require(range.contains(&value), key, format!("{value:?}"), &format!("must be from {least:?} to {most:?}: {why}"))
@@ -183,7 +183,7 @@ pub fn within<T: PartialOrd + Debug>(key: &str, value: T, range: RangeInclusive<
 ///
 /// # Errors
 /// As [`within`].
-pub fn within_or_0<T: PartialOrd + Debug + Default>(
+pub fn within_or_0<T: Copy + PartialOrd + Debug + Default>(
     key: &str,
     value: T,
     range: RangeInclusive<T>,

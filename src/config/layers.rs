@@ -86,8 +86,8 @@ fn wanted(message: &str) -> String {
     }
     // `invalid length 3, expected an array of length 2` of few, `…, expected 2 elements in sequence` of many.
     let length = message.strip_prefix("invalid length").and_then(|rest| {
-        let numbers = rest.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
-        numbers.last()
+        let mut numbers = rest.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        numbers.next_back()
     });
     match length {
         Some(length) => format!("must be a list of {length}"),

@@ -85,7 +85,6 @@ impl fmt::Display for Permutation {
 /// # Errors
 /// If the run is not finished, its settings or data are others, its model cannot be asked, or a file cannot be used.
 pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutation> {
-    let read = io::Stamp::of(&job.output)?;
     let settings = job.run.join("config.toml");
     if !settings.is_file() {
         return Err(Error::Config {
@@ -95,6 +94,7 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
         });
     }
     let config = Config::load(Some(&settings), &[])?;
+    let read = io::Stamp::of(&job.output)?;
     let model = config.model.as_model().trained().ok_or_else(|| Error::Config {
         place: job.run.display().to_string(),
         problem: "is the run of a model that has no permutation score".to_owned(),

@@ -172,7 +172,9 @@ fn graph(
     }
     if let Some(neighbors) = graph_of_file(counts, config, n_neighbors, report)? {
         neighbors::check(&neighbors, &counts.obs.index)?;
-        neighbors::uneven(&neighbors, &counts.obs.index).into_iter().for_each(|warning| report.warn(warning));
+        if let Some(warning) = neighbors::uneven(&neighbors, &counts.obs.index) {
+            report.warn(warning);
+        }
         let pca = Array2::zeros((n_obs, 0));
         return Ok(Graph { neighbors, from_file: true, pca });
     }

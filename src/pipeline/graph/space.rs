@@ -24,7 +24,9 @@ pub(in crate::pipeline) fn neighbors(
     if let Some((key, around)) = data.neighbors.take_if(|(_, around)| around.distances.nnz() > 0) {
         neighbors::check(&around, &data.obs.index)?;
         has_distances(&around, &data.obs.index)?;
-        neighbors::uneven(&around, &data.obs.index).into_iter().for_each(|warning| reporter.warn(&warning));
+        if let Some(warning) = neighbors::uneven(&around, &data.obs.index) {
+            reporter.warn(&warning);
+        }
         let n_neighbors = around.n_neighbors;
         return Ok((around, NeighborsRecord { source: Source::File, key, n_neighbors }));
     }
