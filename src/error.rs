@@ -1,6 +1,7 @@
 //! What can go wrong, said so that the reader can mend it: where, what was wanted, what was found, what to do.
 
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// `Result` with [`Error`].
@@ -166,4 +167,29 @@ pub fn require(condition: bool, key: &str, value: impl Display, wanted: &str) ->
         return Ok(());
     }
     Err(Error::Setting { key: key.to_owned(), value: value.to_string(), wanted: wanted.to_owned() })
+}
+
+/// Fails with [`Error::Setting`] unless `value` is in `range`; `why` gives the reason of the bounds, as a clause.
+///
+/// # Errors
+/// [`Error::Setting`] naming `key`, `value`, the range and the reason.
+pub fn within<T: Copy + PartialOrd + Debug>(key: &str, value: T, range: RangeInclusive<T>, why: &str) -> Result<()> {
+    let (least, most) = (range.start(), range.end());
+    // Debug, for decimals: 1e300 rather than 301 digits.
+    require(range.contains(&value), key, format!("{value:?}"), &format!("must be from {least:?} to {most:?}: {why}"))
+}
+
+/// The same, or 0, which means `off`.
+///
+/// # Errors
+/// As [`within`].
+pub fn within_or_0<T: Copy + PartialOrd + Debug + Default>(
+    key: &str,
+    value: T,
+    range: RangeInclusive<T>,
+    (off, why): (&str, &str),
+) -> Result<()> {
+    let (least, most) = (range.start(), range.end());
+    let wanted = format!("must be 0 ({off}), or from {least:?} to {most:?}: {why}");
+    require(value == T::default() || range.contains(&value), key, format!("{value:?}"), &wanted)
 }

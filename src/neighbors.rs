@@ -344,10 +344,74 @@ pub fn check(graph: &Neighbors, names: &[String]) -> Result<()> {
     })
 }
 
-/// Least and most stored distances of a cell.
+/// Neighbours of a cell, itself included, among `n_obs` cells where `wanted` are asked for: these, or 1 + n/2 where that would be all cells.
+///
+/// With all cells as neighbours of all, every mean over neighbours is the same. The rule is scanpy's for fewer cells than neighbours; as many
+/// cells as neighbours are as bad.
 #[must_use]
-pub fn row_sizes(graph: &Neighbors) -> (usize, usize) {
-    let sizes = (0..graph.distances.n_rows).map(|i| graph.distances.row_nnz(i));
-    let (least, most) = (sizes.clone().min(), sizes.max());
-    (least.unwrap_or(0), most.unwrap_or(0))
+pub fn for_cells(wanted: usize, n_obs: usize) -> usize {
+    if wanted >= n_obs { (1 + n_obs / 2).min(n_obs) } else { wanted }
+}
+
+/// Cells with far fewer neighbours than others, in words; none if there is no such cell. `names` are the cells' names.
+///
+/// Neighbours are those with a distance, of which most programs give every cell as many; where there are none, those with a connectivity,
+/// which are uneven by nature.
+#[must_use]
+pub fn uneven(graph: &Neighbors, names: &[String]) -> Option<String> {
+    let has_distances = graph.distances.nnz() > 0;
+    let matrix = if has_distances { &graph.distances } else { &graph.connectivities };
+    let sizes: Vec<usize> = (0..matrix.n_rows).map(|i| matrix.row_nnz(i)).collect();
+    let mut rising = sizes.clone();
+    rising.sort_unstable();
+    let (least, most) = (*rising.first()?, *rising.last()?);
+    let usual = if has_distances { most } else { rising[rising.len() / 2] };
+    let mut poor: Vec<usize> = (0..sizes.len()).filter(|&i| 2 * sizes[i] <= usual).collect();
+    poor.sort_by_key(|&i| sizes[i]);
+    if poor.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = poor.iter().take(5).map(|&i| format!("{:?} ({})", names[i], sizes[i])).collect();
+    Some(format!(
+        "the file's neighbour graph is uneven: cells have {least} to {most} neighbours, {} of {} at most half as many as {usual}: {}{} \
+         (duplicated cells, cells taken out after neighbours were found, or a graph made per batch?)",
+        poor.len(),
+        sizes.len(),
+        named.join(", "),
+        if poor.len() > 5 { ", ..." } else { "" }
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_all_cells_would_be_neighbours_half_of_them_are() {
+        // scanpy: 1 + int(0.5 * n_obs)
+        assert_eq!(
+            [(30, 20), (30, 21), (30, 30), (30, 31), (30, 2), (15, 300)].map(|(k, n)| for_cells(k, n)),
+            [11, 11, 16, 30, 2, 15]
+        );
+    }
+
+    #[test]
+    fn the_poorest_cells_of_an_uneven_graph_are_named() {
+        let row = |i: u32, n: u32| (1..=n).map(|step| ((i + step) % 10, 1.0)).collect::<Vec<(u32, f32)>>();
+        let rows = |poor: u32| -> Vec<_> { (0..10).map(|i| row(i, if i == 7 { poor } else { 6 })).collect() };
+        let names: Vec<String> = (0..10).map(|cell| format!("c{cell}")).collect();
+        let graph = |poor: u32, empty: bool| {
+            let full = Csr::from_rows(10, &rows(poor));
+            let none = Csr::from_rows(10, &vec![Vec::new(); 10]);
+            Neighbors { connectivities: full.clone(), distances: if empty { none } else { full }, n_neighbors: 7 }
+        };
+        assert_eq!(uneven(&graph(4, false), &names), None);
+        for empty in [false, true] {
+            let said = uneven(&graph(1, empty), &names).expect("one cell is poor");
+            assert!(
+                said.contains("1 to 6 neighbours") && said.contains("1 of 10") && said.contains("\"c7\" (1)"),
+                "{said}"
+            );
+        }
+    }
 }

@@ -242,7 +242,8 @@ impl Csr<f32> {
     /// Sum of each row, `[n_rows]`.
     #[must_use]
     pub fn row_sums(&self) -> Vec<f64> {
-        let sum = |i| self.row(i).1.iter().map(|&value| f64::from(value)).sum();
+        // A sum of nothing is -0 in Rust, which would be shown as such.
+        let sum = |i| self.row(i).1.iter().map(|&value| f64::from(value)).sum::<f64>() + 0.0;
         (0..self.n_rows).map(sum).collect()
     }
 

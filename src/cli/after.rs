@@ -26,7 +26,7 @@ pub(super) struct Graph {
     /// column velocity_genes]
     #[arg(long, value_name = "all|COLUMN|FILE")]
     pub(super) genes: Option<String>,
-    /// Where time starts: a cell, a label, COLUMN=LABEL, a true/false column of obs, or a column of capture times (the earliest
+    /// Where time starts: a cell, a label, COLUMN=LABEL, cell=NAME, a true/false column of obs, or a column of capture times (the earliest
     /// are the root) [default: the stationary states of the reversed Markov chain]
     #[arg(long, value_name = "ROOT", default_value = "", hide_default_value = true)]
     pub(super) root: String,
@@ -37,7 +37,7 @@ pub(super) struct Graph {
     #[arg(long, value_name = "BASIS", default_value = "", hide_default_value = true)]
     pub(super) basis: String,
     /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
     /// Seed of all random draws [default: 0]
     #[arg(long, value_name = "S")]

@@ -115,7 +115,7 @@ struct Train {
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
     /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Seed of all random draws [default: 0]
     #[arg(long, value_name = "S")]
@@ -260,7 +260,7 @@ struct Bench {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     seconds: f64,
     /// Threads to use [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// Write the figures as JSON, too
     #[arg(long, value_name = "FILE")]

@@ -28,31 +28,71 @@ pub(super) fn settled<T: Serialize + DeserializeOwned>(
     layers: Vec<(String, Table)>,
     file: Option<&Path>,
 ) -> Result<T> {
-    let mut effective = Table::try_from(defaults).expect("settings are numbers, words, lists and tables");
+    let defaults = Table::try_from(defaults).expect("settings are numbers, words, lists and tables");
+    let mut effective = defaults.clone();
+    let mut given = Vec::new();
     for (place, layer) in layers {
+        given.extend(leaves("", &layer).into_iter().map(|(key, value)| (place.clone(), key, value)));
         overlay(&mut effective, layer, &place, "")?;
     }
-    Value::Table(effective.clone()).try_into().map_err(|reason: toml::de::Error| Error::Config {
-        place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
-        problem: with_key(reason.message(), &effective),
-        hint: "configs/ has a complete example of each model".to_owned(),
+    Value::Table(effective.clone()).try_into().map_err(|reason: toml::de::Error| {
+        culprit::<T>(&defaults, &given).unwrap_or_else(|| Error::Config {
+            place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
+            problem: reason.message().to_owned(),
+            hint: "configs/ has a complete example of each model".to_owned(),
+        })
     })
 }
 
-/// The message about a word that a setting cannot have, with the setting's key: serde knows the word alone.
-fn with_key(message: &str, settings: &Table) -> String {
-    let word = message.strip_prefix("unknown variant `").and_then(|rest| rest.split('`').next());
-    let key = word.and_then(|word| key_of(settings, word));
-    key.map_or_else(|| message.to_owned(), |key| format!("{key}: {message}"))
+/// Dotted keys of all values of `table`.
+fn leaves(prefix: &str, table: &Table) -> Vec<(String, Value)> {
+    let of_entry = |(name, value): (&String, &Value)| match value {
+        Value::Table(inner) => leaves(&format!("{prefix}{name}."), inner),
+        value => vec![(format!("{prefix}{name}"), value.clone())],
+    };
+    table.iter().flat_map(of_entry).collect()
 }
 
-/// Dotted key of the first setting that is this `word`.
-fn key_of(settings: &Table, word: &str) -> Option<String> {
-    settings.iter().find_map(|(name, value)| match value {
-        Value::String(text) if text == word => Some(name.clone()),
-        Value::Table(inner) => Some(format!("{name}.{}", key_of(inner, word)?)),
-        _ => None,
+/// What is wrong with the first of the values `given`, as place, key and value, that the defaults cannot have in place of their own: serde
+/// knows neither key nor place.
+fn culprit<T: DeserializeOwned>(defaults: &Table, given: &[(String, String, Value)]) -> Option<Error> {
+    given.iter().find_map(|(place, key, value)| {
+        let mut alone = defaults.clone();
+        overlay(&mut alone, nested(key, value.clone())?, place, "").ok()?;
+        let reason = Value::Table(alone).try_into::<T>().err()?;
+        let default =
+            key.split('.').try_fold(&Value::Table(defaults.clone()), |at, name| at.get(name)).map(Value::to_string);
+        Some(Error::Config {
+            place: place.clone(),
+            problem: format!("{key} = {value}: {}", wanted(reason.message())),
+            hint: default.map_or_else(String::new, |default| format!("the default is {key} = {default}")),
+        })
     })
+}
+
+/// What serde wants of a value, in words that need no knowledge of Rust.
+fn wanted(message: &str) -> String {
+    let numbers = [
+        ("usize", "must be a whole number, 0 or more".to_owned()),
+        ("u64", "must be a whole number, 0 or more".to_owned()),
+        ("u32", format!("must be a whole number from 0 to {}", u32::MAX)),
+        ("u8", format!("must be a whole number from 0 to {}", u8::MAX)),
+        ("f64", "must be made of numbers".to_owned()),
+        ("a string", "must be made of text in quotes".to_owned()),
+    ];
+    let known = numbers.into_iter().find(|(kind, _)| message.trim_end().ends_with(&format!("expected {kind}")));
+    if let Some((_, words)) = known {
+        return words;
+    }
+    // `invalid length 3, expected an array of length 2` of few, `…, expected 2 elements in sequence` of many.
+    let length = message.strip_prefix("invalid length").and_then(|rest| {
+        let mut numbers = rest.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        numbers.next_back()
+    });
+    match length {
+        Some(length) => format!("must be a list of {length}"),
+        None => message.replace("unknown variant", "cannot be").replace(", expected", "; must be"),
+    }
 }
 
 fn read_table(path: &Path) -> Result<Table> {
@@ -85,10 +125,15 @@ fn parse_override(text: &str) -> Result<Table> {
     }
     let parsed = format!("value = {value}").parse::<Table>().ok();
     let value = parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(value.to_owned()));
+    nested(key, value).ok_or_else(bad)
+}
+
+/// `a.b` and a value as the table `{a: {b: value}}`.
+fn nested(key: &str, value: Value) -> Option<Table> {
     let nest = |inner: Value, name: &str| Value::Table(Table::from_iter([(name.to_owned(), inner)]));
     match key.rsplit('.').fold(value, nest) {
-        Value::Table(table) => Ok(table),
-        _ => Err(bad()),
+        Value::Table(table) => Some(table),
+        _ => None,
     }
 }
 

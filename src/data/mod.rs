@@ -1,5 +1,6 @@
 //! The nouns: [`Counts`] as read, [`Dataset`] as modelled, [`Fit`] as returned, [`Run`] as recorded.
 
+mod capture;
 mod counts;
 mod dataset;
 mod fit;
@@ -15,10 +16,12 @@ mod run;
 mod scaling;
 mod source;
 mod stop;
+mod time_labels;
 mod uncertainty;
 mod velocities;
 
 pub use crate::neighbors::Neighbors;
+pub use capture::{CaptureColumn, CaptureTimes};
 pub use counts::Counts;
 pub use dataset::Dataset;
 pub use fit::{FUTURE_TIME, Fit, SPLITS, parts, split_labels};

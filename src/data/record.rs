@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::GenesUsed;
 use super::quantities::{Slot, path};
+use super::{CaptureColumn, CaptureTimes, Frame, GenesUsed};
 
 /// Version of the records' form. A reader takes records of this version and ignores others.
 pub const FORMAT: u32 = 1;
@@ -102,6 +102,17 @@ pub struct FitRecord {
 }
 
 impl FitRecord {
+    /// Capture time of each cell of `obs`, as the model understood them; none if it was told of none.
+    #[must_use]
+    pub fn capture_times(&self, obs: &Frame) -> Option<Vec<f64>> {
+        let words = self.settings.pointer("/model/capture_order").and_then(Value::as_array);
+        let order: Vec<String> =
+            words.into_iter().flatten().filter_map(|word| Some(word.as_str()?.to_owned())).collect();
+        let given = CaptureColumn { column: &self.capture_time, order: &order };
+        let times = CaptureTimes::read(obs, given).ok()?.of_cells();
+        (!times.is_empty()).then_some(times)
+    }
+
     /// The fit in one line, by which what was computed from it knows it.
     #[must_use]
     pub fn stamp(&self) -> String {

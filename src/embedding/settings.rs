@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Result, require, within, within_or_0};
 
 /// Largest exponent of the kernel: e^{80} is a number in single precision.
 pub(super) const STEEPEST: f64 = 80.0;
@@ -109,8 +109,8 @@ impl ProjectionSettings {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the kernel is not steep, or so steep that its weights overflow.
     pub fn validate(&self) -> Result<()> {
-        let steep = self.kernel_scale > 0.0 && self.kernel_scale <= STEEPEST;
-        require(steep, "embedding.projection.kernel_scale", self.kernel_scale, "must be above 0 and at most 80")
+        let why = "steeper weights are no numbers in single precision";
+        within("embedding.projection.kernel_scale", self.kernel_scale, 1e-6..=STEEPEST, why)
     }
 }
 
@@ -166,8 +166,7 @@ impl FieldSettings {
     pub fn validate(&self) -> Result<()> {
         let density = (0.04..=40.0).contains(&self.density);
         require(density, "embedding.field.density", self.density, "must be between 0.04 and 40")?;
-        let smooth = self.smooth > 0.0 && self.smooth.is_finite();
-        require(smooth, "embedding.field.smooth", self.smooth, "must be above 0")?;
+        within("embedding.field.smooth", self.smooth, 0.01..=100.0, "it is in units of the grid spacing")?;
         let mass = (0.0..=100.0).contains(&self.min_mass);
         require(mass, "embedding.field.min_mass", self.min_mass, "must be between 0 and 100")?;
         let cutoff = (0.0..=100.0).contains(&self.cutoff_percentile);
@@ -209,15 +208,20 @@ impl UmapSettings {
     /// Checks the values.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) unless `0 <= min_dist <= spread`, `0 < spread <= 1000` and
-    /// `0 < learning_rate <= 10`.
+    /// [`Error::Setting`](crate::Error::Setting) naming the value out of its range; `min_dist` is at most `spread`.
     pub fn validate(&self) -> Result<()> {
-        let spread = self.spread > 0.0 && self.spread <= 1000.0;
-        require(spread, "embedding.umap.spread", self.spread, "must be above 0 and at most 1000")?;
+        within("embedding.umap.spread", self.spread, 1e-3..=1000.0, "the embedding is in single precision")?;
         let near = (0.0..=self.spread).contains(&self.min_dist);
         require(near, "embedding.umap.min_dist", self.min_dist, "must be between 0 and spread")?;
-        let rate = self.learning_rate > 0.0 && self.learning_rate <= 10.0;
-        require(rate, "embedding.umap.learning_rate", self.learning_rate, "must be above 0 and at most 10")
+        within("embedding.umap.learning_rate", self.learning_rate, 1e-6..=10.0, "cells move by about as much a step")?;
+        let why = "each is a pass over the neighbour graph";
+        within_or_0("embedding.umap.n_epochs", self.n_epochs, 1..=10_000, ("by the number of cells", why))?;
+        within(
+            "embedding.umap.negative_samples",
+            self.negative_samples,
+            0..=1000,
+            "so many cells repel a cell in each step",
+        )
     }
 
     /// Passes over the graph of `n_obs` cells.

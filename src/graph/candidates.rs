@@ -31,7 +31,7 @@ impl Candidates {
     /// The nearest neighbours of each cell by the directed `distances`, `[n_obs, n_obs]`, the neighbours of those, and the cell
     /// itself.
     ///
-    /// As many neighbours count as every cell has; of a cell with more, the nearest (of equally near ones the first).
+    /// A cell with few neighbours has few, and takes none from others (scVelo gives every cell as many as the poorest has).
     ///
     /// # Errors
     /// [`Error::Shape`] if `distances` is not square; [`Error::Data`] if a cell has no neighbour.
@@ -39,7 +39,7 @@ impl Candidates {
         Self::two_levels(distances, usize::MAX)
     }
 
-    /// The same with at most `k` neighbours of each cell.
+    /// The same with at most `k` neighbours of each cell, the nearest (of equally near ones the first).
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -53,22 +53,21 @@ impl Candidates {
     /// As [`Self::new`].
     pub fn nearest(distances: &Csr<f32>, k: usize) -> Result<Self> {
         let n_obs = square(distances, "distances between cells")?;
-        let least = (0..n_obs).map(|i| distances.row_nnz(i)).min().unwrap_or(0);
-        if least == 0 && n_obs > 0 {
+        if let Some(cell) = (0..n_obs).find(|&i| distances.row_nnz(i) == 0) {
             return Err(Error::Data {
-                problem: "velocity graph: a cell has no distance to any neighbour".to_owned(),
+                problem: format!("velocity graph: cell {cell} (counted from 0) has no distance to any neighbour"),
                 hint: "set preprocess.neighbors = \"compute\"".to_owned(),
             });
         }
-        let k = least.min(k);
-        let mut found = Vec::with_capacity(n_obs * k);
+        let mut found = Vec::with_capacity(distances.nnz());
+        let mut starts = vec![0];
         for i in 0..n_obs {
             let (cells, lengths) = distances.row(i);
             let mut order: Vec<usize> = (0..cells.len()).collect();
             order.sort_by(|&a, &b| lengths[a].total_cmp(&lengths[b]));
-            found.extend(order[..k].iter().map(|&at| cells[at]));
+            found.extend(order.iter().take(k).map(|&at| cells[at]));
+            starts.push(found.len());
         }
-        let starts = (0..=n_obs).map(|i| i * k).collect();
         Ok(Self { starts, cells: found, two_levels: false, limit: None })
     }
 

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Kernel, Measure};
-use crate::error::{Result, require};
+use crate::error::{Result, require, within_or_0};
+
+/// Largest exponent of the exponential kernel: e^{80} is a number in single precision, also when many are added.
+const STEEPEST: f64 = 80.0;
 
 /// `[graph]`: the velocity graph and the transition matrix made from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +21,7 @@ pub struct GraphConfig {
     /// Cells j that a cell may move to: `two_levels`: its nearest neighbours and their neighbours (scVelo);
     /// `nearest`: its nearest neighbours; `connectivities`: all that it is connected with (CellRank).
     pub neighbors: Reach,
-    /// Number of nearest neighbours used, of those in the file; 0: as many as every cell has.
+    /// Number of nearest neighbours used, of those in the file; 0: all. A cell that has fewer uses those that it has.
     pub n_neighbors: usize,
     /// Maximum number of cells that a cell may move to, drawn at random; 0: no limit.
     pub max_candidates: usize,
@@ -140,11 +143,16 @@ impl GraphConfig {
 impl TransitionConfig {
     fn validate(&self) -> Result<()> {
         let name = |key: &str| format!("graph.transitions.{key}");
-        for (key, value) in
-            [("scale", self.scale), ("kernel_sigma", self.kernel_sigma), ("scale_diffusion", self.scale_diffusion)]
-        {
-            require(value >= 0.0 && value.is_finite(), &name(key), value, "must be a number, 0 or above")?;
-        }
+        // Similarities are at most 1, and e^{88} is the largest number in single precision; softmax takes the largest out first.
+        let (steepest, why) = match self.kernel {
+            KernelKind::Exponential => (STEEPEST, "steeper weights are no numbers in single precision"),
+            KernelKind::Softmax => (1e6, "steeper ones leave each cell one way to go"),
+        };
+        within_or_0(&name("scale"), self.scale, 1e-6..=steepest, ("as the kernel has it", why))?;
+        let narrowest = steepest.sqrt().recip();
+        within_or_0(&name("kernel_sigma"), self.kernel_sigma, narrowest..=1e3, ("scale is used", why))?;
+        let why = "it is in units of the mean distance of candidate cells";
+        within_or_0(&name("scale_diffusion"), self.scale_diffusion, 0.05..=1e3, ("none", why))?;
         let both = self.scale > 0.0 && self.kernel_sigma > 0.0;
         require(!both, &name("kernel_sigma"), self.kernel_sigma, "cannot be given beside scale")?;
         let weight = self.weight_diffusion;

@@ -5,7 +5,7 @@ use crate::data::quantities::{
     FIT_BETA, FIT_GAMMA, FIT_S, FIT_STD_S, FIT_STD_U, FIT_U, LATENT_TIME, MS, MS_MIN, MS_SPAN, MU, MU_MIN, MU_SPAN,
     Matrix, Numbers, Quantity, TRUE_BETA, TRUE_GAMMA, TRUE_T, TRUE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_SPLIT,
 };
-use crate::data::{Column, MinMax, MomentScaling, MomentUnits, parts};
+use crate::data::{MinMax, MomentScaling, MomentUnits, parts};
 use crate::error::{Error, Result};
 use crate::metrics::Evidence;
 
@@ -31,7 +31,7 @@ impl FittedFile {
             Ok(self.layer(first)?.zip(self.layer(second)?).map(|(u, s)| [u, s]))
         };
         let residual_std = self.numbers(FIT_STD_U).zip(self.numbers(FIT_STD_S));
-        let capture = self.fit().map(|fit| fit.capture_time.as_str()).unwrap_or_default();
+        let capture_time = self.fit().and_then(|fit| fit.capture_times(self.obs()));
         let mut evidence = Evidence {
             velocity: Some(velocity),
             reconstruction: pair(FIT_U, FIT_S)?,
@@ -43,7 +43,7 @@ impl FittedFile {
             true_velocity: self.layer(TRUE_VELOCITY)?,
             time: self.numbers(LATENT_TIME),
             true_time: self.numbers(TRUE_T),
-            capture_time: self.obs().get(capture).and_then(Column::to_numbers),
+            capture_time,
             ratio: ratio(FIT_GAMMA, FIT_BETA).or_else(|| self.numbers(VELOCITY_GAMMA)),
             true_ratio: ratio(TRUE_GAMMA, TRUE_BETA),
         };

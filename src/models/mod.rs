@@ -17,18 +17,28 @@ pub mod velovae;
 #[cfg(feature = "neural")]
 pub mod velovi;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::data::quantities::{self, Numbers, Quantity};
-use crate::data::{Bound, CellSource, Dataset, Fit, GeneFilter, Layers, Run};
-use crate::error::Result;
+use crate::data::{Bound, CaptureColumn, CellSource, Dataset, Fit, GeneFilter, Layers, Run};
+use crate::error::{Result, within};
 use crate::preprocess::{PreprocessConfig, Recipe};
 
 /// Columns of var of a fit, by what they hold.
 pub type Columns<'a> = &'a dyn Fn(Quantity<Numbers>) -> Option<Vec<f64>>;
+
+/// Length of a time axis.
+pub(crate) const TIME_AXIS: RangeInclusive<f64> = 1e-3..=1e6;
+
+/// Checks the median and the s.d. of the logarithm of a rate's prior.
+pub(crate) fn within_prior(key: &str, median: f64, sd: f64) -> Result<()> {
+    within(key, median, 1e-6..=1e6, "its first number is the median of a rate, in 1 / time")?;
+    within(key, sd, 1e-3..=20.0, "its second number is the s.d. of the rate's logarithm")
+}
 
 /// A way from moments to velocities: steady state, EM or a network.
 pub trait VelocityModel {
@@ -50,8 +60,8 @@ pub trait VelocityModel {
     }
 
     /// The column of `obs` with capture times that the model uses, if any.
-    fn capture_time(&self) -> Option<&str> {
-        None
+    fn capture(&self) -> CaptureColumn<'_> {
+        CaptureColumn::default()
     }
 
     /// Whether the model explains counts, so that its abundances and rates are in counts however the moments are scaled.

@@ -83,8 +83,16 @@ impl fmt::Display for Permutation {
 /// # Errors
 /// If the run is not finished, its settings or data are others, its model cannot be asked, or a file cannot be used.
 pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutation> {
+    let settings = job.run.join("config.toml");
+    if !settings.is_file() {
+        return Err(Error::Config {
+            place: job.run.display().to_string(),
+            problem: "this folder of a run is not there, or holds no config.toml".to_owned(),
+            hint: "name the run's folder with --run DIR, where the output was moved or written with --run".to_owned(),
+        });
+    }
+    let config = Config::load(Some(&settings), &[])?;
     let read = io::Stamp::of(&job.output);
-    let config = Config::load(Some(&job.run.join("config.toml")), &[])?;
     let model = config.model.as_model().trained().ok_or_else(|| Error::Config {
         place: job.run.display().to_string(),
         problem: "is the run of a model that has no permutation score".to_owned(),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::folder::Claimed;
 use super::{Job, folder, on_device};
 use crate::config::Config;
-use crate::data::{CellSource, Dataset, Fit, FitRecord, NeighborsRecord, Reporter, Stop};
+use crate::data::{CaptureTimes, CellSource, Dataset, Fit, FitRecord, Frame, NeighborsRecord, Reporter, Run, Stop};
 use crate::error::{Error, Result, require};
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
-use crate::models::{Streamed, StreamingModel};
+use crate::models::{Streamed, StreamingModel, VelocityModel};
 use crate::preprocess::{self, GraphSource, PreprocessConfig};
 
 /// What a training run has to say for itself.
@@ -86,7 +86,9 @@ fn train_held(
     let prepared = prepare(config, &job.input, reporter.as_mut())?;
     let mut run = folder::run(config, job, Some(&prepared), claimed, reporter).stopped_by(stop);
     let Prepared { data, counts } = prepared;
+    tell_capture(config.model.as_model(), &data.obs, &mut run)?;
     let fit = config.model.as_model().fit(&data, &mut run)?;
+    finite(&fit, &mut run)?;
     run.prepare()?;
 
     let summary = Summary::new(config, job, [data.n_obs(), data.n_vars()], &fit);
@@ -128,6 +130,7 @@ pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter
     // A graph that is not used need not be sound.
     let counts = match config.preprocess.neighbors {
         GraphSource::Compute => io::read_without_neighbors(input, &config.input)?,
+        _ if config.preprocess.seeks_neighbors() => io::read_without_neighbors(input, &config.input)?,
         GraphSource::Auto | GraphSource::File => io::read(input, &config.input)?,
     };
     let fingerprint = counts.fingerprint();
@@ -153,7 +156,9 @@ fn train_streaming(
     let read = io::Stamp::of(&job.input)?;
     let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
     let mut run = folder::run(config, job, None, claimed, reporter).stopped_by(stop);
+    tell_capture(config.model.as_model(), source.obs(), &mut run)?;
     let Streamed { genes, fit, layers } = model.fit(&source, &config.preprocess, &mut run)?;
+    finite(&fit, &mut run)?;
     run.prepare()?;
     let summary = Summary::new(config, job, [source.n_obs(), genes.len()], &fit);
     let input = format!("{} cells x {} genes, streamed", source.n_obs(), source.n_vars());
@@ -172,6 +177,21 @@ fn train_streaming(
     Ok(summary)
 }
 
+/// Stops before numbers are written that are not finite where they should be.
+fn finite(fit: &Fit, run: &mut Run) -> Result<()> {
+    fit.values().check_finite()?.iter().for_each(|warning| run.reporter().warn(warning));
+    Ok(())
+}
+
+/// Says how capture times were understood.
+fn tell_capture(model: &dyn VelocityModel, obs: &Frame, run: &mut Run) -> Result<()> {
+    let times = CaptureTimes::read(obs, model.capture())?;
+    if !times.told().is_empty() {
+        run.reporter().say(times.told());
+    }
+    Ok(())
+}
+
 /// What there is to say of a fit, but for its neighbours and what is written.
 fn record(config: &Config, fit: &Fit, input: String) -> FitRecord {
     FitRecord {
@@ -180,7 +200,7 @@ fn record(config: &Config, fit: &Fit, input: String) -> FitRecord {
         seed: config.seed,
         settings: serde_json::to_value(config).expect("settings are words, numbers, lists and tables"),
         input,
-        capture_time: config.model.as_model().capture_time().unwrap_or_default().to_owned(),
+        capture_time: config.model.as_model().capture().column.to_owned(),
         facts: fit.facts.clone(),
         ..FitRecord::default()
     }

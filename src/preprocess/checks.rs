@@ -2,11 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use ndarray::{Array2, ArrayView1};
+
 use super::config::CountsKind;
 use super::report::{Report, some_of};
 use crate::data::{Counts, Holds, Neighbors, Tally};
 use crate::error::{Error, Result};
-use crate::neighbors;
 use crate::sparse::Csr;
 
 /// Unspliced shares outside this range are unusual (scVelo's documentation: 10 to 25 per cent).
@@ -103,7 +104,13 @@ pub(super) fn sizes(counts: &Counts, spliced: &[f64], unspliced: &[f64], report:
     }
     let (s, u) = (spliced.iter().sum::<f64>(), unspliced.iter().sum::<f64>());
     let share = u / (s + u);
-    if !USUAL_UNSPLICED.contains(&share) {
+    if let Some(name) =
+        [("spliced", s), ("unspliced", u)].into_iter().find_map(|(name, sum)| (sum <= 0.0).then_some(name))
+    {
+        report.warn(format!(
+            "the {name} layer holds no counts at all: no velocity can come of it; check its name under [input]"
+        ));
+    } else if !USUAL_UNSPLICED.contains(&share) {
         report.warn(format!(
             "{:.1} % of the counts are unspliced (usually 10 to 50 %): check that the layers hold what their names say",
             100.0 * share
@@ -145,12 +152,27 @@ fn hash_of(spliced: &Csr<f32>, unspliced: &Csr<f32>, i: usize) -> u64 {
     hasher.finish()
 }
 
-/// Cells with far fewer neighbours than others, which only a graph of the file can have.
-pub(super) fn row_sizes(graph: &Neighbors, report: &mut Report) {
-    let (least, most) = neighbors::row_sizes(graph);
-    if 2 * least <= most {
-        report.warn(format!(
-            "the file's neighbour graph is uneven: cells have {least} to {most} neighbours (duplicated cells, or a graph made per batch?)"
-        ));
+/// Moments tell something only if they differ between cells.
+///
+/// # Errors
+/// [`Error::Data`] if they are the same in all cells, in all genes.
+pub(super) fn moments_differ([mu, ms]: [&Array2<f32>; 2], graph: &Neighbors) -> Result<()> {
+    let varies = |column: ArrayView1<'_, f32>| column.iter().any(|&value| value.to_bits() != column[0].to_bits());
+    if [mu, ms].into_iter().any(|moments| moments.columns().into_iter().any(varies)) {
+        return Ok(());
     }
+    let n_obs = ms.nrows();
+    let is_full = (0..n_obs).all(|i| graph.neighborhood(i).count() == n_obs);
+    let (why, hint) = if is_full {
+        (
+            "every cell is a neighbour of every other",
+            "set preprocess.neighbors = \"compute\" and preprocess.n_neighbors to fewer than the cells",
+        )
+    } else {
+        ("the counts of the kept genes are", "look at the counts: they may hold one cell many times")
+    };
+    Err(Error::Data {
+        problem: format!("moments (Mu, Ms) are the same in all {n_obs} cells, so there is nothing to explain: {why}"),
+        hint: hint.to_owned(),
+    })
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Result, require, within};
 
 /// `[preprocess]`: which genes are kept, and where neighbours and moments come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,13 +137,9 @@ impl PreprocessConfig {
     /// # Errors
     /// [`crate::Error::Setting`] for a value out of range.
     pub fn validate(&self) -> Result<()> {
-        require(self.n_pcs >= 1, "preprocess.n_pcs", self.n_pcs, "must be at least 1")?;
-        require(
-            self.n_neighbors >= 2,
-            "preprocess.n_neighbors",
-            self.n_neighbors,
-            "must be at least 2, for it counts the cell itself",
-        )?;
+        within("preprocess.n_pcs", self.n_pcs, 1..=10_000, "each is a dense vector over all cells")?;
+        let why = "it counts the cell itself, and every cell has as many entries in memory";
+        within("preprocess.n_neighbors", self.n_neighbors, 2..=10_000, why)?;
         require(
             self.n_top_genes != 1,
             "preprocess.n_top_genes",

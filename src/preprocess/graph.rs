@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::normalize::Expression;
-use super::{GraphSource, PreprocessConfig, Report, checks};
+use super::{GraphSource, PreprocessConfig, Report};
 use crate::data::{Counts, Groups, Neighbors};
 use crate::error::{Error, Result, require};
 use crate::sparse::Csr;
@@ -29,16 +29,18 @@ pub(super) fn graph(
     report: &mut Report,
 ) -> Result<Graph> {
     let n_obs = counts.n_obs();
-    let n_neighbors = config.n_neighbors.min(n_obs);
+    let n_neighbors = neighbors::for_cells(config.n_neighbors, n_obs);
     if n_neighbors < config.n_neighbors {
         report.warn(format!(
-            "n_neighbors = {} is more than the {n_obs} cells: {n_neighbors} are used",
+            "preprocess.n_neighbors = {} would make all {n_obs} cells neighbours of each other: {n_neighbors} are used (1 + cells / 2)",
             config.n_neighbors
         ));
     }
     if let Some(neighbors) = graph_of_file(counts, config, n_neighbors, report)? {
         neighbors::check(&neighbors, &counts.obs.index)?;
-        checks::row_sizes(&neighbors, report);
+        if let Some(warning) = neighbors::uneven(&neighbors, &counts.obs.index) {
+            report.warn(warning);
+        }
         let pca = Array2::zeros((n_obs, 0));
         return Ok(Graph { neighbors, from_file: true, pca });
     }
@@ -160,14 +162,8 @@ fn graph_of_file(
     report: &mut Report,
 ) -> Result<Option<Neighbors>> {
     let n_genes = counts.n_vars();
-    if config.seeks_neighbors() {
-        if counts.neighbors.is_some() {
-            let note = "the file's graph is not used: preprocess.use_rep or preprocess.batch asks for another";
-            report.step("neighbors", n_genes, note.to_owned());
-        }
-        return Ok(None);
-    }
     match (config.neighbors, &counts.neighbors) {
+        _ if config.seeks_neighbors() => Ok(None),
         (GraphSource::Compute, _) | (GraphSource::Auto, None) => Ok(None),
         (GraphSource::File, None) => Err(Error::input(
             &counts.path,

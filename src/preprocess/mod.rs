@@ -123,6 +123,7 @@ fn finish(
             moments::moments(&u, &s, &graph.neighbors)?
         }
     };
+    checks::moments_differ([&mu, &ms], &graph.neighbors)?;
     let dataset = Dataset {
         obs: counts.obs.clone(),
         var: counts.var.select(&genes),

@@ -1,6 +1,7 @@
 //! Genes whose velocity should be used.
 
-use crate::data::{Bound, Dataset, GeneFilter, Reporter};
+use crate::data::{Bound, Dataset, Frame, GeneFilter, Reporter};
+use crate::error::{Result, require};
 use crate::stats::percentile;
 
 /// Below this number of velocity genes the user is warned.
@@ -17,9 +18,26 @@ pub struct Selection {
     pub highly_variable: String,
 }
 
+/// The column that is looked for if none is named: files may lack it.
+const USUAL: &str = "highly_variable";
+
+impl Selection {
+    /// Checks the column against those of `var`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if a column was named and is not there: that is a typing error, and no wish for no filter.
+    pub fn check(&self, var: &Frame) -> Result<()> {
+        let name = self.highly_variable.as_str();
+        let columns: Vec<&str> = var.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let wanted = format!("is no column of var; its columns are: {}; \"\" uses none", columns.join(", "));
+        let is_there = name.is_empty() || name == USUAL || var.get(name).is_some();
+        require(is_there, "model.highly_variable", format!("{name:?}"), &wanted)
+    }
+}
+
 impl Default for Selection {
     fn default() -> Self {
-        Self { min_r2: 0.01, min_ratio: 0.01, highly_variable: "highly_variable".to_owned() }
+        Self { min_r2: 0.01, min_ratio: 0.01, highly_variable: USUAL.to_owned() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Result, require, within};
 
 /// `[scores]`: how far the velocities can be trusted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,9 +48,20 @@ impl ScoresConfig {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) naming the value out of its range.
     pub fn validate(&self) -> Result<()> {
-        require(self.draws > 0, "scores.draws", self.draws, "must be at least 1")?;
-        require(self.cells > 0, "scores.cells", self.cells, "must be at least 1")?;
-        require(self.shuffles > 1, "scores.shuffles", self.shuffles, "must be at least 2: their spread is reported")?;
+        within("scores.draws", self.draws, 1..=1000, "a graph is made for each, of every size")?;
+        within("scores.cells", self.cells, 1..=1_000_000_000, "it is a number of cells")?;
+        within(
+            "scores.shuffles",
+            self.shuffles,
+            2..=10_000,
+            "their spread is reported, and each is a pass over all cells",
+        )?;
+        within("scores.top_genes", self.top_genes, 0..=1_000_000, "it is a number of genes")?;
+        for &size in &self.sizes {
+            within("scores.sizes", size, 1..=1_000_000, "it is a list of numbers of genes")?;
+        }
+        let sizes = format!("{} sizes", self.sizes.len());
+        require(self.sizes.len() <= 100, "scores.sizes", sizes, "must be at most 100: a graph is made for each")?;
         self.edges.iter().try_for_each(|edge| {
             let parts: Vec<&str> = edge.split('>').map(str::trim).collect();
             let fine = parts.len() == 2 && parts.iter().all(|part| !part.is_empty());

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result, require, within};
 
 /// Three layers of this many f32 are 120 GB.
 const MOST_ENTRIES: usize = 10_000_000_000;
@@ -126,12 +126,7 @@ impl SimulateConfig {
         };
         require(self.cells.saturating_mul(self.genes) <= most, "simulate.cells", self.cells, wanted)?;
         require((1..=3).contains(&self.branches), "simulate.branches", self.branches, "must be 1, 2 or 3")?;
-        require(
-            self.t_max > 0.0 && self.t_max.is_finite(),
-            "simulate.t_max",
-            self.t_max,
-            "must be above 0 and finite",
-        )?;
+        within("simulate.t_max", self.t_max, 1e-3..=1e6, "it is in units of 1 / beta")?;
         require(self.trunk > 0.0 && self.trunk < 1.0, "simulate.trunk", self.trunk, "must be between 0 and 1")?;
         require(
             (0.0..=1.0).contains(&self.lineage_genes),
@@ -166,12 +161,7 @@ impl SimulateConfig {
             self.capture_days,
             "must be from 1 to 1000",
         )?;
-        require(
-            self.capture_noise >= 0.0 && self.capture_noise.is_finite(),
-            "simulate.capture_noise",
-            self.capture_noise,
-            "must be at least 0 and finite",
-        )
+        within("simulate.capture_noise", self.capture_noise, 0.0..=1e6, "it is a number of days")
     }
 
     /// When the lineages part; the end of the time axis if they never do.

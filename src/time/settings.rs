@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Result, require, within};
 
 /// `[time]`: roots, pseudotime and latent time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl TerminalConfig {
         below_1("tolerance", self.tolerance)?;
         require((0.0..=1.0).contains(&self.max_leak), "time.terminal.max_leak", self.max_leak, "must be in [0, 1]")?;
         let n = self.n_eigenvectors;
-        require(n > 0, "time.terminal.n_eigenvectors", n, "must be at least 1")
+        within("time.terminal.n_eigenvectors", n, 1..=1000, "their number bounds that of terminal states within one")
     }
 }
 
@@ -121,7 +121,8 @@ impl PseudotimeConfig {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if there are fewer than two components: the first alone orders nothing.
     pub fn validate(&self) -> Result<()> {
-        require(self.n_components > 1, "time.pseudotime.n_components", self.n_components, "must be at least 2")
+        let why = "the first alone orders nothing, and each is a dense vector over all cells";
+        within("time.pseudotime.n_components", self.n_components, 2..=1000, why)
     }
 }
 
@@ -145,7 +146,7 @@ impl LatentConfig {
     /// [`Error::Setting`](crate::Error::Setting) naming the value out of its range.
     pub fn validate(&self) -> Result<()> {
         let (likelihood, confidence) = (self.min_likelihood, self.min_confidence);
-        require(likelihood >= 0.0, "time.latent.min_likelihood", likelihood, "must be at least 0")?;
+        within("time.latent.min_likelihood", likelihood, 0.0..=1.0, "no gene's likelihood is above 1")?;
         require((0.0..=1.0).contains(&confidence), "time.latent.min_confidence", confidence, "must be in [0, 1]")
     }
 }

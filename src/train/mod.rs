@@ -40,7 +40,7 @@ pub use trainer::{Group, Stage, Trainer};
 
 use self::adam::{AdamConstants, WeightDecay};
 use crate::data::CellSource;
-use crate::error::{Result, require};
+use crate::error::{Result, require, within, within_or_0};
 use crate::nn::draws::Draws;
 
 /// A module as the trainer sees it: parameters, and one scalar to minimise.
@@ -201,14 +201,14 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<()> {
         let key = |name: &str| format!("model.train.{name}");
         let share = |value: f64| (0.0..1.0).contains(&value);
-        let rate = |value: f64| value.is_finite() && value > 0.0;
-        require(self.epochs > 0, &key("epochs"), self.epochs, "must be at least 1")?;
-        require(self.batch_size > 1, &key("batch_size"), self.batch_size, "must be at least 2")?;
-        require(rate(self.learning_rate), &key("learning_rate"), self.learning_rate, "must be above 0")?;
-        require(rate(self.epsilon), &key("epsilon"), self.epsilon, "must be above 0")?;
-        for (name, value) in [("weight_decay", self.weight_decay), ("clip_norm", self.clip_norm)] {
-            require(value.is_finite() && value >= 0.0, &key(name), value, "must be 0 or more")?;
-        }
+        within(&key("epochs"), self.epochs, 1..=10_000_000, "each is a pass over all training cells")?;
+        within(&key("batch_size"), self.batch_size, 2..=10_000_000, "a batch is held in memory")?;
+        let why = "parameters are in single precision; one that is too large for the data makes the fit diverge, which is said";
+        within(&key("learning_rate"), self.learning_rate, 1e-30..=1e30, why)?;
+        within(&key("epsilon"), self.epsilon, 1e-30..=1e3, "it is added to a number in single precision, and divides")?;
+        within(&key("weight_decay"), self.weight_decay, 0.0..=1e3, "more leaves parameters no freedom")?;
+        let why = "it is a norm in single precision, and divides";
+        within_or_0(&key("clip_norm"), self.clip_norm, 1e-6..=1e10, ("no clipping", why))?;
         for (name, value) in [
             ("validation_fraction", self.validation_fraction),
             ("test_fraction", self.test_fraction),
@@ -226,14 +226,10 @@ impl TrainConfig {
             held_out.1,
             "must be above 0 while patience is above 0: early stopping needs held-out cells",
         )?;
-        require(self.check_every > 0, &key("check_every"), self.check_every, "must be at least 1")?;
-        require(self.min_gain.is_finite(), &key("min_gain"), self.min_gain, "must be a number")?;
-        require(
-            self.checkpoint_seconds >= 0.0,
-            &key("checkpoint_seconds"),
-            self.checkpoint_seconds,
-            "must be 0 or more",
-        )?;
+        within(&key("check_every"), self.check_every, 1..=10_000_000, "it is a number of epochs")?;
+        within(&key("patience"), self.patience, 0..=10_000_000, "it is a number of validations")?;
+        within(&key("min_gain"), self.min_gain, -1e6..=1e6, "it is in nats per gene and cell")?;
+        within(&key("checkpoint_seconds"), self.checkpoint_seconds, 0.0..=1e9, "1e9 seconds are 30 years")?;
         self.memory_limit().map(drop)
     }
 }

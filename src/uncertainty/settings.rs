@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{SampleSimilarity, Spread};
-use crate::error::{Result, require};
+use crate::error::{Result, within_or_0};
 
 /// `[model.uncertainty]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,8 @@ impl UncertaintyConfig {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if there is one sample: it has no spread.
     pub fn validate(&self) -> Result<()> {
-        require(self.n_samples != 1, "model.uncertainty.n_samples", self.n_samples, "must be 0 (off) or at least 2")
+        let why = "one sample has no spread, and all of a cell are held in memory";
+        within_or_0("model.uncertainty.n_samples", self.n_samples, 2..=10_000, ("off", why))
     }
 
     /// How the spread of samples is measured.

@@ -274,3 +274,24 @@ fn a_report_asks_before_it_shows() {
         assert!(figures.join(name).metadata().is_ok_and(|file| file.len() > 1000), "{name}");
     }
 }
+
+#[test]
+fn fewer_cells_than_neighbours_still_give_moments_and_a_graph() {
+    let program = Program::new();
+    program.simulate("few.h5ad", 20, 60, 1);
+    let train =
+        "train --input few.h5ad --output fit.h5ad --set model.kind=steady_state --set preprocess.min_shared_counts=0";
+    let said = crate::program::errors(&program.run(train));
+    assert!(said.contains("n_neighbors = 30") && said.contains("11 are used"), "{said}");
+    let said = program.succeed("graph fit.h5ad");
+    assert!(said.contains("velocity graph of 20 cells") && !said.contains(" 0 similarities"), "{said}");
+}
+
+#[test]
+fn a_column_that_is_not_there_filters_no_genes_in_silence() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 60, 30, 1);
+    let train = "train --input counts.h5ad --output fit.h5ad --set model.kind=steady_state --set model.highly_variable=nonsense";
+    let error = program.fail(train, 2);
+    assert!(error.contains("model.highly_variable = \"nonsense\"") && error.contains("true_beta"), "{error}");
+}

@@ -99,6 +99,8 @@ fn permutation_scores_are_added_to_the_genes_of_the_fitted_file() {
     program.succeed("train line.toml --input counts.h5ad --output line.h5ad");
     let complaint = program.fail("permute --input counts.h5ad --output line.h5ad --groups clusters", 2);
     assert!(complaint.contains("permutation score") && complaint.contains("velovi"), "{complaint}");
+    let complaint = program.fail("permute --input counts.h5ad --output moved.h5ad --groups clusters", 2);
+    assert!(complaint.contains("moved.run") && complaint.contains("--run DIR"), "{complaint}");
     std::fs::remove_file(program.path("fit.run/checkpoints/last.ckpt")).expect("removed");
     let complaint = program.fail(words, 2);
     assert!(complaint.contains("fit.run") && complaint.contains("--resume"), "{complaint}");

@@ -71,6 +71,131 @@ fn a_word_that_a_setting_cannot_have_is_answered_with_its_key_and_the_words_it_c
 }
 
 #[test]
+fn what_is_said_of_a_value_names_key_value_place_and_what_is_wanted() {
+    for (flag, key, wanted) in [
+        ("model.kind=soft_grid model.grid=-1", "model.grid = -1", "a whole number, 0 or more"),
+        ("model.hidden=[1,2,3]", "model.hidden = [1, 2, 3]", "a list of 2"),
+        ("model.hidden=[1,\"a\"]", "model.hidden", "a whole number, 0 or more"),
+        ("preprocess.min_shared_counts=-5", "preprocess.min_shared_counts = -5", "from 0 to 4294967295"),
+        ("preprocess.genes=[1]", "preprocess.genes = [1]", "text in quotes"),
+        ("model.variant=fast", "model.variant = \"fast\"", "`basic`"),
+        ("model.kind=dynamical model.velocity=curve", "model.velocity = \"curve\"", "`residuals`"),
+    ] {
+        let flags: Vec<&str> = flag.split(' ').collect();
+        let error = load("[model]\nt_max = 10\n", &flags).expect_err(flag).to_string();
+        let place = format!("--set {}", flags[flags.len() - 1]);
+        assert!(error.starts_with(&place) && error.contains(key) && error.contains(wanted), "{flag}: {error}");
+    }
+    let error = load("[model]\nn_latent = -3\n", &["model.t_max=10"]).expect_err("negative").to_string();
+    assert!(error.contains("config.toml: model.n_latent = -3: must be a whole number"), "{error}");
+}
+
+#[test]
+fn numbers_far_from_all_use_are_refused_with_their_bounds_and_a_reason() {
+    for (model, flag) in [
+        ("soft_grid", "model.size_sd=1e-300"),
+        ("soft_grid", "model.t_max=1e300"),
+        ("soft_grid", "model.choice_rounds=1000000000"),
+        ("velovae", "model.n_latent=1000000000"),
+        ("velovae", "model.hidden=[1000000000, 1]"),
+        ("velovae", "model.refine_rounds=1000000000"),
+        ("velovae", "model.start_epochs=1000000000"),
+        ("velovae", "model.n_samples=1000000000"),
+        ("velovae", "model.train.checkpoint_seconds=1e300"),
+        ("velovi", "model.hidden=1000000000"),
+        ("velovi", "model.uncertainty.n_samples=1"),
+        ("dynamical", "model.max_iter=1000000000"),
+        ("steady_state", "model.min_ratio=inf"),
+        ("steady_state", "preprocess.n_neighbors=1000000000"),
+    ] {
+        let error = load("", &[&format!("model.kind={model}"), flag]).expect_err(flag);
+        let key = flag.split_once('=').expect("a flag").0;
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("{key} = ")) && text.contains(" to ") && text.contains(": "),
+            "{flag}: {text}"
+        );
+        assert!(text.len() < 300, "{text}");
+    }
+    for flag in [
+        "scores.draws=1000000000",
+        "scores.shuffles=1000000000",
+        "embedding.umap.n_epochs=1000000000",
+        "embedding.umap.negative_samples=1000000000",
+        "graph.transitions.scale=200",
+        "graph.transitions.kernel_sigma=0.01",
+        "time.pseudotime.n_components=1000000000",
+    ] {
+        let error = Analysis::load(None, &[flag.to_owned()]).expect_err(flag).to_string();
+        assert!(
+            error.starts_with(flag.split_once('=').expect("a flag").0) && error.contains(" to "),
+            "{flag}: {error}"
+        );
+    }
+    assert!(
+        Analysis::load(
+            None,
+            &["graph.transitions.scale=200".to_owned(), "graph.transitions.kernel=softmax".to_owned()]
+        )
+        .is_ok()
+    );
+}
+
+/// `scripts/fuzz_settings` tries the same with runs.
+#[test]
+fn whatever_a_setting_is_given_it_is_taken_or_refused_by_its_name() {
+    const SILLY: [&str; 24] = [
+        "0",
+        "1",
+        "-1",
+        "1000000000",
+        "9223372036854775807",
+        "18446744073709551615",
+        "0.5",
+        "-0.5",
+        "1e-300",
+        "1e300",
+        "inf",
+        "nan",
+        "\"\"",
+        "nonsense",
+        "\"ä\"",
+        "true",
+        "[]",
+        "[0]",
+        "[1, 2]",
+        "[nan, nan]",
+        "[\"a\"]",
+        "[[1]]",
+        "[1, 2, 3, 4]",
+        "{}",
+    ];
+    let names = |table: &str| keys("", &table.parse::<toml::Table>().expect("TOML"));
+    let mut tried = 0;
+    let mut all: Vec<(Option<&str>, Vec<String>)> = vec![(None, names(&Analysis::default().to_toml()))];
+    for kind in ModelConfig::KINDS {
+        all.push((Some(kind), names(&Config::default_for(kind).expect("known").to_toml())));
+    }
+    for (kind, keys) in all {
+        for key in keys.iter().filter(|key| *key != "model.kind") {
+            for value in SILLY {
+                let flag = format!("{key}={value}");
+                let found = match kind {
+                    None => Analysis::load(None, &[flag.clone()]).map(drop),
+                    Some(kind) => Config::load(None, &[format!("model.kind={kind}"), flag.clone()]).map(drop),
+                };
+                tried += 1;
+                let Err(error) = found else { continue };
+                assert_eq!(error.exit_code(), 2, "{flag}: {error}");
+                let text = error.to_string();
+                assert!(text.contains(key), "{kind:?}, {flag}: {text}");
+            }
+        }
+    }
+    assert!(tried > 3000, "{tried}");
+}
+
+#[test]
 fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_names_say() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
     let mut seen = BTreeSet::new();

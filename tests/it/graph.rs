@@ -52,9 +52,16 @@ fn candidates_are_the_cell_its_neighbours_and_theirs() {
 }
 
 #[test]
-fn a_cell_with_more_neighbours_than_another_uses_only_its_nearest() {
-    let candidates = Candidates::new(&ring(9, &[(1, 1.0)], &[(1, 3.0), (4, 0.0), (6, 2.0)])).unwrap();
-    assert_eq!(candidates.of(0), [0, 4, 5]);
+fn a_cell_with_one_neighbour_takes_none_from_others() {
+    let distances = ring(9, &[(1, 1.0)], &[(1, 3.0), (4, 0.0), (6, 2.0)]);
+    let candidates = Candidates::nearest(&distances, usize::MAX).unwrap();
+    let sizes: Vec<usize> = (0..9).map(|i| candidates.direct(i).len()).collect();
+    assert_eq!(sizes, (0..9).map(|i| distances.row_nnz(i)).collect::<Vec<_>>());
+    assert!(sizes.contains(&1) && sizes.contains(&3), "{sizes:?}");
+    let most_two = Candidates::nearest(&distances, 2).unwrap();
+    for (i, &size) in sizes.iter().enumerate() {
+        assert_eq!(most_two.direct(i), &candidates.direct(i)[..size.min(2)], "the nearest first");
+    }
 }
 
 #[test]

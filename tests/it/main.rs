@@ -6,6 +6,7 @@
 mod adam;
 #[cfg(feature = "h5ad")]
 mod after_program;
+mod capture;
 #[cfg(all(feature = "h5ad", feature = "flex"))]
 mod cli;
 #[cfg(all(feature = "h5ad", feature = "flex"))]

@@ -95,3 +95,9 @@ fn the_part_within_some_positions_is_that_of_the_dense_matrix_and_rows_can_be_ap
     above.append(matrix.select_rows(&[2, 3, 4]));
     assert_eq!(above, matrix);
 }
+
+#[test]
+fn the_sum_of_a_row_without_entries_is_no_negative_zero() {
+    let sums = Csr::<f32>::from_rows(2, &[vec![], vec![(0, 1.5)]]).row_sums();
+    assert!(sums[0].is_sign_positive() && sums == [0.0, 1.5], "{sums:?}");
+}

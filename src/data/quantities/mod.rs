@@ -13,6 +13,7 @@
 //! assert_eq!(fit[FIT_BETA][1], 0.2);
 //! ```
 
+mod finite;
 mod kinds;
 mod table;
 mod values;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Result, require, within};
+use crate::models::TIME_AXIS;
 
 /// Settings of the dynamical model: `[model]` with `kind = "dynamical"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,15 +113,13 @@ impl Default for Dynamical {
 impl Dynamical {
     /// Checks that every value can be used.
     pub(super) fn check(&self) -> Result<()> {
-        let positive = |name: &str, value: f64| {
-            require(value.is_finite() && value > 0.0, &format!("model.{name}"), value, "must be above 0")
-        };
-        positive("t_max", self.t_max)?;
-        positive("tolerance", self.tolerance)?;
-        require(self.max_rounds > 0, "model.max_rounds", self.max_rounds, "must be at least 1")?;
-        require(self.max_iter >= 5, "model.max_iter", self.max_iter, "must be at least 5")?;
-        require(self.min_likelihood >= 0.0, "model.min_likelihood", self.min_likelihood, "must be 0 or more")?;
-        require(self.min_r2 <= 1.0, "model.min_r2", self.min_r2, "must be 1 or less")?;
+        within("model.t_max", self.t_max, TIME_AXIS, "rates are in 1 / time")?;
+        let why = "smaller changes are rounding errors, larger ones no end of a fit";
+        within("model.tolerance", self.tolerance, 1e-12..=0.1, why)?;
+        within("model.max_rounds", self.max_rounds, 1..=10_000, "a fit converges in tens of rounds")?;
+        within("model.max_iter", self.max_iter, 5..=10_000, "a simplex makes a fifth as many steps, less one")?;
+        within("model.min_likelihood", self.min_likelihood, 0.0..=1.0, "no gene's likelihood is above 1")?;
+        within("model.min_r2", self.min_r2, -1e6..=1.0, "no gene's R2 is above 1")?;
         let of_shared = !self.groups.is_empty() && self.time_scope == TimeScope::Shared;
         require(
             !of_shared,

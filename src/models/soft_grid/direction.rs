@@ -8,11 +8,10 @@
 
 use std::fmt;
 
-use super::groups::CaptureGroups;
 use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
 use super::skeleton::Skeleton;
-use crate::data::Dataset;
+use crate::data::{CaptureTimes, Dataset};
 use crate::error::{Error, Result};
 use crate::negative_binomial;
 use crate::stats;
@@ -129,7 +128,7 @@ fn contributions(fitted: &Fitted, cells: &Cells) -> Vec<f64> {
 pub(super) fn asked_root(
     settings: &SoftGrid,
     data: &Dataset,
-    groups: &CaptureGroups,
+    groups: &CaptureTimes,
     sample: &[usize],
     skeleton: &Skeleton,
 ) -> Result<Option<usize>> {

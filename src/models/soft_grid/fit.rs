@@ -5,7 +5,6 @@ use rand::seq::index;
 
 use super::direction::{self, Direction};
 use super::em::{Fixed, Model};
-use super::groups::CaptureGroups;
 use super::null;
 use super::rounds::{Cells, Fitted, more_rounds, rounds, split};
 use super::samples::Samples;
@@ -13,7 +12,7 @@ use super::settings::{Shape, SoftGrid};
 use super::skeleton::Skeleton;
 use super::start::Start;
 use super::tree::Tree;
-use crate::data::{Dataset, Run};
+use crate::data::{CaptureTimes, Dataset, Run};
 use crate::error::{Error, Result};
 use crate::stats;
 
@@ -58,7 +57,7 @@ impl Found {
 pub(super) fn decide(
     settings: &SoftGrid,
     data: &Dataset,
-    groups: &CaptureGroups,
+    groups: &CaptureTimes,
     samples: &Samples,
     run: &mut Run,
 ) -> Result<Decided> {

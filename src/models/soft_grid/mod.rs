@@ -34,7 +34,6 @@ mod expect;
 mod fit;
 mod gaussian;
 mod gene;
-mod groups;
 mod null;
 mod outputs;
 mod rival;
@@ -55,7 +54,6 @@ use self::direction::Direction;
 use self::em::Fixed;
 #[allow(unused_imports, reason = "VeloVAE reads cells so too, and the core is without it")]
 pub(super) use self::fit::sample;
-use self::groups::CaptureGroups;
 pub(super) use self::outputs::WRITES;
 #[allow(unused_imports, reason = "VeloVAE hands it on, and the core is without it")]
 pub(super) use self::outputs::evidence;
@@ -66,7 +64,7 @@ use self::scores::Scores;
 pub(super) use self::stream::read_sample;
 use super::{Columns, StreamingModel, VelocityModel};
 use crate::data::quantities::{FIT_DELAY, FIT_DYNAMICS, FIT_LIKELIHOOD, FIT_QVAL_DELAY, MS, MU};
-use crate::data::{Bound, Dataset, Fit, GeneFilter, Run};
+use crate::data::{Bound, CaptureColumn, CaptureTimes, Dataset, Fit, GeneFilter, Run};
 use crate::error::Result;
 
 impl VelocityModel for SoftGrid {
@@ -87,7 +85,7 @@ impl VelocityModel for SoftGrid {
             return gaussian::fit(self, data, run);
         }
         data.require_counts("set model.likelihood = \"gaussian\"")?;
-        let groups = CaptureGroups::read(&data.obs, &self.capture_time)?;
+        let groups = CaptureTimes::read(&data.obs, self.captured())?;
         let samples = Samples::read(&data.obs, &self.batch, run)?;
         let fixed = Fixed::new(self);
         let decided = fit::decide(self, data, &groups, &samples, run)?;
@@ -127,8 +125,8 @@ impl VelocityModel for SoftGrid {
         self.check()
     }
 
-    fn capture_time(&self) -> Option<&str> {
-        (!self.capture_time.is_empty()).then_some(self.capture_time.as_str())
+    fn capture(&self) -> CaptureColumn<'_> {
+        self.captured()
     }
 
     fn in_counts(&self) -> bool {

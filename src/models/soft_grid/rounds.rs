@@ -3,10 +3,9 @@
 use super::em::{Counts, Fixed, Gathered, Model};
 use super::expect::Posterior;
 use super::gene::Pair;
-use super::groups::CaptureGroups;
 use super::samples::{Samples, picked};
 use super::settings::{Sizes, SoftGrid};
-use crate::data::{Dataset, Run};
+use crate::data::{CaptureTimes, Dataset, Run};
 use crate::error::{Error, Result};
 use crate::stats;
 
@@ -41,7 +40,7 @@ impl Cells {
     pub(super) fn new(
         settings: &SoftGrid,
         data: &Dataset,
-        groups: &CaptureGroups,
+        groups: &CaptureTimes,
         samples: &Samples,
         chosen: &[usize],
     ) -> Result<Self> {
@@ -62,7 +61,7 @@ impl Cells {
         Ok(Self {
             counts,
             groups: picked(&groups.of, chosen),
-            n_groups: groups.len(),
+            n_groups: groups.n_groups(),
             samples: samples.of,
             capture,
             sizes,

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::data::CaptureColumn;
+use crate::error::{Result, require, within};
+use crate::models::{TIME_AXIS, within_prior};
 
 /// Settings of the EM on a grid of times: `[model]` with `kind = "soft_grid"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub struct SoftGrid {
     /// Column of obs with capture times, the times at which cells were collected (`day`, E8.5): the root is at the
     /// earliest, and each capture time learns a prior of times of its own; empty: none.
     pub capture_time: String,
+    /// Labels of `capture_time`, the first captured first: their times are then evenly spaced; empty: labels are read as times (`E8.5`, `day-3`,
+    /// `24h` beside `2d`), and refused where they cannot be compared (`E16.5` beside `P2`).
+    pub capture_order: Vec<String>,
     /// Column of obs that says which sample a cell is from: each sample captures unspliced molecules in a share of its own, relative to spliced
     /// ones and common to its genes, and all share kinetics, times and tree; empty: one sample.
     pub batch: String,
@@ -191,6 +196,7 @@ impl Default for SoftGrid {
             time_prior: TimePrior::Learned,
             smoothing: 0.01,
             capture_time: String::new(),
+            capture_order: Vec::new(),
             batch: String::new(),
             root: String::new(),
             evidence: 3.5,
@@ -216,52 +222,68 @@ impl Default for SoftGrid {
 }
 
 impl SoftGrid {
+    /// The column of capture times.
+    pub(super) fn captured(&self) -> CaptureColumn<'_> {
+        CaptureColumn { column: &self.capture_time, order: &self.capture_order }
+    }
+
     /// Whether observations are counts.
     pub(super) fn of_counts(&self) -> bool {
         matches!(self.likelihood, Likelihood::NegativeBinomial | Likelihood::Poisson)
     }
 
+    /// Checks every number by itself.
+    fn check_numbers(&self) -> Result<()> {
+        let number = |name: &str, value: f64, range, why| within(&format!("model.{name}"), value, range, why);
+        let count = |name: &str, value: usize, range, why| within(&format!("model.{name}"), value, range, why);
+        for (rate, [median, sd]) in [("beta_prior", self.beta_prior), ("gamma_prior", self.gamma_prior)] {
+            within_prior(&format!("model.{rate}"), median, sd)?;
+        }
+        number("t_max", self.t_max, TIME_AXIS, "rates are in 1 / time, and priors of rates must fit it")?;
+        number(
+            "tolerance",
+            self.tolerance,
+            1e-12..=0.1,
+            "smaller changes are rounding errors, larger ones no end of a fit",
+        )?;
+        number("size_sd", self.size_sd, 1e-3..=10.0, "sizes of cells are around 1")?;
+        number("smoothing", self.smoothing, 0.0..=1e6, "it is a number of cells")?;
+        number("evidence", self.evidence, 0.0..=1e3, "it is a number of standard errors")?;
+        for (name, cost) in [("switch_cost", self.switch_cost), ("lineage_cost", self.lineage_cost)] {
+            number(name, cost, 0.0..=1e6, "it is weighed against log-likelihoods")?;
+        }
+        count("grid", self.grid, 10..=1000, "fewer points tell no course, more cost time and tell no more")?;
+        count("pieces", self.pieces, 2..=500, "there are at most half as many as grid points")?;
+        count(
+            "lineages",
+            self.lineages,
+            0..=8,
+            "the number of orders in which lineages can branch explodes; 0 chooses",
+        )?;
+        count("max_lineages", self.max_lineages, 1..=8, "the number of orders in which lineages can branch explodes")?;
+        count("max_rounds", self.max_rounds, 1..=10_000, "a fit converges in tens of rounds")?;
+        count("choice_rounds", self.choice_rounds, 1..=1000, "each candidate is fitted for so many rounds")?;
+        count(
+            "choice_cells",
+            self.choice_cells,
+            100..=10_000_000,
+            "fewer decide nothing, more do not fit into memory",
+        )?;
+        count("block_cells", self.block_cells, 1..=10_000_000, "a block is held in memory")?;
+        count("passes", self.passes, 1..=1000, "each reads the whole file")
+    }
+
     /// Checks that every value can be used.
     pub(super) fn check(&self) -> Result<()> {
-        let positive = |name: &str, value: f64| {
-            require(value.is_finite() && value > 0.0, &format!("model.{name}"), value, "must be above 0")
-        };
-        let at_least = |name: &str, value: usize, least: usize| {
-            require(value >= least, &format!("model.{name}"), value, &format!("must be at least {least}"))
-        };
-        for (name, [median, sd]) in [("beta_prior", self.beta_prior), ("gamma_prior", self.gamma_prior)] {
-            positive(name, median)?;
-            positive(name, sd)?;
-        }
-        for (name, value) in [("t_max", self.t_max), ("tolerance", self.tolerance), ("size_sd", self.size_sd)] {
-            positive(name, value)?;
-        }
-        for (name, value) in [
-            ("smoothing", self.smoothing),
-            ("evidence", self.evidence),
-            ("switch_cost", self.switch_cost),
-            ("lineage_cost", self.lineage_cost),
-        ] {
-            require(value.is_finite() && value >= 0.0, &format!("model.{name}"), value, "must be 0 or more")?;
-        }
-        at_least("grid", self.grid, 10)?;
-        require(self.grid <= 1000, "model.grid", self.grid, "must be at most 1000")?;
-        at_least("pieces", self.pieces, 2)?;
+        self.check_numbers()?;
         require(self.pieces <= self.grid / 2, "model.pieces", self.pieces, "must be at most half of model.grid")?;
-        at_least("max_lineages", self.max_lineages, 1)?;
-        require(self.lineages <= 8, "model.lineages", self.lineages, "must be at most 8, or 0 to choose")?;
-        require(self.max_lineages <= 8, "model.max_lineages", self.max_lineages, "must be at most 8")?;
-        at_least("max_rounds", self.max_rounds, 1)?;
-        at_least("choice_rounds", self.choice_rounds, 1)?;
-        at_least("choice_cells", self.choice_cells, 100)?;
-        at_least("block_cells", self.block_cells, 1)?;
-        at_least("passes", self.passes, 1)?;
         require(
             self.root.is_empty() || self.root.contains('='),
             "model.root",
             &self.root,
             "must be column=value, such as clusters=Ductal",
         )?;
+        self.captured().validate()?;
         let begins = !self.root.is_empty() || !self.capture_time.is_empty();
         let round = self.shape == Shape::Ring;
         let wanted = "does not go with model.root or model.capture_time: a ring has no beginning";

@@ -21,13 +21,12 @@ use super::em::{Fixed, Gathered, Model};
 use super::expect::{Posterior, Tables};
 use super::fit;
 use super::gene::Pair;
-use super::groups::CaptureGroups;
 use super::rounds::{STEPS, rounds};
 use super::samples::{Samples, picked};
 use super::scores::Scores;
 use super::settings::SoftGrid;
 use super::{announce, outputs};
-use crate::data::{CellSource, Counts, Fit, Run};
+use crate::data::{CaptureTimes, CellSource, Counts, Fit, Run};
 use crate::error::{Error, Result};
 use crate::models::{Streamed, StreamingModel};
 use crate::preprocess::{self, PreprocessConfig};
@@ -42,7 +41,7 @@ impl StreamingModel for SoftGrid {
         let source = source.as_ref();
         config.validate_streaming()?;
         // Numbered once: the sample may lack a group.
-        let all_groups = CaptureGroups::read(source.obs(), &self.capture_time)?;
+        let all_groups = CaptureTimes::read(source.obs(), self.captured())?;
         let all_samples = Samples::read(source.obs(), &self.batch, run)?;
         let drawn = fit::sample(source.n_obs(), self.choice_cells, run);
         let counts = read_sample(source, &drawn, self.block_cells, run)?;

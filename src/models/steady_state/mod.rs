@@ -48,7 +48,7 @@ use crate::data::quantities::{
     VELOCITY_R2,
 };
 use crate::data::{Dataset, Fit, GeneFilter, Run};
-use crate::error::{Result, require};
+use crate::error::{Result, require, within};
 use crate::preprocess::lines::GeneMoments;
 use crate::preprocess::moments::second_moments;
 
@@ -100,6 +100,7 @@ impl SteadyState {
 
 impl VelocityModel for SteadyState {
     fn fit(&self, data: &Dataset, run: &mut Run) -> Result<Fit> {
+        self.selection().check(&data.var)?;
         let extremes = Extremes { percentile: self.percentile, fit_offset: self.fit_offset };
         let genes = fit_lines(data, extremes);
         let of_genes = |value: fn(&GeneLines) -> f64| genes.iter().map(value).collect::<Vec<f64>>();
@@ -143,7 +144,8 @@ impl VelocityModel for SteadyState {
         let in_range = (50.0..=100.0).contains(&self.percentile);
         require(in_range, "model.percentile", self.percentile, "must be in [50, 100]")?;
         require(self.min_r2 < 1.0, "model.min_r2", self.min_r2, "must be below 1: no gene explains more")?;
-        require(self.min_ratio >= 0.0, "model.min_ratio", self.min_ratio, "must be 0 or more")
+        within("model.min_r2", self.min_r2, -1e6..=1.0, "no gene's R2 is above 1")?;
+        within("model.min_ratio", self.min_ratio, 0.0..=1e6, "it is a ratio of two rates")
     }
 
     fn citations(&self) -> &'static [&'static str] {

@@ -53,7 +53,7 @@ pub(super) use self::outputs::WRITES;
 use self::program::{Program, Seen, Trained};
 use self::start::Start;
 use super::VelocityModel;
-use crate::data::{Dataset, Fit, Run};
+use crate::data::{CaptureColumn, Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
 use crate::train::{Checkpoint, Split, TrainingData};
@@ -93,8 +93,8 @@ impl VelocityModel for Velovae {
         (!self.train.memory.is_empty()).then_some(self)
     }
 
-    fn capture_time(&self) -> Option<&str> {
-        (!self.capture_time.is_empty()).then_some(self.capture_time.as_str())
+    fn capture(&self) -> CaptureColumn<'_> {
+        self.captured()
     }
 
     fn citations(&self) -> &'static [&'static str] {

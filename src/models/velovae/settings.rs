@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::data::CaptureColumn;
+use crate::error::{Result, require, within, within_or_0};
+use crate::models::{TIME_AXIS, within_prior};
 use crate::train::{OptimizerKind, StopOn, TrainConfig};
 use crate::uncertainty::UncertaintyConfig;
 
@@ -29,6 +31,9 @@ pub struct Velovae {
     /// Column of obs with capture times, the times at which cells were collected (numbers, or text such as E8.5):
     /// mean of the prior of a cell's time; empty: none.
     pub capture_time: String,
+    /// Labels of `capture_time`, the first captured first: their times are then evenly spaced; empty: labels are read as times (`E8.5`, `day-3`,
+    /// `24h` beside `2d`), and refused where they cannot be compared (`E16.5` beside `P2`).
+    pub capture_order: Vec<String>,
     /// Initial times where there are no capture times: the latent times of the `soft_grid` model, or from each gene's
     /// `steady_state` fit (median over genes), as also where the layers hold no raw counts.
     pub init: Init,
@@ -149,6 +154,7 @@ impl Default for Velovae {
             size_sd: 0.3,
             t_max: 20.0,
             capture_time: String::new(),
+            capture_order: Vec::new(),
             init: Init::SoftGrid,
             time_prior_std: 0.25,
             n_latent: 5,
@@ -195,6 +201,11 @@ impl Default for Velovae {
 }
 
 impl Velovae {
+    /// The column of capture times.
+    pub(super) fn captured(&self) -> CaptureColumn<'_> {
+        CaptureColumn { column: &self.capture_time, order: &self.capture_order }
+    }
+
     /// Whether the transcription rate depends on the cell's state.
     pub(super) fn is_full(&self) -> bool {
         self.variant != Variant::Basic
@@ -215,17 +226,38 @@ impl Velovae {
         self.size_sd.powi(-2)
     }
 
-    /// Checks that every value can be used.
-    pub(super) fn check(&self) -> Result<()> {
-        let positive = |name: &str, value: f64| {
-            require(value.is_finite() && value > 0.0, &format!("model.{name}"), value, "must be above 0")
-        };
-        positive("size_sd", self.size_sd)?;
-        positive("lineage_sd", self.lineage_sd)?;
+    /// Checks every number by itself.
+    fn check_numbers(&self) -> Result<()> {
+        let number = |name: &str, value: f64, range, why| within(&format!("model.{name}"), value, range, why);
+        let count = |name: &str, value: usize, range, why| within(&format!("model.{name}"), value, range, why);
+        number("size_sd", self.size_sd, 1e-3..=10.0, "sizes of cells are around 1")?;
+        number("lineage_sd", self.lineage_sd, 1e-3..=10.0, "it is the s.d. of a logarithm")?;
         let priors = [("alpha", self.alpha_prior), ("beta", self.beta_prior), ("gamma", self.gamma_prior)];
         for (rate, [median, sd]) in priors {
-            positive(&format!("{rate}_prior"), median.min(sd))?;
+            within_prior(&format!("model.{rate}_prior"), median, sd)?;
         }
+        number("t_max", self.t_max, TIME_AXIS, "rates are in 1 / time, and priors of rates must fit it")?;
+        number("time_prior_std", self.time_prior_std, 1e-4..=100.0, "it is a fraction of the time axis")?;
+        number("state_prior_std", self.state_prior_std, 1e-4..=1e3, "the networks compute in single precision")?;
+        number("min_std", self.min_std, 1e-6..=1e6, "it is in units of Mu and Ms, and divides residuals")?;
+        number("rate_learning_rate", self.rate_learning_rate, 1e-30..=1e30, "rates are in single precision")?;
+        number("future_time", self.future_time, 1e-6..=1e6, "it is in units of time")?;
+        count("n_latent", self.n_latent, 1..=1000, "more dimensions than the data have tell nothing")?;
+        count("n_ancestors", self.n_ancestors, 1..=10_000, "they are averaged for every cell")?;
+        for width in self.hidden {
+            count("hidden", width, 1..=8192, "a layer holds the product of two widths in memory")?;
+        }
+        number("dropout", self.dropout, 0.0..=0.95, "what is left of the activations must carry the cell's state")?;
+        for (name, epochs) in [("start_epochs", self.start_epochs), ("refine_epochs", self.refine_epochs)] {
+            count(name, epochs, 0..=1_000_000, "each is a pass over all training cells")?;
+        }
+        count("refine_rounds", self.refine_rounds, 0..=1000, "each is a training of its own")?;
+        within_or_0("model.n_samples", self.n_samples, 1..=10_000, ("off", "each is a pass over all cells"))
+    }
+
+    /// Checks that every value can be used.
+    pub(super) fn check(&self) -> Result<()> {
+        self.check_numbers()?;
         require(
             self.variant != Variant::Branching || self.of_counts(),
             "model.variant",
@@ -244,17 +276,7 @@ impl Velovae {
             &self.lineages,
             "is only used with model.variant = \"branching\"",
         )?;
-        positive("t_max", self.t_max)?;
-        positive("time_prior_std", self.time_prior_std)?;
-        positive("state_prior_std", self.state_prior_std)?;
-        positive("min_std", self.min_std)?;
-        positive("rate_learning_rate", self.rate_learning_rate)?;
-        positive("future_time", self.future_time)?;
-        require(self.n_latent > 0, "model.n_latent", self.n_latent, "must be at least 1")?;
-        require(self.n_ancestors > 0, "model.n_ancestors", self.n_ancestors, "must be at least 1")?;
-        let hidden = format!("{:?}", self.hidden);
-        require(self.hidden.iter().all(|&width| width > 0), "model.hidden", hidden, "must be widths of at least 1")?;
-        require((0.0..1.0).contains(&self.dropout), "model.dropout", self.dropout, "must be in [0, 1)")?;
+        self.captured().validate()?;
         let [from, to] = self.window;
         let window = format!("{:?}", self.window);
         require(0.0 <= to && to < from && from <= 1.0, "model.window", window, "must fall, within [0, 1]")?;

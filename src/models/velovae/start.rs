@@ -14,7 +14,7 @@ use crate::data::quantities::{
     FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_U0, LATENT_TIME,
     LINEAGE_PROBABILITIES, Quantity,
 };
-use crate::data::{Dataset, Fit, Frame, Run};
+use crate::data::{CaptureTimes, Dataset, Fit, Frame, Run};
 use crate::error::{Error, Result};
 use crate::kinetics::{self, Rates, State};
 use crate::models::soft_grid::{self, SoftGrid};
@@ -94,7 +94,7 @@ impl Start {
                 let (mean, std) = one_prior(settings, data.n_obs());
                 (time, mean, std)
             }
-            column => from_capture_time(column, &data.obs, settings.t_max, run)?,
+            _ => from_capture_time(settings, &data.obs, run)?,
         };
         let scaling: Vec<f64> =
             genes.iter().map(|gene| if settings.of_counts() { 1.0 } else { gene.scaling }).collect();
@@ -282,10 +282,11 @@ fn fit_soft_grid(settings: &Velovae, data: &Dataset, run: &mut Run) -> Result<Fi
         Likelihood::Gaussian | Likelihood::NegativeBinomial => soft_grid::Likelihood::NegativeBinomial,
     };
     let t_max = settings.t_max;
-    let capture_time = settings.capture_time.clone();
+    let (capture_time, capture_order) = (settings.capture_time.clone(), settings.capture_order.clone());
     // The decoder of counts has no scaling, and takes the rates as they are.
     let scaling = if settings.of_counts() { soft_grid::Scaling::One } else { soft_grid::Scaling::Gene };
-    SoftGrid { uncertainty: false, likelihood, t_max, capture_time, scaling, ..SoftGrid::default() }.fit(data, run)
+    SoftGrid { uncertainty: false, likelihood, t_max, capture_time, capture_order, scaling, ..SoftGrid::default() }
+        .fit(data, run)
 }
 
 /// The share of each lineage in each cell, row by row, where lineages have rates of their own: of the column that the settings name,
@@ -341,7 +342,7 @@ pub(super) fn priors(settings: &Velovae, obs: &Frame, run: &Run) -> Result<(Vec<
     if settings.capture_time.is_empty() {
         return Ok(one_prior(settings, obs.index.len()));
     }
-    let (_, mean, std) = from_capture_time(&settings.capture_time, obs, settings.t_max, run)?;
+    let (_, mean, std) = from_capture_time(settings, obs, run)?;
     Ok((mean, std))
 }
 
@@ -350,43 +351,17 @@ fn one_prior(settings: &Velovae, n_obs: usize) -> (Vec<f64>, Vec<f64>) {
     (vec![settings.t_max / 2.0; n_obs], vec![settings.time_prior_std * settings.t_max; n_obs])
 }
 
-/// Start times and priors from the capture times in column `name` of `obs`.
+/// Start times and priors from the capture times in `obs`.
 ///
 /// The prior mean is the capture time, moved and scaled to `[0, t_max]`; the prior s.d. is 0.525 of the mean gap to
 /// the neighbouring capture times (VeloVAE's program).
-fn from_capture_time(name: &str, obs: &Frame, t_max: f64, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
-    let unusable = |problem: String| Error::Data {
-        problem: format!("obs[{name:?}], named by model.capture_time, {problem}"),
-        hint: "name a column of numbers, or of words like E8.5 or day3; or set model.capture_time to \"\"".to_owned(),
-    };
-    let column = obs.get(name).ok_or_else(|| {
-        let names: Vec<&str> = obs.columns.iter().map(|(name, _)| name.as_str()).collect();
-        unusable(format!("is not in the file; its columns are: {}", names.join(", ")))
-    })?;
-    let days = column.to_numbers().ok_or_else(|| unusable("holds values without a number".to_owned()))?;
-    let missing = days.iter().filter(|day| !day.is_finite()).count();
-    if missing > 0 {
-        return Err(unusable(format!("has no value in {missing} cells")));
-    }
-    let mut distinct = days.clone();
-    distinct.sort_by(f64::total_cmp);
-    distinct.dedup();
-    let (first, last) = (distinct[0], distinct[distinct.len() - 1]);
-    if distinct.len() < 2 {
-        return Err(unusable("has the same value in all cells".to_owned()));
-    }
-    let scaled = |day: f64| (day - first) / (last - first) * t_max;
-    let gaps: Vec<f64> = distinct.windows(2).map(|pair| scaled(pair[1]) - scaled(pair[0])).collect();
-    let spread_at = |day: f64| {
-        let at = distinct.partition_point(|&known| known < day);
-        let around = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|gap| gaps.get(gap).copied());
-        0.525 * stats::mean(&around.collect::<Vec<_>>())
-    };
-    let mean: Vec<f64> = days.iter().map(|&day| scaled(day)).collect();
-    let std: Vec<f64> = days.iter().map(|&day| spread_at(day)).collect();
+fn from_capture_time(settings: &Velovae, obs: &Frame, run: &Run) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
+    let captured = CaptureTimes::read(obs, settings.captured())?;
+    let groups = captured.on_axis(settings.t_max);
+    let (mean, std): (Vec<f64>, Vec<f64>) = captured.of.iter().map(|&group| groups[group as usize]).unzip();
     let mut rng = run.rng("capture time", 0);
     let jittered = mean.iter().zip(&std).map(|(mean, std)| mean + 0.2 * std * rng.random_range(-1.0..1.0));
-    Ok((jittered.map(|time| time.clamp(0.0, t_max)).collect(), mean, std))
+    Ok((jittered.map(|time| time.clamp(0.0, settings.t_max)).collect(), mean, std))
 }
 
 /// Rates of one gene once the cells have times.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, require};
+use crate::error::{Result, require, within};
+use crate::models::TIME_AXIS;
 use crate::train::{OptimizerKind, StopOn, TrainConfig};
 use crate::uncertainty::UncertaintyConfig;
 
@@ -175,20 +176,24 @@ impl Default for Velovi {
 impl Velovi {
     /// Checks that every value can be used.
     pub(super) fn check(&self) -> Result<()> {
-        let positive = |name: &str, value: f64| {
-            require(value.is_finite() && value > 0.0, &format!("model.{name}"), value, "must be above 0")
-        };
-        positive("t_max", self.t_max)?;
-        positive("state_prior", self.state_prior)?;
-        for (name, value) in [("n_latent", self.n_latent), ("hidden", self.hidden), ("n_samples", self.n_samples)] {
-            require(value > 0, &format!("model.{name}"), value, "must be at least 1")?;
+        let number = |name: &str, value: f64, range, why| within(&format!("model.{name}"), value, range, why);
+        let count = |name: &str, value: usize, range, why| within(&format!("model.{name}"), value, range, why);
+        number("t_max", self.t_max, TIME_AXIS, "rates are in 1 / time, and start at numbers that must fit it")?;
+        number(
+            "state_prior",
+            self.state_prior,
+            1e-4..=1e4,
+            "it is the concentration of a Dirichlet distribution of four states",
+        )?;
+        count("n_latent", self.n_latent, 1..=1000, "more dimensions than the data have tell nothing")?;
+        count("hidden", self.hidden, 1..=8192, "a layer holds the product of two widths in memory")?;
+        count("n_samples", self.n_samples, 1..=10_000, "each is a pass over all cells")?;
+        count("warmup_epochs", self.warmup_epochs, 0..=1_000_000, "each is a pass over all training cells")?;
+        number("dropout", self.dropout, 0.0..=0.95, "what is left of the activations must carry the cell's state")?;
+        for factor in self.state_spread {
+            number("state_spread", factor, 1e-4..=1e4, "its four numbers multiply an s.d. in single precision")?;
         }
-        require((0.0..1.0).contains(&self.dropout), "model.dropout", self.dropout, "must be in [0, 1)")?;
-        let spread = format!("{:?}", self.state_spread);
-        let usable = self.state_spread.iter().all(|&factor| factor.is_finite() && factor > 0.0);
-        require(usable, "model.state_spread", spread, "must be four factors above 0")?;
-        let penalty = self.penalty;
-        require(penalty.is_finite() && penalty >= 0.0, "model.penalty", penalty, "must be 0 or more")?;
+        number("penalty", self.penalty, 0.0..=1e6, "it is weighed against log-likelihoods")?;
         self.uncertainty.validate()?;
         require(
             self.train.memory.is_empty(),

@@ -134,6 +134,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     let begun = ProcessTime::now();
     let found = graph::velocity_graph(&States::compared_by(x.view(), similarity), &candidates, v.view(), reporter)?;
     let seconds = begun.elapsed().as_secs_f64();
+    space::holds_information(&found, &data, reporter)?;
     drop([x, v]);
     let confidences: Vec<f32> = (0..found.n_rows).map(|i| graph::confidence(found.row(i).1)).collect();
     let own = graph::self_transitions(&confidences);
@@ -207,6 +208,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     if settings.graph.transitions.write {
         values.set(T_FWD, transitions);
     }
+    values.check_finite()?.iter().for_each(|warning| reporter.warn(warning));
     let genes = std::mem::take(&mut data.genes);
     drop((file, data));
     read.require_same()?;

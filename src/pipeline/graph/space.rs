@@ -23,10 +23,14 @@ pub(in crate::pipeline) fn neighbors(
 ) -> Result<(Neighbors, NeighborsRecord)> {
     if let Some((key, around)) = data.neighbors.take_if(|(_, around)| around.distances.nnz() > 0) {
         neighbors::check(&around, &data.obs.index)?;
+        has_distances(&around, &data.obs.index)?;
+        if let Some(warning) = neighbors::uneven(&around, &data.obs.index) {
+            reporter.warn(&warning);
+        }
         let n_neighbors = around.n_neighbors;
         return Ok((around, NeighborsRecord { source: Source::File, key, n_neighbors, ..NeighborsRecord::default() }));
     }
-    let k = N_NEIGHBORS.min(data.n_obs());
+    let k = neighbors::for_cells(N_NEIGHBORS, data.n_obs());
     let distances = if let Some(pca) = data.embedding("pca") {
         neighbors::nearest(pca.view(), k)?
     } else {
@@ -43,6 +47,56 @@ pub(in crate::pipeline) fn neighbors(
         ..NeighborsRecord::default()
     };
     Ok((Neighbors { connectivities, distances, n_neighbors: k }, record))
+}
+
+/// Every cell needs a place to move to.
+///
+/// # Errors
+/// [`Error::Data`] that names cells without a distance to any other.
+fn has_distances(around: &Neighbors, names: &[String]) -> Result<()> {
+    let alone: Vec<&String> =
+        (0..names.len()).filter(|&i| around.distances.row_nnz(i) == 0).map(|i| &names[i]).collect();
+    let Some(first) = alone.first() else { return Ok(()) };
+    Err(Error::Data {
+        problem: format!(
+            "{} of {} cells have no distance to any neighbour, the first is {first:?}",
+            alone.len(),
+            names.len()
+        ),
+        hint: "remove these cells, or the neighbours (del adata.uns['neighbors']): they are then computed".to_owned(),
+    })
+}
+
+/// A velocity graph without entries says nothing, and few cells without entries are worth a warning.
+///
+/// # Errors
+/// [`Error::Data`] that says why there are none.
+pub(super) fn holds_information(graph: &Csr<f32>, data: &Velocities, reporter: &mut dyn Reporter) -> Result<()> {
+    let moves = |i: &usize| data.velocity.row(*i).iter().any(|&value| value != 0.0);
+    let n_obs = data.n_obs();
+    if graph.nnz() == 0 {
+        let n_moving = (0..n_obs).filter(moves).count();
+        let why = if n_moving == 0 {
+            format!("velocities are 0 in all {n_obs} cells and {} genes", data.genes.len())
+        } else {
+            format!("no cell differs from its neighbours in the {} genes whose velocity is used", data.genes.len())
+        };
+        return Err(Error::Data {
+            problem: format!("the velocity graph is empty, so that nothing follows from it: {why}"),
+            hint: "look at the warnings of the fit; --genes all uses more genes, and more neighbours or cells may help"
+                .to_owned(),
+        });
+    }
+    let silent: Vec<usize> = (0..n_obs).filter(|&i| graph.row_nnz(i) == 0).collect();
+    if let Some(&first) = silent.first() {
+        let still = silent.iter().filter(|&i| !moves(i)).count();
+        reporter.warn(&format!(
+            "{} of {n_obs} cells have no entry in the velocity graph ({still} of them no velocity), the first is {:?}: where they go is unknown",
+            silent.len(),
+            data.obs.index[first]
+        ));
+    }
+    Ok(())
 }
 
 /// The cells that each may move to, as the settings have it.

@@ -2,10 +2,8 @@
 
 use ndarray::Array2;
 
-use super::super::groups::CaptureGroups;
-use crate::data::Dataset;
+use crate::data::{CaptureColumn, CaptureTimes, Dataset};
 use crate::error::Result;
-use crate::stats;
 
 /// Cells by capture time.
 #[derive(Clone, Debug)]
@@ -16,24 +14,14 @@ pub(super) struct Capture {
     pub groups: Vec<(f64, f64)>,
 }
 
-/// S.d. of the time of a group's cells, in mean distances to the neighbouring capture times (VeloVAE's program).
-const SPREAD: f64 = 0.525;
-
 impl Capture {
-    /// Reads column `name` of `obs`.
+    /// Reads the column of `obs` that is `given`.
     ///
     /// # Errors
-    /// As [`CaptureGroups::read`].
-    pub(super) fn read(data: &Dataset, name: &str, t_max: f64) -> Result<Self> {
-        let CaptureGroups { of, times: known } = CaptureGroups::read(&data.obs, name)?;
-        let (first, last) = (known[0], known[known.len() - 1]);
-        let times: Vec<f64> = known.iter().map(|day| (day - first) / (last - first) * t_max).collect();
-        let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let around = |at: usize| stats::mean(&gaps[at.saturating_sub(1)..gaps.len().min(at + 1)]);
-        Ok(Self {
-            group: of,
-            groups: times.iter().enumerate().map(|(at, &time)| (time, SPREAD * around(at))).collect(),
-        })
+    /// As [`CaptureTimes::read`].
+    pub(super) fn read(data: &Dataset, given: CaptureColumn<'_>, t_max: f64) -> Result<Self> {
+        let times = CaptureTimes::read(&data.obs, given)?;
+        Ok(Self { groups: times.on_axis(t_max), group: times.of })
     }
 
     /// Capture time of each cell on the grid's clock, `[n_obs]`.

@@ -52,7 +52,7 @@ pub(super) fn fit(settings: &SoftGrid, data: &Dataset, run: &mut Run) -> Result<
     let begun = Instant::now();
     let capture = match settings.capture_time.as_str() {
         "" => None,
-        name => Some(Capture::read(data, name, settings.t_max)?),
+        _ => Some(Capture::read(data, settings.captured(), settings.t_max)?),
     };
     if !settings.root.is_empty() || settings.lineages > 1 {
         run.reporter()

@@ -13,7 +13,7 @@ use crate::data::quantities::{
     FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_STATUS, FIT_STD_U, FIT_T, FIT_T_OFF, FIT_U, LATENT_TIME,
     LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_U,
 };
-use crate::data::{Column, Frame, Silent, stream};
+use crate::data::{CaptureColumn, Column, Frame, Silent, stream};
 use crate::kinetics::Rates;
 use crate::models::soft_grid::settings::{Likelihood, TimePrior};
 use crate::neighbors::Neighbors;
@@ -92,7 +92,7 @@ fn fitted(settings: &SoftGrid, data: &Dataset) -> Fit {
 /// The fits of which `fit` is made, with their histories: one, or one per gene.
 fn with_history<T>(settings: &SoftGrid, data: &Dataset, look: impl Fn(&Fitted<'_>) -> T) -> Vec<T> {
     let capture = (!settings.capture_time.is_empty())
-        .then(|| Capture::read(data, &settings.capture_time, settings.t_max).expect("a column of days"));
+        .then(|| Capture::read(data, settings.captured(), settings.t_max).expect("a column of days"));
     let grid = grid(settings);
     let setting = Setting { settings, grid: &grid, capture: capture.as_ref() };
     let (_, known) = known(&setting, data);
@@ -246,7 +246,7 @@ fn capture_times_decide_the_direction() {
         if let Some(column) = column {
             data.obs.set("day", column);
         }
-        assert!(Capture::read(&data, name, 20.0).is_err());
+        assert!(Capture::read(&data, CaptureColumn { column: name, order: &[] }, 20.0).is_err());
     }
 }
 
