@@ -183,7 +183,7 @@ fn may_write(_: &Path) -> bool {
 
 /// Removes files under construction whose program is gone. Nobody holds their lock, and they are not just being made.
 fn remove_abandoned(folder: &Path) {
-    const AGE: Duration = Duration::from_secs(60);
+    const AGE: Duration = Duration::from_mins(1);
     let old = |file: &File| {
         file.metadata().and_then(|about| about.modified()).is_ok_and(|then| then.elapsed().is_ok_and(|age| age > AGE))
     };

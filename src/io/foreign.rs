@@ -33,7 +33,7 @@ pub fn foreign(path: &Path) -> Option<Foreign> {
     let is = |what: &str, wanted: &'static str, next: String| Some(Foreign { what: what.to_owned(), wanted, next });
     if path.is_dir() {
         return match () {
-            () if name.ends_with(".zarr")
+            () if ends(&[".zarr"])
                 || path.join(".zattrs").exists()
                 || path.join(".zgroup").exists()
                 || path.join("zarr.json").exists() =>
@@ -79,11 +79,11 @@ pub fn foreign(path: &Path) -> Option<Foreign> {
             "the file",
             "download it again from a direct link, or after signing in".to_owned(),
         ),
-        () if begins(&[b"\x1f\x8b"]) && !tabular(name.trim_end_matches(".gz")) => packed(path, "gzip", "gunzip -k"),
-        () if begins(&[b"BZh"]) => packed(path, "bzip2", "bunzip2 -k"),
-        () if begins(&[b"\xfd7zXZ"]) => packed(path, "xz", "unxz -k"),
-        () if begins(&[b"\x28\xb5\x2f\xfd"]) => packed(path, "zstd", "unzstd -k"),
-        () if begins(&[b"PK\x03\x04"]) => packed(path, "zip", "unzip"),
+        () if begins(&[b"\x1f\x8b"]) && !tabular(name.trim_end_matches(".gz")) => Some(packed(path, "gzip", "gunzip -k")),
+        () if begins(&[b"BZh"]) => Some(packed(path, "bzip2", "bunzip2 -k")),
+        () if begins(&[b"\xfd7zXZ"]) => Some(packed(path, "xz", "unxz -k")),
+        () if begins(&[b"\x28\xb5\x2f\xfd"]) => Some(packed(path, "zstd", "unzstd -k")),
+        () if begins(&[b"PK\x03\x04"]) => Some(packed(path, "zip", "unzip")),
         () if tabular(name.trim_end_matches(".gz")) => is(
             "a table",
             H5AD,
@@ -125,9 +125,9 @@ fn tabular(name: &str) -> bool {
     [".csv", ".tsv", ".txt", ".mtx"].iter().any(|end| name.ends_with(end))
 }
 
-fn packed(path: &Path, with: &str, command: &str) -> Option<Foreign> {
+fn packed(path: &Path, with: &str, command: &str) -> Foreign {
     let next = format!("unpack it first: {command} '{}'", path.display());
-    Some(Foreign { what: format!("a file packed with {with}"), wanted: H5AD, next })
+    Foreign { what: format!("a file packed with {with}"), wanted: H5AD, next }
 }
 
 fn start_of(path: &Path) -> Option<Vec<u8>> {
