@@ -42,9 +42,10 @@ impl fmt::Display for Summary {
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
 pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: impl Into<Stop>) -> Result<Summary> {
+    // Before the run's folder is made, with which the output's could come to be.
+    io::check_writable(&job.output)?;
     let (stop, claimed) = (stop.into(), folder::claim(config, job, reporter.as_mut())?);
     let config = &with_known_layers(config, &job.input, reporter.as_mut());
-    io::check_writable(&job.output)?;
     on_device(config.model.as_model(), || match config.model.as_model().streaming() {
         Some(model) => train_streaming(config, model, (job, &claimed), reporter, stop),
         None => train_held(config, (job, &claimed), reporter, stop),

@@ -148,7 +148,8 @@ fn a_run_whose_last_checkpoint_is_damaged_says_so_and_goes_on_from_the_one_befor
         assert!(output.status.success(), "{said}");
         assert!(said.contains("warning:") && said.contains("last.ckpt") && said.contains("previous.ckpt"), "{said}");
         assert!(whole == fs::read(program.path("out.h5ad")).expect("the output is there"), "{said}");
-        assert!(bytes == fs::read(&last).expect("a checkpoint"), "the run is finished again");
+        // The run is finished again.
+        program.succeed("permute --input counts.h5ad --output out.h5ad --groups clusters");
     }
     // A kill between the two names leaves the one before alone.
     fs::remove_file(&last).expect("removed");
