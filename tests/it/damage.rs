@@ -99,7 +99,7 @@ fn a_bit_flipped_or_a_block_zeroed_anywhere_in_what_a_run_goes_on_from_is_refuse
         copy(&half, &program.path("parts.run"));
         let path = program.path("parts.run").join(damaged[trial % damaged.len()].strip_prefix(&half).expect("within"));
         let mut bytes = fs::read(&path).expect("readable");
-        if trial / damaged.len() % 2 == 0 {
+        if (trial / damaged.len()).is_multiple_of(2) {
             let bit = rng.random_range(0..8 * bytes.len());
             bytes[bit / 8] ^= 1 << (bit % 8);
         } else {
