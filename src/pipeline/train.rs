@@ -48,9 +48,10 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
         job.output.display(),
         "must differ from the run's folder, which --run names",
     )?;
+    // Before the run's folder is made, with which the output's could come to be.
+    io::check_writable(&job.output)?;
     let (stop, claimed) = (stop.into(), folder::claim(config, job, reporter.as_mut())?);
     let config = &with_known_layers(config, &job.input, reporter.as_mut());
-    io::check_writable(&job.output)?;
     on_device(config.model.as_model(), || match config.model.as_model().streaming() {
         Some(model) => train_streaming(config, model, (job, &claimed), reporter, stop),
         None => train_held(config, (job, &claimed), reporter, stop),

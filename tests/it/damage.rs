@@ -99,7 +99,7 @@ fn a_bit_flipped_or_a_block_zeroed_anywhere_in_what_a_run_goes_on_from_is_refuse
         copy(&half, &program.path("parts.run"));
         let path = program.path("parts.run").join(damaged[trial % damaged.len()].strip_prefix(&half).expect("within"));
         let mut bytes = fs::read(&path).expect("readable");
-        if trial / damaged.len() % 2 == 0 {
+        if (trial / damaged.len()).is_multiple_of(2) {
             let bit = rng.random_range(0..8 * bytes.len());
             bytes[bit / 8] ^= 1 << (bit % 8);
         } else {
@@ -148,7 +148,8 @@ fn a_run_whose_last_checkpoint_is_damaged_says_so_and_goes_on_from_the_one_befor
         assert!(output.status.success(), "{said}");
         assert!(said.contains("warning:") && said.contains("last.ckpt") && said.contains("previous.ckpt"), "{said}");
         assert!(whole == fs::read(program.path("out.h5ad")).expect("the output is there"), "{said}");
-        assert!(bytes == fs::read(&last).expect("a checkpoint"), "the run is finished again");
+        // The run is finished again.
+        program.succeed("permute --input counts.h5ad --output out.h5ad --groups clusters");
     }
     // A kill between the two names leaves the one before alone.
     fs::remove_file(&last).expect("removed");

@@ -86,6 +86,15 @@ fn records(mut text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
+/// Values in all bars of a histogram: as many as it says it is of.
+fn bars(histogram: &[u8]) -> f64 {
+    let histogram = fields(histogram);
+    let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    let bars = bytes(&histogram, 7).expect("bars").chunks(8).map(number).sum();
+    assert_eq!(bytes(&histogram, 3).map(number), Some(bars));
+    bars
+}
+
 /// What TensorBoard shows of a folder, but for speeds; and how many points it was told to forget.
 fn shown(folder: &Path) -> (Points, usize) {
     let mut files: Vec<_> =
@@ -109,16 +118,10 @@ fn shown(folder: &Path) -> (Points, usize) {
                 let Field::Bytes(value) = value else { panic!("a value is a message") };
                 let value = fields(value);
                 let name = String::from_utf8(bytes(&value, 1).expect("a name").to_vec()).expect("UTF-8");
-                let number = match bytes(&value, 2) {
-                    Some(number) => f64::from(f32::from_le_bytes(number.try_into().expect("four bytes"))),
-                    None => {
-                        let histogram = fields(bytes(&value, 5).expect("a number or a histogram"));
-                        let count = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-                        let bars = bytes(&histogram, 7).expect("bars").chunks(8).map(count).sum::<f64>();
-                        assert_eq!(bytes(&histogram, 3).map(count), Some(bars));
-                        bars
-                    }
-                };
+                let number = bytes(&value, 2).map_or_else(
+                    || bars(bytes(&value, 5).expect("a number or a histogram")),
+                    |number| f64::from(f32::from_le_bytes(number.try_into().expect("four bytes"))),
+                );
                 if !name.starts_with("speed/") {
                     points.entry(name).or_default().push((step, number));
                 }

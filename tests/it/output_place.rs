@@ -80,7 +80,7 @@ fn links_are_followed_to_what_is_not_there_yet_and_not_in_a_circle() {
 #[test]
 fn what_a_killed_run_left_is_removed_by_the_next_and_what_a_running_one_writes_is_not() {
     let program = Program::new();
-    let old = SystemTime::now() - Duration::from_secs(3600);
+    let old = SystemTime::now() - Duration::from_hours(1);
     let make = |name: &str| {
         let file = fs::File::create(program.path(name)).unwrap();
         file.set_modified(old).unwrap();

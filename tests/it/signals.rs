@@ -37,7 +37,7 @@ fn ended(program: &Program, child: Child, name: &str) -> Output {
     let left = fs::read_dir(program.path("")).expect("a folder").map(|entry| entry.expect("readable").file_name());
     let left: Vec<String> = left.map(|name| name.to_string_lossy().into_owned()).collect();
     assert!(!left.iter().any(|name| name == "parts.h5ad"), "{left:?}");
-    assert!(cfg!(not(target_os = "linux")) || !left.iter().any(|name| name.ends_with(".tmp")), "{left:?}");
+    assert!(cfg!(not(target_os = "linux")) || !left.iter().any(|name| name.starts_with(".nascent-")), "{left:?}");
     output
 }
 
