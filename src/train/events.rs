@@ -1,11 +1,17 @@
-//! Events as TensorBoard reads them: records of a length, the event in protocol buffers, and checksums of both.
+//! Events as TensorBoard reads them, in records of the crate tensorboard-rs.
 //!
-//! Source: tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto, tensorflow/core/lib/io/record_writer.h.
+//! Its writers work in a thread of their own, which panics where a disk is full, and cannot say that a run goes on: the file is ours.
 
 use std::fs::{self, File};
 use std::io::{Result, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use protobuf::Message;
+use tensorboard_proto::event::{Event, SessionLog, SessionLog_SessionStatus};
+use tensorboard_proto::summary::Summary;
+use tensorboard_rs::record_writer::RecordWriter;
+use tensorboard_rs::summary;
 
 /// What stands before the time in the name of a file with events.
 const NAME: &str = "events.out.tfevents.";
@@ -30,10 +36,11 @@ impl Events {
         let second = before.map_or(now, |before| now.max(before + 1));
         let path = dir.join(format!("{NAME}{second:010}.{}.nascent", std::process::id()));
         let mut events = Self { file: File::options().append(true).create_new(true).open(path)? };
-        events.put(0, |event| event.bytes(3, b"brain.Event:2"))?;
+        events.put(0, |event| event.set_file_version("brain.Event:2".to_owned()))?;
         if before.is_some() {
-            // SessionLog: status = START.
-            events.put(next_step, |event| event.message(7, |log| log.integer(1, 1)))?;
+            let mut begins = SessionLog::new();
+            begins.set_status(SessionLog_SessionStatus::START);
+            events.put(next_step, |event| event.set_session_log(begins))?;
         }
         Ok(events)
     }
@@ -43,16 +50,11 @@ impl Events {
     /// # Errors
     /// If the system refuses.
     pub fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<()> {
-        self.put(step, |event| {
-            event.message(5, |summary| {
-                for (name, number) in values {
-                    summary.message(1, |value| {
-                        value.bytes(1, name.as_bytes());
-                        value.float(2, *number as f32);
-                    });
-                }
-            });
-        })
+        let mut all = Summary::new();
+        for (name, number) in values {
+            all.mut_value().extend(summary::scalar(name, *number as f32).take_value());
+        }
+        self.put(step, |event| event.set_summary(all))
     }
 
     /// Records the distribution of `values`, called `name`, at `step`; nothing if there are none or one is not finite.
@@ -70,30 +72,20 @@ impl Events {
             counts[(((value - low) / width) as usize).min(BINS - 1)] += 1.0;
         }
         let squares = values.iter().map(|value| value * value).sum();
-        self.put(step, |event| {
-            event.message(5, |summary| {
-                summary.message(1, |value| {
-                    value.bytes(1, name.as_bytes());
-                    value.message(5, |histogram| {
-                        let of_all = [low, high, values.len() as f64, values.iter().sum(), squares];
-                        (1..).zip(of_all).for_each(|(field, number)| histogram.double(field, number));
-                        histogram.doubles(6, &limits);
-                        histogram.doubles(7, &counts);
-                    });
-                });
-            });
-        })
+        let (all, sum) = (values.len() as f64, values.iter().sum());
+        let drawn = summary::histogram_raw(name, low, high, all, sum, squares, &limits, &counts);
+        self.put(step, |event| event.set_summary(drawn))
     }
 
     /// Writes one event in one piece, so that a kill leaves whole records wherever the system does.
-    fn put(&mut self, step: u64, what: impl FnOnce(&mut Message)) -> Result<()> {
-        let mut event = Message::default();
-        event.double(1, seconds());
-        event.integer(2, step);
+    fn put(&mut self, step: u64, what: impl FnOnce(&mut Event)) -> Result<()> {
+        let mut event = Event::new();
+        event.set_wall_time(seconds());
+        event.set_step(step.cast_signed());
         what(&mut event);
-        let length = (event.0.len() as u64).to_le_bytes();
-        let sums = [&length[..], &event.0].map(|bytes| masked(crc32c(bytes)).to_le_bytes());
-        self.file.write_all(&[&length[..], &sums[0], &event.0, &sums[1]].concat())
+        let mut record = Vec::new();
+        RecordWriter::new(&mut record).write(&event.write_to_bytes()?)?;
+        self.file.write_all(&record)
     }
 }
 
@@ -115,77 +107,9 @@ fn seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |passed| passed.as_secs_f64())
 }
 
-/// A message of protocol buffers under construction: numbered fields, one behind the other.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    /// Base 128, the least significant digits first.
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
-    }
-
-    fn integer(&mut self, field: u64, value: u64) {
-        self.number(field << 3);
-        self.number(value);
-    }
-
-    fn double(&mut self, field: u64, value: f64) {
-        self.number(field << 3 | 1);
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn float(&mut self, field: u64, value: f32) {
-        self.number(field << 3 | 5);
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn bytes(&mut self, field: u64, value: &[u8]) {
-        self.number(field << 3 | 2);
-        self.number(value.len() as u64);
-        self.0.extend(value);
-    }
-
-    fn doubles(&mut self, field: u64, values: &[f64]) {
-        let packed: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.bytes(field, &packed);
-    }
-
-    fn message(&mut self, field: u64, what: impl FnOnce(&mut Self)) {
-        let mut inner = Self::default();
-        what(&mut inner);
-        self.bytes(field, &inner.0);
-    }
-}
-
-/// CRC-32C (Castagnoli).
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, byte: &u8| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0x82f6_3b78 } else { sum >> 1 })
-    };
-    !bytes.iter().fold(!0, step)
-}
-
-/// As records store it: a checksum of bytes that hold their own checksum says little.
-fn masked(sum: u32) -> u32 {
-    sum.rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Events, crc32c, masked};
-
-    /// RFC 3720, B.4; record_writer of TensorFlow for the mask.
-    #[test]
-    fn checksums_are_those_of_their_definitions() {
-        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-        assert_eq!(masked(0), 0xa282_ead8);
-    }
+    use super::Events;
 
     #[test]
     fn files_of_one_run_are_in_the_order_in_which_they_were_made() {
