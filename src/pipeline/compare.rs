@@ -141,6 +141,8 @@ struct Fitted {
     path: PathBuf,
     obs: Frame,
     var: Frame,
+    /// Which genes are velocity genes, if the file says so.
+    chosen: Option<Vec<bool>>,
     evidence: Evidence,
     model: String,
     moments: MomentUnits,
@@ -154,6 +156,7 @@ impl Fitted {
             path: path.to_path_buf(),
             obs: file.obs().clone(),
             var: file.var().clone(),
+            chosen: file.column(VELOCITY_GENES).and_then(Column::truths),
             evidence: file.evidence()?,
             model: if mode.is_empty() { "unknown".to_owned() } else { mode.to_owned() },
             // Evidence of scaled moments is in counts.
@@ -163,11 +166,7 @@ impl Fitted {
 
     /// Whether the velocity of a gene can and should be used.
     fn uses(&self, gene: usize) -> bool {
-        let chosen = match self.var.get(VELOCITY_GENES.key()) {
-            Some(Column::Bool(flags)) => flags[gene],
-            _ => true,
-        };
-        chosen && self.velocity().column(gene).iter().all(|value| value.is_finite())
+        self.chosen.as_ref().is_none_or(|chosen| chosen[gene]) && self.velocity().column(gene).iter().all(|value| value.is_finite())
     }
 
     fn velocity(&self) -> &ArcArray2<f32> {

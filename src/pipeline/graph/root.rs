@@ -92,13 +92,17 @@ fn named(obs: &Frame, name: &str) -> Option<Meaning> {
 /// The cells that the column called `given` marks.
 fn of_column(obs: &Frame, given: &str) -> Option<Result<Meaning>> {
     let n_obs = obs.index.len();
-    Some(match obs.get(given)? {
-        Column::Bool(flags) => {
+    let column = obs.get(given)?;
+    Some(match (column, column.truths()) {
+        (Column::Float(_) | Column::Int(_), Some(_)) => {
+            Err(unknown(given, &format!("holds 0 and 1, which may be flags or times: write {given}=1 or {given}=0")))
+        }
+        (_, Some(flags)) => {
             let cells: Vec<usize> = (0..n_obs).filter(|&i| flags[i]).collect();
             let found = (!cells.is_empty()).then(|| (cells, RootRecord::Flag { column: given.to_owned() }));
             found.ok_or_else(|| unknown(given, "no cell is true in this column"))
         }
-        column @ (Column::Float(_) | Column::Int(_)) => {
+        (Column::Float(_) | Column::Int(_), None) => {
             let times = column.to_numbers().unwrap_or_default();
             let least = times.iter().copied().filter(|time| time.is_finite()).fold(f64::INFINITY, f64::min);
             #[allow(clippy::float_cmp, reason = "one of these very numbers")]
@@ -107,7 +111,7 @@ fn of_column(obs: &Frame, given: &str) -> Option<Result<Meaning>> {
             let found = (!cells.is_empty()).then_some((cells, root));
             found.ok_or_else(|| unknown(given, "this column has no number"))
         }
-        Column::Text(_) | Column::Categorical { .. } => {
+        (_, None) => {
             Err(unknown(given, &format!("this is a column of labels: write {given}=LABEL")))
         }
     })
@@ -154,6 +158,20 @@ mod tests {
         let error = found("x").expect_err("a column and a label").to_string();
         assert!(error.contains("leiden=x") && error.contains("column"), "{error}");
         assert!(found("cell=9").expect_err("no cell").to_string().contains("no cell is called \"9\""));
+    }
+
+    #[test]
+    fn flags_are_flags_in_words_too_and_zeros_and_ones_are_asked_about() {
+        let (mut obs, _) = frame();
+        obs.set("words", Column::Text(["FALSE", "TRUE", "", "TRUE"].map(str::to_owned).to_vec()));
+        obs.set("flags", Column::Int(vec![0, 1, 1, 0]));
+        obs.set("days", Column::Int(vec![4, 2, 7, 2]));
+        let found = |given: &str| cells(&obs, given, None);
+        assert_eq!(found("words").expect("flags").0, [1, 3]);
+        assert_eq!(found("days").expect("the earliest").0, [1, 3]);
+        let error = found("flags").expect_err("flags, or times").to_string();
+        assert!(error.contains("flags=1 or flags=0"), "{error}");
+        assert_eq!(found("flags=1").expect("a label").0, [1, 2]);
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Known {
     pub(super) fn genes(&self, file: &FittedFile) -> Result<Option<Vec<usize>>> {
         let Some(key) = &self.genes_key else { return Ok(None) };
         let column = self.column(file, "var", file.var(), key, "genes_key")?;
-        let Column::Bool(flags) = column else {
+        let Some(flags) = column.truths() else {
             let problem = format!("named by genes_key in {}: holds no truth values", self.source);
             return Err(Error::input(file.path(), format!("var[{key:?}]"), problem, "name a column of True and False"));
         };
