@@ -86,7 +86,7 @@ fn numbers_are_taken_as_they_are() {
 fn groups_lie_on_the_time_axis_as_far_apart_as_their_times() {
     let times = read(&frame(Column::Int(vec![0, 1, 4])), &[]).expect("numbers");
     let [first, second, third] = times.on_axis(20.0)[..] else { panic!("three groups") };
-    assert_eq!([first.0, second.0, third.0], [0.0, 5.0, 20.0]);
+    assert_eq!([first.0, second.0, third.0].to_vec(), [0.0, 5.0, 20.0]);
     // 0.525 of the mean distance to the neighbouring times, as VeloVAE's program has it
     assert!((second.1 - 0.525 * 10.0).abs() < 1e-12 && (third.1 - 0.525 * 15.0).abs() < 1e-12);
 }

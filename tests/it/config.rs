@@ -181,7 +181,7 @@ fn whatever_a_setting_is_given_it_is_taken_or_refused_by_its_name() {
             for value in SILLY {
                 let flag = format!("{key}={value}");
                 let found = match kind {
-                    None => Analysis::load(None, &[flag.clone()]).map(drop),
+                    None => Analysis::load(None, std::slice::from_ref(&flag)).map(drop),
                     Some(kind) => Config::load(None, &[format!("model.kind={kind}"), flag.clone()]).map(drop),
                 };
                 tried += 1;
