@@ -166,7 +166,8 @@ impl Fitted {
 
     /// Whether the velocity of a gene can and should be used.
     fn uses(&self, gene: usize) -> bool {
-        self.chosen.as_ref().is_none_or(|chosen| chosen[gene]) && self.velocity().column(gene).iter().all(|value| value.is_finite())
+        self.chosen.as_ref().is_none_or(|chosen| chosen[gene])
+            && self.velocity().column(gene).iter().all(|value| value.is_finite())
     }
 
     fn velocity(&self) -> &ArcArray2<f32> {

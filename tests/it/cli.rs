@@ -170,7 +170,7 @@ fn what_the_user_gets_wrong_is_named_with_a_remedy_and_leaves_no_output() {
             "--input counts.h5ad --output out.h5ad --set model.train.epochs=many",
             ["model.train.epochs", "a whole number"],
         ),
-        ("--input counts.h5ad --output out.h5ad --set model.train.epochs=0", ["model.train.epochs = 0", "at least 1"]),
+        ("--input counts.h5ad --output out.h5ad --set model.train.epochs=0", ["model.train.epochs = 0", "from 1 to"]),
         ("--input counts.h5ad --output out.h5ad --set model.variant=huge", ["huge", "basic"]),
         ("--input counts.h5ad --output out.h5ad --set epochs", ["--set epochs", "dotted.key=value"]),
         ("--input counts.h5ad --output out.h5ad --set model.capture_time=day", ["\"day\"", "capture_time"]),

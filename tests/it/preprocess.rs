@@ -303,9 +303,9 @@ fn a_value_that_cannot_be_a_count_is_located() {
 }
 
 #[test]
-fn more_neighbours_than_cells_are_as_many_as_there_are() {
+fn where_all_cells_would_be_neighbours_half_of_them_are() {
     let (data, report) = run(&counts(), &PreprocessConfig { n_neighbors: 500, ..config() }).unwrap();
-    assert_eq!(data.neighbors.n_neighbors, N_OBS);
+    assert_eq!(data.neighbors.n_neighbors, 1 + N_OBS / 2);
     assert!(warned(&report, "n_neighbors = 500"), "{:?}", report.warnings);
 }
 

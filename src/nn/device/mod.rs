@@ -209,7 +209,11 @@ pub fn open_as(name: &str) -> Result<Opened> {
     };
     let kind = KINDS.iter().find(|kind| kind.name == word || kind.aliases.contains(&word));
     let Some(kind) = kind else {
-        return Err(error(name, "no such device".to_owned(), format!("this build has: {}", names().join(", "))));
+        return Err(error(
+            name,
+            "no such device".to_owned(),
+            format!("this build has: {}; choose with --device or model.train.device", names().join(", ")),
+        ));
     };
     let Some(build) = &kind.build else {
         return Err(error(

@@ -111,9 +111,7 @@ fn of_column(obs: &Frame, given: &str) -> Option<Result<Meaning>> {
             let found = (!cells.is_empty()).then_some((cells, root));
             found.ok_or_else(|| unknown(given, "this column has no number"))
         }
-        (_, None) => {
-            Err(unknown(given, &format!("this is a column of labels: write {given}=LABEL")))
-        }
+        (_, None) => Err(unknown(given, &format!("this is a column of labels: write {given}=LABEL"))),
     })
 }
 
