@@ -397,7 +397,11 @@ mod tests {
 
     #[test]
     fn the_poorest_cells_of_an_uneven_graph_are_named() {
-        let row = |i: u32, n: u32| (1..=n).map(|step| ((i + step) % 10, 1.0)).collect::<Vec<(u32, f32)>>();
+        let row = |i: u32, n: u32| {
+            let mut columns: Vec<u32> = (1..=n).map(|step| (i + step) % 10).collect();
+            columns.sort_unstable();
+            columns.into_iter().map(|column| (column, 1.0)).collect::<Vec<(u32, f32)>>()
+        };
         let rows = |poor: u32| -> Vec<_> { (0..10).map(|i| row(i, if i == 7 { poor } else { 6 })).collect() };
         let names: Vec<String> = (0..10).map(|cell| format!("c{cell}")).collect();
         let graph = |poor: u32, empty: bool| {

@@ -111,6 +111,14 @@ impl<'a> Matrix<'a> {
         matches!(self.stored, Stored::Sparse { by_column: true, .. })
     }
 
+    /// Entries of a sparse matrix; 0 of a dense one.
+    pub(super) fn n_entries(&self) -> usize {
+        match &self.stored {
+            Stored::Dense(_) => 0,
+            Stored::Sparse { parts, .. } => parts.data.size(),
+        }
+    }
+
     /// Bytes that HDF5 decompresses, of one dataset, to read a single row; 0 if it need not.
     pub(super) fn bytes_across(&self) -> usize {
         let of = |dataset: &Dataset| {

@@ -60,7 +60,7 @@ pub use layered::{FileKind, LayeredFile, file_kind};
 pub use marks::{Marks, marks};
 pub use molecules::{Feature, Library, MoleculeBlock, Molecules};
 pub use names::known_pair;
-pub use read::{check_counts, read, read_without_neighbors};
+pub use read::{Sizes, check_counts, read, read_without_neighbors, sizes};
 pub use records::{Owner, STOCHASTIC};
 pub use stamp::Stamp;
 pub use store::{neighbors_record, write_fit, write_graph, write_permutation, write_streamed_fit};

@@ -87,6 +87,36 @@ fn read_counts(file: &File, config: &InputConfig, place: &Place) -> Result<(Coun
     Ok((counts, ours))
 }
 
+/// What there is to read of a file, without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Number of cells.
+    pub n_obs: usize,
+    /// Number of genes.
+    pub n_vars: usize,
+    /// Entries of the sparse matrices among both layers of counts and X; how many a dense matrix will have is not known.
+    pub entries: usize,
+}
+
+/// Looks how much there is to read of an `.h5ad` file.
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if it is no AnnData file, or a layer of counts is not there or of another shape.
+pub fn sizes(path: &Path, config: &InputConfig) -> Result<Sizes> {
+    let file = h5::open(path)?;
+    let place = Place::root(path);
+    let [n_obs, n_vars] =
+        [frame::n_rows(&file, "obs", &place.child("obs"))?, frame::n_rows(&file, "var", &place.child("var"))?];
+    let mut entries = 0;
+    for (setting, name) in [("spliced", &config.spliced), ("unspliced", &config.unspliced)] {
+        entries += counts_layer(&file, setting, name, [n_obs, n_vars], &place)?.n_entries();
+    }
+    if let Some(Ok(x)) = Node::open(&file, "X").map(|node| Matrix::open(&node, place.child("X"))) {
+        entries += x.n_entries();
+    }
+    Ok(Sizes { n_obs, n_vars, entries })
+}
+
 /// Fails where [`read`] would for the counts and the names of cells and genes, but holds no more than a part of them.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ mod explain;
 mod folder;
 mod graph;
 mod keys;
+mod memory;
 mod permute;
 mod report;
 mod samples;

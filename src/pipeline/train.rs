@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::folder::Claimed;
-use super::{Job, folder, on_device};
+use super::{Job, folder, memory, on_device};
 use crate::config::Config;
 use crate::data::{CaptureTimes, CellSource, Dataset, Fit, FitRecord, Frame, NeighborsRecord, Reporter, Run, Stop};
 use crate::error::{Error, Result, require};
@@ -84,6 +84,7 @@ fn train_held(
     stop: Stop,
 ) -> Result<Summary> {
     let read = io::Stamp::of(&job.input)?;
+    memory::tell(config, &io::sizes(&job.input, &config.input)?, reporter.as_mut())?;
     let prepared = prepare(config, &job.input, reporter.as_mut())?;
     let mut run = folder::run(config, job, Some(&prepared), claimed, reporter).stopped_by(stop);
     let Prepared { data, counts } = prepared;
