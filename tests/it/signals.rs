@@ -72,7 +72,7 @@ fn ctrl_c_after_the_last_epoch_ends_a_run_at_once_and_training_is_not_repeated()
     let program = program();
     // Without a place for all samples at once: hours of them, and little memory.
     let words = format!(
-        "{WORDS} --output parts.h5ad --set model.uncertainty.extrinsic=false --set model.uncertainty.n_samples=100000"
+        "{WORDS} --output parts.h5ad --set model.uncertainty.extrinsic=false --set model.uncertainty.n_samples=10000"
     );
     let child = program.listened(&words);
     let last = program.path("parts.run/checkpoints/last.ckpt");
