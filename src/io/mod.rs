@@ -47,7 +47,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use atomic::remove_unfinished;
+pub use crate::data::remove_unfinished;
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use extras::{Extras, Outline, outline, write_extras};
