@@ -40,7 +40,7 @@ COMMANDS = {
 }
 
 # What a message may hold: no other control characters, which would reach the terminal.
-CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 # Opens every file it is told of in a process of its own, and says of each whether that went well.
 OPENER = """
@@ -154,9 +154,10 @@ class Run:
         bound = MIB + MIB_PER_MIB * len(self.before) / 2**20
         if self.mib > bound:
             yield f"memory: {self.mib:.0f} MiB where {bound:.0f} are allowed"
-        left = {path.name for path in self.folder.iterdir()} - {"in.h5ad", "other.h5ad", "steady.toml"}
+        # The folder of a run tells how far it came.
+        left = {path.name for path in self.folder.iterdir()} - {"in.h5ad", "other.h5ad", "steady.toml", "out.run"}
         if self.code == 0:
-            left -= {"out.h5ad", "out.run", "out.report"}
+            left -= {"out.h5ad", "out.report"}
         if left:
             yield f"left behind: {', '.join(sorted(left))}"
         if not (self.code == 0 and self.words[0] == "graph" and len(self.words) == 2) and self.path.read_bytes() != self.before:

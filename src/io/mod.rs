@@ -19,6 +19,7 @@ mod foreign;
 mod frame;
 mod h5;
 mod layered;
+mod lengths;
 mod marks;
 mod matrix;
 mod molecules;
