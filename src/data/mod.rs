@@ -18,7 +18,9 @@ mod source;
 mod stop;
 mod time_labels;
 mod uncertainty;
+mod unfinished;
 mod velocities;
+mod whole;
 
 pub use crate::neighbors::Neighbors;
 pub use capture::{CaptureColumn, CaptureTimes};
@@ -40,4 +42,6 @@ pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
 pub use stop::{Ending, Stop};
 pub use uncertainty::{Directional, Uncertainty};
+pub use unfinished::{Unfinished, remove_unfinished};
 pub use velocities::{GenesUsed, Velocities, embedding_of};
+pub use whole::write_whole;

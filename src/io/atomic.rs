@@ -3,11 +3,11 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::{Builder, NamedTempFile};
 
+use crate::data::Unfinished;
 use crate::error::{Error, Result};
 
 /// What the names of files under construction begin and end with.
@@ -15,43 +15,12 @@ const PREFIX: &str = ".nascent-";
 /// See [`PREFIX`].
 const SUFFIX: &str = ".tmp";
 
-/// Files that this process has under construction, for [`remove_unfinished`].
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// Removes the files that this process has under construction, for when it ends without coming back to them.
-pub fn remove_unfinished() {
-    for path in UNFINISHED.lock().into_iter().flat_map(|unfinished| unfinished.clone()) {
-        let _ = fs::remove_file(path);
-    }
-}
-
-/// As long as it lives, a file is among [`UNFINISHED`].
-#[derive(Debug)]
-struct Listed(PathBuf);
-
-impl Listed {
-    fn new(path: &Path) -> Self {
-        if let Ok(mut unfinished) = UNFINISHED.lock() {
-            unfinished.push(path.to_path_buf());
-        }
-        Self(path.to_path_buf())
-    }
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
-        if let Ok(mut unfinished) = UNFINISHED.lock() {
-            unfinished.retain(|path| *path != self.0);
-        }
-    }
-}
-
 /// A file under construction beside the place where it will stand; dropped, it vanishes.
 #[derive(Debug)]
 pub(super) struct AtomicFile {
     file: NamedTempFile,
     output: PathBuf,
-    listed: Listed,
+    listed: Unfinished,
 }
 
 impl AtomicFile {
@@ -73,14 +42,13 @@ impl AtomicFile {
             // As for any new file: what the umask leaves of this.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        let file = builder.tempfile_in(&folder).map_err(|error| match error.kind() {
+        let (file, listed) = Unfinished::made(|| builder.tempfile_in(&folder)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::file(&output, "write", format!("there is no folder {}", folder.display()))
                 .hinted(format!("make it first: mkdir -p '{}'", folder.display())),
             _ => Error::file(&output, "write", system(&error)),
         })?;
         // Says to others that somebody is at work here; goes with the process, however that ends.
         let _ = file.as_file().try_lock();
-        let listed = Listed::new(file.path());
         Ok(Self { file, output, listed })
     }
 

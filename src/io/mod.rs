@@ -19,6 +19,7 @@ mod foreign;
 mod frame;
 mod h5;
 mod layered;
+mod lengths;
 mod marks;
 mod matrix;
 mod molecules;
@@ -47,7 +48,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use atomic::remove_unfinished;
+pub use crate::data::remove_unfinished;
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use extras::{Extras, Outline, outline, write_extras};

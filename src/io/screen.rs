@@ -5,6 +5,7 @@ use hdf5::plist::dataset_create::Layout;
 use hdf5::{Dataset, File, Group, LinkType, LocationType};
 
 use super::h5::Node;
+use super::lengths;
 use super::place::{At, Place};
 use crate::error::{Error, Result};
 
@@ -16,6 +17,9 @@ const MOST: usize = 250_000;
 const UNSTORED: usize = 64 << 20;
 /// deflate makes values at most 1,032 times shorter; the others that are read do less.
 const MOST_PACKED: usize = 1_100;
+
+/// Chunks that a dataset may be cut into though the file holds nothing for them: to read it, HDF5 takes 4 KiB for each.
+const UNWRITTEN: usize = 1 << 14;
 
 /// What to do about a file whose values lie elsewhere.
 const COPY_IN: &str =
@@ -109,7 +113,17 @@ pub(super) fn values(dataset: &Dataset, place: &Place) -> Result<()> {
             dataset.shape()
         )));
     }
-    Ok(())
+    let pieces = |chunk: Vec<usize>| {
+        let along = dataset.shape().into_iter().zip(chunk).map(|(length, chunk)| length.div_ceil(chunk.max(1)));
+        along.fold(1_usize, usize::saturating_mul)
+    };
+    let n_chunks = made.chunk().map_or(1, pieces);
+    if n_chunks > stored.max(UNWRITTEN) {
+        return Err(
+            place.damaged(format!("it is cut into {n_chunks} pieces, but the file holds {stored} bytes for them"))
+        );
+    }
+    lengths::words(dataset, place)
 }
 
 fn elsewhere(place: &Place, what: &str) -> Error {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use cpu_time::ProcessTime;
 
-use super::atomic;
 use super::place::Place;
+use crate::data::remove_unfinished;
 use crate::error::Error;
 
 /// How long a call may compute without reading or writing.
@@ -51,7 +51,7 @@ pub fn watch_for_stuck_calls(end: impl Fn(&Error) + Send + 'static) {
                 Some((begun, worked, before)) if moved - *before < LITTLE => {
                     // A process that waits for its disk, or was stopped, has not worked.
                     if begun.elapsed() > PATIENCE && worked.elapsed() > PATIENCE / 2 {
-                        atomic::remove_unfinished();
+                        remove_unfinished();
                         end(&error());
                         return;
                     }

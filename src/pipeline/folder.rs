@@ -11,7 +11,7 @@ use super::Job;
 use super::claim::{self, Claim};
 use super::train::Prepared;
 use crate::config::Config;
-use crate::data::{Reporter, Run};
+use crate::data::{Reporter, Run, write_whole};
 use crate::error::{Error, Result};
 use crate::hash::fnv1a;
 
@@ -88,9 +88,7 @@ fn open(dir: &Path, settings: &str, resume: bool, claim: &mut Claim, reporter: &
     }
     claim.mark().map_err(failed("write in the folder of"))?;
     // Beside its place, then renamed: a kill leaves whole settings. Of a resumed run they may differ in what is free.
-    let beside = dir.join("config.partial");
-    fs::write(&beside, settings).map_err(failed("write config.toml in"))?;
-    fs::rename(&beside, dir.join(SETTINGS)).map_err(failed("write config.toml in"))
+    write_whole(&dir.join(SETTINGS), &[settings.as_bytes()]).map_err(failed("write config.toml in"))
 }
 
 /// What stands where a run's folder is to be.

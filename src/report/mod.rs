@@ -37,6 +37,7 @@ pub use quantise::Quantised;
 pub use streams::{Streamline, streamlines};
 pub use svg::{Figure, escape};
 
+use crate::data::Unfinished;
 use crate::error::{Error, Result};
 
 /// How much a report holds.
@@ -124,13 +125,15 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
         // As for any new file: what the umask leaves of this.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    let (mut file, listed) = Unfinished::made(|| builder.tempfile_in(folder)).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     if let Ok(before) = fs::metadata(&place) {
         file.as_file().set_permissions(before.permissions()).map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(&place).map(drop).map_err(|reason| failed(reason.error))
+    file.persist(&place).map_err(|reason| failed(reason.error))?;
+    drop(listed);
+    Ok(())
 }
 
 /// All pictures that the content has data for, with the names of their files.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Monitored;
 use super::events::Events;
-use crate::data::Reporter;
+use crate::data::{Reporter, write_whole};
 
 /// Scalars and histograms of one run, in two formats. Nothing is opened or written before there is something to record.
 ///
@@ -119,9 +119,7 @@ fn opened(path: &Path, last_step: Option<u64>) -> Result<File> {
     let kept = last_step.map_or_else(String::new, |last| lines_up_to(&String::from_utf8_lossy(&before), last));
     if kept.as_bytes() != before {
         // Beside its place, then renamed: a kill at this moment leaves one or the other.
-        let beside = path.with_extension("partial");
-        fs::write(&beside, kept)?;
-        fs::rename(&beside, path)?;
+        write_whole(path, &[kept.as_bytes()])?;
     }
     OpenOptions::new().create(true).append(true).open(path)
 }

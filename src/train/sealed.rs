@@ -7,10 +7,10 @@
 //! A disk that flips a bit or loses a block says nothing of it, and parameters are numbers of which any is possible: without the
 //! sum a run would go on from them to another result.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
+use crate::data::write_whole;
 use crate::error::{Error, Result};
 use crate::hash::fnv1a;
 
@@ -26,14 +26,9 @@ pub(super) fn write(path: &Path, parts: &[&[u8]]) -> Result<()> {
     let failed = |action: &'static str| move |reason: std::io::Error| Error::file(path, action, reason);
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(failed("create the folder of"))?;
-    let beside = path.with_extension("partial");
-    let mut file = File::create(&beside).map_err(failed("write"))?;
     let sum = fnv1a(parts.iter().flat_map(|part| part.iter().copied())).to_le_bytes();
-    for part in [MAGIC.as_slice(), &sum].iter().chain(parts) {
-        file.write_all(part).map_err(failed("write"))?;
-    }
-    file.sync_all().map_err(failed("write"))?;
-    fs::rename(&beside, path).map_err(failed("rename"))
+    let all: Vec<&[u8]> = [MAGIC.as_slice(), &sum].into_iter().chain(parts.iter().copied()).collect();
+    write_whole(path, &all).map_err(failed("write"))
 }
 
 /// The contents of the file at `path`; what is wrong with it, in words, if it is not as it was written.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use hdf5::filters::Filter;
+use hdf5::types::VarLenUnicode;
 use hdf5::{Extents, Hyperslab};
 use nascent::io::{self, InputConfig, read};
 use nascent::{Error, Result};
@@ -119,6 +120,9 @@ fn sizes_that_the_file_cannot_hold_are_refused() {
         file.new_dataset::<f32>().shape(1 << 40).chunk(1024).create("layers/spliced/data").unwrap();
     });
     says(&entries, &["layers[\"spliced\"][\"data\"]"]);
+    // 4 MB of zeros, for which HDF5 would take 4 GB.
+    let pieces = refused(|file| drop(file.new_dataset::<i32>().shape(1 << 20).chunk(1).create("uns/pieces").unwrap()));
+    says(&pieces, &["uns[\"pieces\"]", "1048576 pieces", "the file holds 0 bytes"]);
 }
 
 #[test]
@@ -169,4 +173,59 @@ fn replace_by_number(path: &Path, group: &str) {
     file.unlink(group).unwrap();
     file.new_dataset::<f64>().create(group).unwrap().write_scalar(&3.0).unwrap();
     file.close().unwrap();
+}
+
+/// A dataset of three words, in which HDF5 writes for each its length, and where in which heap it lies.
+fn three_words(file: &hdf5::File, chunked: bool) {
+    let builder = file.new_dataset::<VarLenUnicode>().shape(3);
+    let builder = if chunked { builder.chunk(2) } else { builder };
+    let dataset = builder.create("uns/words").unwrap();
+    let word = |word: &str| word.parse::<VarLenUnicode>().unwrap();
+    dataset.write_raw(&[word("one"), word("two, which is long"), word("three")]).unwrap();
+}
+
+/// Where in the file the place of the second of [`three_words`] stands: four bytes of length, eight of an address.
+fn second_word(bytes: &[u8]) -> usize {
+    let follows = |&at: &usize| {
+        bytes[at..].starts_with(&[3, 0, 0, 0])
+            && bytes[at + 16..].starts_with(&[18, 0, 0, 0])
+            && bytes[at + 4..at + 12] == bytes[at + 20..at + 28]
+    };
+    let found: Vec<usize> = (0..bytes.len() - 32).filter(follows).collect();
+    let [first] = found[..] else { panic!("{found:?}") };
+    first + 16
+}
+
+/// HDF5 sets memory aside for a word's length before it looks for the word.
+#[test]
+fn words_longer_than_the_file_are_refused_without_memory_for_them() {
+    for chunked in [false, true] {
+        let (_folder, path) = edited(|file| three_words(file, chunked));
+        read(&path, &InputConfig::default()).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let at = second_word(&bytes);
+        bytes[at..at + 4].copy_from_slice(&[0, 0, 0, 0xf0]);
+        fs::write(&path, bytes).unwrap();
+        let message = read(&path, &InputConfig::default()).unwrap_err().to_string();
+        says(&message, &["uns[\"words\"]", "4026531840 bytes are declared"]);
+    }
+}
+
+/// What the copy lacks is damaged in the input, and so the input is named, not the output.
+#[test]
+fn an_element_that_cannot_be_copied_is_named_in_the_file_that_it_is_in() {
+    let program = Program::new();
+    program.simulate("in.h5ad", 60, 20, 1);
+    program.succeed("train --set model.kind=steady_state --input in.h5ad --output fit.h5ad");
+    let path = program.path("fit.h5ad");
+    let file = io::h5_options().open_rw(&path).unwrap();
+    three_words(&file, false);
+    file.close().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let at = second_word(&bytes);
+    bytes[at + 4..at + 12].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let message = program.fail("train --set model.kind=steady_state --input fit.h5ad --output again.h5ad", 2);
+    says(&message, &["fit.h5ad: uns[\"words\"]", "HDF5 cannot read it", "hint:"]);
+    assert!(!program.path("again.h5ad").exists());
 }

@@ -223,3 +223,26 @@ fn every_model_has_a_card_and_an_example() {
         assert!(examples.iter().any(|example| example.contains(&kind)), "no file of configs/ has{kind}");
     }
 }
+
+#[test]
+fn whatever_the_page_of_faults_says_a_test_or_a_script_shows() {
+    let text = fs::read_to_string(root().join("docs/faults.md")).expect("readable");
+    let tests: String =
+        rust_files(&root().join("tests/it")).iter().map(|path| fs::read_to_string(path).expect("readable")).collect();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault |"));
+    let mut n_rows = 0;
+    for row in rows {
+        n_rows += 1;
+        let shown = row.trim_end_matches(" |").rsplit(" | ").next().expect("a column");
+        let names: Vec<&str> = shown.split(", ").map(|name| name.trim_matches('`')).collect();
+        for name in names {
+            let there = if name.starts_with("scripts/") {
+                root().join(name).exists()
+            } else {
+                tests.contains(&format!("fn {name}()"))
+            };
+            assert!(there, "{name}: {row}");
+        }
+    }
+    assert!(n_rows > 20, "{n_rows}");
+}

@@ -5,13 +5,13 @@ mod dense;
 mod sparse;
 
 use hdf5::types::{FloatSize, TypeDescriptor, VarLenAscii, VarLenUnicode};
-use hdf5::{Dataset, File, Group, H5Type};
+use hdf5::{Dataset, File, Group, H5Type, Location};
 
 use super::element::Sink;
 use super::frame::LEGACY_CATEGORIES;
 use super::h5::{self, Kind, Node};
 use super::matrix::Matrix;
-use super::place::Place;
+use super::place::{At, Place};
 use super::raw;
 use crate::data::quantities::Slot;
 use crate::error::Result;
@@ -77,7 +77,7 @@ impl Cut<'_> {
         let Some(axes) = self.axes(name) else {
             return match (slot.filter(skips), node) {
                 (Some(slot), Node::Group(group)) => self.without(slot, group, to, place),
-                _ => self.whole(node, to, name),
+                _ => self.whole(node, to, name, place),
             };
         };
         match (name, node) {
@@ -108,15 +108,26 @@ impl Cut<'_> {
         for member in h5::members(group) {
             match Node::open(group, &member) {
                 Some(node) if member == "X" => self.cut(&node, &copy, &member, axes, &place.child(&member))?,
-                Some(node) => self.whole(&node, &copy, &member)?,
+                Some(node) => self.whole(&node, &copy, &member, &place.child(&member))?,
                 None => {}
             }
         }
         Ok(())
     }
 
-    fn whole(&self, node: &Node, to: &Group, name: &str) -> Result<()> {
-        self.sink.sure(node.location().copy_to(to, name), name)?;
+    /// Copies an element as HDF5 does it.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) if it cannot be read, [`Error::File`](crate::Error::File) if the copy cannot be written.
+    fn copied(&self, from: &Location, to: &Group, name: &str, place: &Place) -> Result<()> {
+        match from.copy_to(to, name) {
+            Err(error) if !raw::a_write_failed() => Err(error).at(place),
+            outcome => self.sink.sure(outcome, name),
+        }
+    }
+
+    fn whole(&self, node: &Node, to: &Group, name: &str, place: &Place) -> Result<()> {
+        self.copied(node.location(), to, name, place)?;
         self.mend_references(node, to, name)
     }
 
@@ -125,7 +136,7 @@ impl Cut<'_> {
         let copy = self.empty_group(group, to, slot.name(), place)?;
         for member in h5::members(group) {
             if let Some(node) = Node::open(group, &member).filter(|_| !self.skips(slot, &member)) {
-                self.sink.sure(node.location().copy_to(&copy, &member), &member)?;
+                self.copied(node.location(), &copy, &member, &place.child(&member))?;
             }
         }
         self.mend_frame(&copy, group)
@@ -173,7 +184,7 @@ impl Cut<'_> {
             match Node::open(group, &member) {
                 // The labels of legacy categorical columns; they run over neither axis.
                 Some(Node::Group(labels)) if member == LEGACY_CATEGORIES => {
-                    self.sink.sure(labels.copy_to(&copy, &member), &member)?;
+                    self.copied(&labels, &copy, &member, &here)?;
                 }
                 Some(Node::Dataset(column)) => {
                     self.dataset(&column, &copy, &member, Axes::Rows, &here)?;
@@ -206,7 +217,7 @@ impl Cut<'_> {
         for member in h5::members(group) {
             match Node::open(group, &member) {
                 Some(node) if member == "categories" => {
-                    self.sink.sure(node.location().copy_to(&copy, &member), &member)?;
+                    self.copied(node.location(), &copy, &member, &place.child(&member))?;
                 }
                 Some(Node::Dataset(part)) => {
                     self.dataset(&part, &copy, &member, Axes::Rows, &place.child(&member))?;

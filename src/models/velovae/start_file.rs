@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::start::Start;
-use crate::data::Run;
+use crate::data::{Run, write_whole};
 use crate::error::{Error, Result};
 use crate::hash::fnv1a;
 use crate::train::Checkpoint;
@@ -66,9 +66,5 @@ fn save(run: &mut Run, start: &Start) -> Result<()> {
     let checksum = checksum(start).ok_or_else(|| failed(&"a number has no spelling in JSON"))?;
     let kept = Kept { fingerprint: run.fingerprint().to_owned(), checksum, start: start.clone() };
     let text = serde_json::to_vec(&kept).map_err(|reason| failed(&reason))?;
-    let beside = path.with_extension("partial");
-    fs::create_dir_all(run.dir())
-        .and_then(|()| fs::write(&beside, text))
-        .and_then(|()| fs::rename(&beside, &path))
-        .map_err(|reason| failed(&reason))
+    fs::create_dir_all(run.dir()).and_then(|()| write_whole(&path, &[&text])).map_err(|reason| failed(&reason))
 }
