@@ -25,6 +25,7 @@ AS_PAGES = {
 }
 
 LINK = re.compile(r"(!?\[[^\]\n]*\]\()([^)\s]+)(\))")
+CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.M | re.S)
 INCLUDE = re.compile(r"^\{\{#include ([^}\s]+)\}\}$", re.M)
 
 
@@ -38,22 +39,15 @@ def shown(path):
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def outside_of_code(text):
-    """The text in pieces, and of each whether it is prose: blocks of code and code in a line hold no links."""
-    fenced = re.split(r"(^```.*?^```$)", text, flags=re.M | re.S)
-    for i, piece in enumerate(fenced):
-        if i % 2:
-            yield piece, False
-        else:
-            # A link's own text may be code: only code that holds a whole link is left out.
-            for k, part in enumerate(re.split(r"(`[^`\n]*\]\([^`\n]*`)", piece)):
-                yield part, k % 2 == 0
-
-
 def with_links(text, change):
-    """The text with each link's target as `change` has it."""
-    relink = lambda match: match[1] + change(match[2]) + match[3]
-    return "".join(LINK.sub(relink, piece) if prose else piece for piece, prose in outside_of_code(text))
+    """The text with each link's target as `change` has it. Links that are shown as code are none."""
+    code = [match.span() for match in CODE.finditer(text)]
+
+    def relink(match):
+        is_code = any(start < match.start() < end for start, end in code)
+        return match[0] if is_code else match[1] + change(match[2]) + match[3]
+
+    return LINK.sub(relink, text)
 
 
 def is_elsewhere(target):
@@ -175,7 +169,8 @@ def copied(file, inside):
     if file.is_dir():
         fail([f"{inside}: a link to a folder, which a site cannot show: link to a file"])
     is_picture = file.suffix in [".png", ".svg"]
-    place = SITE / "src/repository" / (inside if is_picture else f"{inside}.txt")
+    # mdBook takes a name with .md in it for a page.
+    place = SITE / "src/repository" / (inside if is_picture else f"{inside.removesuffix('.md')}.txt")
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(file, place)
     return place
@@ -221,22 +216,24 @@ def check_site():
 
 # --- run: the commands of the pages
 
-# What the pages' commands find in their folder, as words after `nascent simulate`. No case has more than a few cells and genes, for
-# commands are checked here, not results.
+# What the pages' commands find in their folder, as words after `nascent simulate`: few cells and genes, for commands are checked here and
+# not results, of which so many molecules are counted that the soft grid sees delays.
 FILES = {
-    "pancreas.h5ad": "--cells 160 --genes 60 --branches 2 --seed 1",
-    "in.h5ad": "--cells 160 --genes 60 --seed 2",
-    "samples.h5ad": "--cells 160 --genes 60 --seed 3 --samples 1:1,0.5:0.8 --sample-overlap 0.5",
+    "pancreas.h5ad": "--cells 200 --genes 80 --capture 1 --dispersion 0.02 --seed 1",
+    "in.h5ad": "--cells 200 --genes 80 --capture 1 --dispersion 0.02 --seed 2",
+    "samples.h5ad": "--cells 200 --genes 80 --capture 1 --dispersion 0.02 --seed 3 --samples 1:1,0.5:0.8 --sample-overlap 0.5",
 }
 
-# Two epochs of a network show that a command is right.
+# Two epochs of a network, or a few rounds on a coarse grid, show that a command is right. What follows later on a command line wins.
 SHORT = """
 set -euo pipefail
 nascent() {
   local short=()
   if [ "$1" = train ]; then
     case " $* " in
-      *soft_grid* | *steady_state* | *dynamical*) ;;
+      *steady_state* | *dynamical*) ;;
+      *soft_grid*) short=(--set model.max_rounds=6 --set model.choice_rounds=3 --set model.max_lineages=2 --set model.grid=30
+        --set model.pieces=6) ;;
       *velovi*) short=(--set model.train.epochs=2 --set model.uncertainty.n_samples=2) ;;
       *) short=(--set model.train.epochs=2 --set model.start_epochs=2 --set model.refine_epochs=2 --set model.refine_rounds=1) ;;
     esac
