@@ -12,7 +12,8 @@ use hdf5_sys::h5::{herr_t, hsize_t};
 use hdf5_sys::h5a::{H5Aread, H5Awrite};
 use hdf5_sys::h5d::{H5Dread, H5Dread_chunk1, H5Dwrite, H5Dwrite_chunk};
 use hdf5_sys::h5e::{
-    H5E_CANTFLUSH, H5E_DEFAULT, H5E_IO, H5E_WRITEERROR, H5E_direction_t, H5E_error2_t, H5Eset_auto2, H5Ewalk2,
+    H5E_CANTFLUSH, H5E_DEFAULT, H5E_IO, H5E_READERROR, H5E_WRITEERROR, H5E_direction_t, H5E_error2_t, H5Eset_auto2,
+    H5Ewalk2,
 };
 use hdf5_sys::h5i::{H5I_type_t, H5Iget_type, hid_t};
 use hdf5_sys::h5p::H5P_DEFAULT;
@@ -171,7 +172,8 @@ unsafe extern "C" fn on_error(errors: i64, _: *mut c_void) -> herr_t {
 unsafe extern "C" fn of_a_write(_: c_uint, error: *const H5E_error2_t, _: *mut c_void) -> herr_t {
     // SAFETY: HDF5 gives the address of an error that lives during the call.
     let error = unsafe { &*error };
-    if error.maj_num == *H5E_IO || error.min_num == *H5E_WRITEERROR || error.min_num == *H5E_CANTFLUSH {
+    let of_the_system = error.maj_num == *H5E_IO && error.min_num != *H5E_READERROR;
+    if of_the_system || error.min_num == *H5E_WRITEERROR || error.min_num == *H5E_CANTFLUSH {
         A_WRITE_FAILED.set(true);
     }
     0
