@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # Names of the records of a fit and of a graph; docs/keys.md describes them.
 FIT, GRAPH = "nascent_fit", "nascent_graph"
 
+# What the program writes into a folder that is gone afterwards.
+FITTED, RUN, GRAPHED = "nascent-fit.h5ad", "nascent-fit.run", "nascent-graph.h5ad"
+GONE = (FITTED, RUN, GRAPHED)
+
 
 def train(
     adata: AnnData,
@@ -83,12 +87,12 @@ def train(
         keywords = {"model.kind": model, **keywords}
     with _folder() as folder:
         _transfer.write(adata, folder / "adata.h5ad")
-        words = [] if config is None else [Path(config).resolve()]
-        words += ["--input", "adata.h5ad", "--output", "fit.h5ad", *_flags(seed=seed, threads=threads, device=device)]
+        words = [] if config is None else [str(Path(config).resolve())]
+        words += ["--input", "adata.h5ad", "--output", FITTED, *_flags(seed=seed, threads=threads, device=device)]
         words += [*_flags(memory=memory), *_paths(run=run), *_genes(genes, folder), *(["--resume"] if resume else [])]
         said = _run("train", *words, *_settings.words(settings, keywords), quiet=quiet, folder=folder)
         _print(said, quiet)
-        return _transfer.take(_own(adata), folder / "adata.h5ad", folder / "fit.h5ad", FIT)
+        return _transfer.take(_own(adata), folder / "adata.h5ad", folder / FITTED, FIT)
 
 
 def graph(
@@ -136,11 +140,11 @@ def graph(
     _transfer.require(adata)
     with _folder() as folder:
         _transfer.write(adata, folder / "adata.h5ad")
-        words = ["adata.h5ad", "--output", "graph.h5ad", *_flags(root=root, groups=groups, basis=basis, seed=seed)]
+        words = ["adata.h5ad", "--output", GRAPHED, *_flags(root=root, groups=groups, basis=basis, seed=seed)]
         words += [*_flags(threads=threads), *_paths(config=config), *_genes(genes, folder)]
         said = _run("graph", *words, *_settings.words(settings, keywords), quiet=quiet, folder=folder)
         _print(said, quiet)
-        return _transfer.take(_own(adata), folder / "adata.h5ad", folder / "graph.h5ad", GRAPH)
+        return _transfer.take(_own(adata), folder / "adata.h5ad", folder / GRAPHED, GRAPH)
 
 
 def report(
@@ -295,5 +299,7 @@ def _files(fits: Any, folder: Path, name: str) -> list[str]:
 
 
 def _print(said: str, quiet: bool) -> None:
-    if not quiet and said.strip():
-        print(said.strip(), flush=True)
+    """Prints the summary of a command, without the lines about files that are gone afterwards."""
+    lines = [line for line in said.strip().splitlines() if not any(name in line for name in GONE)]
+    if not quiet and lines:
+        print("\n".join(lines), flush=True)

@@ -42,10 +42,9 @@ class NascentError(RuntimeError):
         if not self.hint:
             return self.message
         said = f"{self.message}\nhint: {self.hint}"
-        setting = re.search(r"--set ([\w.]+)=", self.hint)
-        if setting:
-            key = setting[1]
-            said += f"\nin Python, --set {key}=… is the argument {key.replace('.', '__')}=…"
+        for setting, flag in re.findall(r"--set ([\w.]+)=|--(root|groups|genes|device|memory|samples|run)\b", self.hint):
+            flag, argument = (f"set {setting}", setting.replace(".", "__")) if setting else (flag, flag)
+            said += f"\nin Python, --{flag} is the argument {argument}="
         return said
 
 

@@ -54,7 +54,8 @@ def write(adata: AnnData, path: str | os.PathLike[str]) -> None:
 
     _, write_elem = _elements()
     whole = adata.to_memory() if adata.isbacked else adata
-    axes = {name: dict(getattr(whole, name)) for name in SLOTS[2:-1]}
+    # From 0.13 on, anndata lists X among the layers, without a name.
+    axes = {name: {key: value for key, value in getattr(whole, name).items() if key is not None} for name in SLOTS[2:-1]}
     # Copies of the frames: anndata makes columns with words categorical as it writes.
     copy = anndata().AnnData(X=whole.X, obs=whole.obs.copy(), var=whole.var.copy(), **axes)
     copy.write_h5ad(path)

@@ -106,6 +106,13 @@ def test_a_root_that_is_given_is_where_time_starts(fitted):
     assert fit.uns["nascent_graph"]["root"]["cell"] == first
 
 
+def test_the_summary_is_printed_without_files_that_are_gone(counts, capfd):
+    nv.train(counts, "steady_state", threads=1, preprocess__min_shared_counts=5)
+    said = capfd.readouterr()
+    assert "velocities of 150 cells" in said.out and "written to" not in said.out and "nascent-fit" not in said.out
+    assert "counts" in said.err, "progress goes to stderr"
+
+
 def test_settings_are_a_dictionary_or_keywords_and_keywords_count_most(counts):
     settings = {"preprocess": {"n_neighbors": 12, "n_pcs": 7}, "output": {"compression": 1}}
     fit = nv.train(counts, "steady_state", settings=settings, preprocess__n_neighbors=np.int64(9), **QUICK)

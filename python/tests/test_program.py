@@ -66,6 +66,16 @@ def test_an_error_of_several_lines_is_told_whole_and_of_two_the_last():
     assert (error.message, error.hint) == ("two\nmore", "do")
 
 
+def test_hints_are_told_in_the_words_of_python_too():
+    hints = {
+        "give another with --root": "--root is the argument root=",
+        "--set input.unspliced=NAME": "--set input.unspliced is the argument input__unspliced=",
+    }
+    for hint, expected in hints.items():
+        assert str(nv.NascentError("a", hint)) == f"a\nhint: {hint}\nin Python, {expected}"
+    assert str(nv.NascentError("a", "run `nascent graph` first")) == "a\nhint: run `nascent graph` first"
+
+
 def test_a_program_that_is_killed_says_so(pretend):
     pretend("echo 'epoch 3' >&2; kill -9 $$")
     with pytest.raises(nv.NascentError, match="signal 9\nepoch 3\nhint: .*memory") as caught:
