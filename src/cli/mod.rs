@@ -5,6 +5,7 @@ mod explain;
 mod genes;
 mod import;
 mod merge;
+mod shell;
 mod signals;
 mod tables;
 
@@ -17,6 +18,7 @@ use self::after::{Compare, Graph, Report};
 use self::explain::Explain;
 use self::import::Import;
 use self::merge::Merge;
+use self::shell::{Completions, Man};
 use crate::config::Config;
 use crate::data::Stop;
 use crate::error::{Error, Result};
@@ -79,6 +81,12 @@ enum Command {
     Devices,
     /// Measure the speed of VeloVAE's training steps on each device of this build and machine
     Bench(Bench),
+    /// Print completions of commands and flags for a shell
+    #[command(hide = true)]
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// Settings are the defaults of the model, overridden by CONFIG, overridden by flags. The settings used are saved as
@@ -292,6 +300,8 @@ impl Cli {
             Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),
+            Command::Completions(options) => options.run(),
+            Command::Man(options) => options.run(),
         }
     }
 }

@@ -20,6 +20,23 @@ fn help_names_every_command() {
 }
 
 #[test]
+fn shells_and_man_learn_of_every_command_from_the_program() {
+    let program = Program::new();
+    for shell in ["bash", "fish", "zsh"] {
+        let script = program.succeed(&format!("completions {shell}"));
+        assert!(script.contains("simulate") && script.contains("resume"), "{shell}: {script}");
+    }
+    assert!(program.succeed("man").contains(".SH SUBCOMMANDS"));
+    std::fs::create_dir(program.path("pages")).expect("created");
+    program.succeed("man pages");
+    let page = std::fs::read_to_string(program.path("pages/nascent-train.1")).expect("the page of a command");
+    assert!(page.contains("resume"), "{page}");
+    let complaint = program.fail("man nowhere", 1);
+    assert!(complaint.contains("nowhere") && complaint.contains("hint:"), "{complaint}");
+    assert!(!program.succeed("--help").contains("completions"), "these are for who packages the program");
+}
+
+#[test]
 fn from_simulated_counts_to_scores() {
     let program = Program::new();
     program.simulate("counts.h5ad", 300, 40, 2);
