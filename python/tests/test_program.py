@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -107,7 +108,10 @@ def test_on_a_terminal_the_program_has_a_terminal_too(pretend):
 def test_an_interruption_waits_for_the_program_to_end(pretend, tmp_path):
     pretend(f"trap 'sleep 0.3; echo saved > {tmp_path}/saved; exit 130' INT; echo begun >&2; sleep 30 2>&- >&- & wait")
     code = f"import sys; sys.path.insert(0, {str(ROOT / 'python')!r}); import nascent_velocity as nv; nv.run('train')"
-    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, start_new_session=True)
+    # What a shell starts in the background ignores Ctrl-C, and so would all that is started from there.
+    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    command = [sys.executable, "-c", code]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed)
     assert child.stderr.readline() == b"begun\n"
     os.killpg(child.pid, 2)
     assert b"KeyboardInterrupt" in child.communicate(timeout=20)[1]
