@@ -12,10 +12,6 @@ use nascent::cli::{Cli, complain};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    nascent::io::watch_for_stuck_calls(|error| {
-        complain(error);
-        std::process::exit(error.exit_code().into());
-    });
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -285,6 +285,7 @@ impl Cli {
     /// Whatever stopped the command.
     pub fn run(self) -> Result<()> {
         let stop = signals::heeded();
+        crate::io::watch_for_stuck_calls(|error| signals::end(error));
         match self.command {
             Command::Train(options) => options.run(stop),
             Command::Simulate(options) => options.run(),
@@ -447,17 +448,17 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
         '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(letter)),
         letter => letter.to_string(),
     });
-    write(&escaped.collect::<String>())
+    write(format!("{}\n", escaped.collect::<String>()).as_bytes())
 }
 
 /// What comes from files cannot command the terminal.
 fn print(text: &str) -> Result<()> {
-    write(&plain(text))
+    write(format!("{}\n", plain(text)).as_bytes())
 }
 
 /// stdout is data: a reader that closes the pipe early (`head`) ends the output without a complaint.
-fn write(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
+fn write(bytes: &[u8]) -> Result<()> {
+    match std::io::stdout().write_all(bytes) {
         Err(reason) if reason.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::file("stdout".as_ref(), "write", reason))
         }

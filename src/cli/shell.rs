@@ -1,12 +1,11 @@
 //! What a shell and `man` know of the program: made from the same list of commands that reads its words.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, write};
 use crate::error::{Error, Result};
 
 /// Completes commands and flags at the press of Tab.
@@ -34,7 +33,7 @@ impl Completions {
     pub(super) fn run(self) -> Result<()> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "nascent", &mut script);
-        give(&script)
+        write(&script)
     }
 }
 
@@ -44,19 +43,9 @@ impl Man {
             let mut page = Vec::new();
             let page_made = clap_mangen::Man::new(Cli::command()).render(&mut page);
             page_made.map_err(|reason| Error::file("stdout".as_ref(), "write", reason))?;
-            return give(&page);
+            return write(&page);
         };
         clap_mangen::generate_to(Cli::command(), &folder)
             .map_err(|reason| Error::file(&folder, "write the pages", reason).hinted("the folder has to be there"))
-    }
-}
-
-/// Bytes to stdout, as they are. A reader that closes the pipe early (`head`) ends the output without a complaint.
-fn give(bytes: &[u8]) -> Result<()> {
-    match std::io::stdout().write_all(bytes) {
-        Err(reason) if reason.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::file("stdout".as_ref(), "write", reason))
-        }
-        _ => Ok(()),
     }
 }

@@ -7,8 +7,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::complain;
-use crate::data::{Ending, Stop};
+use crate::data::{self, Ending, Stop};
 use crate::error::Error;
+use crate::io::told_by_system;
 use crate::pipeline::MARK;
 
 /// What a run is asked by to end.
@@ -24,13 +25,15 @@ fn on_signal(stop: &Stop) {
         Ending::AfterEpoch => {
             let _ = writeln!(std::io::stderr(), "\nending after this epoch; press Ctrl-C again to end at once");
         }
-        Ending::Now { saved } => {
-            remove_unfinished();
-            let error = Error::Interrupted { run: saved };
-            complain(&error);
-            exit(error.exit_code().into());
-        }
+        Ending::Now { saved } => end(&Error::Interrupted { run: saved }),
     }
+}
+
+/// Ends the program from wherever it is: removes what is under construction, and says why.
+pub(super) fn end(error: &Error) -> ! {
+    remove_unfinished();
+    complain(error);
+    exit(error.exit_code().into());
 }
 
 #[cfg(unix)]
@@ -54,9 +57,8 @@ fn listen(stop: Stop) {
 /// Whether `signal` is ignored. Linux says so in a file; elsewhere only unsafe code can ask, and the answer is no.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let mask = told_by_system("/proc/self/status", "SigIgn:");
+    let mask = mask.and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or(0);
     mask >> (signal - 1) & 1 == 1
 }
 
@@ -75,7 +77,7 @@ fn exit(code: i32) -> ! {
 /// Removes what this process is writing beside the place where it will stand, and a run's folder with nothing in it: Linux says which
 /// files are open; elsewhere it stays.
 fn remove_unfinished() {
-    crate::io::remove_unfinished();
+    data::remove_unfinished();
     let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
     let open: Vec<PathBuf> = open.flatten().filter_map(|link| std::fs::read_link(link.path()).ok()).collect();
     for path in open {

@@ -40,6 +40,7 @@ mod store;
 mod stream;
 mod stuck;
 mod subset;
+mod system;
 mod uns;
 mod velocities;
 mod write;
@@ -48,7 +49,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::data::remove_unfinished;
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use extras::{Extras, Outline, outline, write_extras};
@@ -64,9 +64,11 @@ pub use names::known_pair;
 pub use read::{Sizes, check_counts, read, read_without_neighbors, sizes};
 pub use records::{Owner, STOCHASTIC};
 pub use stamp::Stamp;
+pub(crate) use stamp::number as file_number;
 pub use store::{neighbors_record, write_fit, write_graph, write_permutation, write_streamed_fit};
 pub use stream::CellStream;
-pub use stuck::watch_for_stuck_calls;
+pub(crate) use stuck::watch_for_stuck_calls;
+pub(crate) use system::told_by_system;
 pub use uns::Uns;
 pub use write::Written;
 

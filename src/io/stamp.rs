@@ -50,13 +50,14 @@ impl About {
     }
 }
 
+/// The system's number of a file, which no other file has at the same time; systems without such numbers give all files the same.
 #[cfg(unix)]
-fn number(about: &Metadata) -> [u64; 2] {
+pub(crate) fn number(about: &Metadata) -> [u64; 2] {
     use std::os::unix::fs::MetadataExt;
     [about.dev(), about.ino()]
 }
 
 #[cfg(not(unix))]
-fn number(_: &Metadata) -> [u64; 2] {
+pub(crate) fn number(_: &Metadata) -> [u64; 2] {
     [0, 0]
 }

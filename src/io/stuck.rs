@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cpu_time::ProcessTime;
 
 use super::place::Place;
-use crate::data::remove_unfinished;
+use super::system::told_by_system;
 use crate::error::Error;
 
 /// How long a call may compute without reading or writing.
@@ -32,9 +32,9 @@ pub(super) fn reading(path: &Path) {
     }
 }
 
-/// Watches this process's calls of HDF5 from a thread of its own. Where one does not return, files under construction are removed and `end` is
-/// called with the error; it ends the process. Does nothing on systems that do not tell how much a process has read.
-pub fn watch_for_stuck_calls(end: impl Fn(&Error) + Send + 'static) {
+/// Watches this process's calls of HDF5 from a thread of its own. Where one does not return, `end` is called with the
+/// error; it ends the process. Does nothing on systems that do not tell how much a process has read.
+pub(crate) fn watch_for_stuck_calls(end: impl Fn(&Error) + Send + 'static) {
     if bytes_moved().is_none() {
         return;
     }
@@ -51,7 +51,6 @@ pub fn watch_for_stuck_calls(end: impl Fn(&Error) + Send + 'static) {
                 Some((begun, worked, before)) if moved - *before < LITTLE => {
                     // A process that waits for its disk, or was stopped, has not worked.
                     if begun.elapsed() > PATIENCE && worked.elapsed() > PATIENCE / 2 {
-                        remove_unfinished();
                         end(&error());
                         return;
                     }
@@ -69,7 +68,6 @@ fn error() -> Error {
 
 /// Bytes that this process has read and written, also those that the system had at hand; `None` where the system does not say.
 fn bytes_moved() -> Option<u64> {
-    let told = std::fs::read_to_string("/proc/self/io").ok()?;
-    let of = |key: &str| told.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<u64>().ok());
+    let of = |key: &str| told_by_system("/proc/self/io", key)?.parse::<u64>().ok();
     Some(of("rchar:")? + of("wchar:")?)
 }

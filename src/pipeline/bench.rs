@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{Error, Result, require};
+use crate::io::told_by_system;
 use crate::models::{TIMED, TimeSteps};
 use crate::nn::device;
 use crate::stats;
@@ -247,7 +248,10 @@ fn forget_peak_memory() {
 }
 
 fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+    told_by_system("/proc/self/status", "VmHWM:")?
+        .split_whitespace()
+        .next()?
+        .parse::<f64>()
+        .ok()
+        .map(|kib| kib / 1024.0)
 }

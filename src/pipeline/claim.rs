@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::Reporter;
 use crate::error::{Error, Result};
+use crate::io::file_number;
 
 /// The file in the folder of every run: what the folder is, and, while a process works there, which one. It is locked that long.
 pub const MARK: &str = ".nascent-run";
@@ -120,16 +121,9 @@ fn taken(dir: &Path, mark: &Path) -> Error {
 }
 
 /// Whether the open `file` is the one at `path`.
-#[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata().map(identity), fs::metadata(path).map(identity)), (Ok(open), Ok(there)) if open == there)
-}
-
-#[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
-    path.exists()
+    let numbers = [file.metadata(), fs::metadata(path)].map(|about| about.ok().as_ref().map(file_number));
+    numbers[0].is_some() && numbers[0] == numbers[1]
 }
 
 #[cfg(test)]

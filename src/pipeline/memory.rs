@@ -8,7 +8,7 @@ use std::fs;
 use crate::config::Config;
 use crate::data::Reporter;
 use crate::error::{Error, Result};
-use crate::io::Sizes;
+use crate::io::{Sizes, told_by_system};
 use crate::preprocess::PreprocessConfig;
 
 /// Tells what the run of `config` on counts of these sizes needs at least.
@@ -59,19 +59,15 @@ fn least(config: &Config, sizes: &Sizes) -> usize {
 /// Bytes that this process may still take: of the machine, of its group (a job of a cluster, a container), of its own limit. `None` where the
 /// system does not say.
 fn available() -> Option<usize> {
-    let kib = |text: &str, key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        Some(line.split_whitespace().next()?.parse::<usize>().ok()? << 10)
-    };
-    let machine = kib(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:");
+    let first = |path: &str, key: &str| told_by_system(path, key)?.split_whitespace().next()?.parse::<usize>().ok();
+    let kib = |path: &str, key: &str| Some(first(path, key)? << 10);
+    let machine = kib("/proc/meminfo", "MemAvailable:");
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
     let group = number("/sys/fs/cgroup/memory.max")
         .and_then(|most| Some(most.saturating_sub(number("/sys/fs/cgroup/memory.current")?)));
     let own = || {
-        let limits = fs::read_to_string("/proc/self/limits").ok()?;
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
-        let most = line.split_whitespace().next()?.parse::<usize>().ok()?;
-        Some(most.saturating_sub(kib(&fs::read_to_string("/proc/self/status").ok()?, "VmSize:")?))
+        let most = first("/proc/self/limits", "Max address space")?;
+        Some(most.saturating_sub(kib("/proc/self/status", "VmSize:")?))
     };
     [machine, group, own()].into_iter().flatten().min()
 }

@@ -130,11 +130,9 @@ pub(super) struct Prepared {
 /// Whatever reading and preprocessing can meet.
 pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter) -> Result<Prepared> {
     // A graph that is not used need not be sound.
-    let counts = match config.preprocess.neighbors {
-        GraphSource::Compute => io::read_without_neighbors(input, &config.input)?,
-        _ if config.preprocess.seeks_neighbors() => io::read_without_neighbors(input, &config.input)?,
-        GraphSource::Auto | GraphSource::File => io::read(input, &config.input)?,
-    };
+    let computed = config.preprocess.neighbors == GraphSource::Compute || config.preprocess.seeks_neighbors();
+    let read = if computed { io::read_without_neighbors } else { io::read };
+    let counts = read(input, &config.input)?;
     let fingerprint = counts.fingerprint();
     let (mut data, report) = preprocess::run(&counts, &config.preprocess)?;
     drop(counts);

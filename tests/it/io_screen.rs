@@ -143,6 +143,21 @@ fn what_compresses_well_or_has_two_names_is_read() {
     assert_eq!(counts.x, small().x);
 }
 
+/// 512 zero bytes in a heap of words, as after a crash of the machine: HDF5 goes round in a circle.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_call_of_hdf5_that_does_not_come_back_ends_the_program_and_leaves_nothing() {
+    let program = Program::new();
+    let path = program.simulate("in.h5ad", 100, 30, 1);
+    let mut bytes = fs::read(&path).unwrap();
+    let heap = bytes.windows(4).position(|four| four == b"GCOL").expect("a heap of words");
+    bytes[heap + 64..heap + 576].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let message = program.fail("train --set model.kind=steady_state --input in.h5ad --output out.h5ad", 2);
+    says(&message, &["in.h5ad", "HDF5 does not come to an end", "hint:"]);
+    assert!(!program.path("out.h5ad").exists() && !program.path("out.run").exists());
+}
+
 #[test]
 fn labels_that_are_labelled_themselves_are_refused() {
     let message = refused(|file| {
