@@ -30,6 +30,8 @@ pub mod train;
 pub mod uncertainty;
 
 #[cfg(feature = "h5ad")]
+pub mod exchange;
+#[cfg(feature = "h5ad")]
 pub mod io;
 #[cfg(feature = "h5ad")]
 pub mod report;

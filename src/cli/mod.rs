@@ -22,6 +22,7 @@ use self::shell::{Completions, Man};
 use crate::config::Config;
 use crate::data::Stop;
 use crate::error::{Error, Result};
+use crate::exchange::{self, Shard};
 use crate::import as sources;
 use crate::io::OutputConfig;
 use crate::permutation::Choice;
@@ -125,6 +126,10 @@ struct Train {
     /// Threads to use [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Share the fit with other processes, of which this is the I-th of N: start all with the same command but for I, on machines that see the
+    /// same files (soft grid on counts, dynamical model). Builds with MPI do so by themselves under mpirun
+    #[arg(long, value_name = "I/N", conflicts_with = "resume")]
+    shard: Option<Shard>,
     /// Seed of all random draws [default: 0]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -327,7 +332,15 @@ impl Train {
             output: self.output,
             resume: self.resume,
         };
-        let summary = pipeline::train(&config, &job, Box::<Terminal>::default(), stop)?;
+        let team = exchange::team(self.shard, &job.output.with_extension("shards"), &stop)?;
+        let is_alone = team.is_alone();
+        let summary = match pipeline::train_shared(&config, &job, team, Box::<Terminal>::default(), stop) {
+            Ok(Some(summary)) => summary,
+            Ok(None) => return Ok(()),
+            // MPI would wait for the others at the end of the program, and they for what this process was to say.
+            Err(error) if !is_alone => signals::end(&error),
+            Err(error) => return Err(error),
+        };
         print(&summary.to_string())?;
         if !self.report {
             return Ok(());

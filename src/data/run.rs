@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::Stop;
+use super::{Stop, Team};
 use crate::error::Result;
 use crate::hash::fnv1a;
 
@@ -45,6 +45,7 @@ pub struct Run {
     resume: bool,
     fingerprint: String,
     stop: Stop,
+    team: Team,
     prepare: Option<Prepare>,
     reporter: Box<dyn Reporter>,
 }
@@ -62,6 +63,7 @@ impl Run {
             resume: false,
             fingerprint,
             stop: Stop::default(),
+            team: Team::default(),
             prepare: None,
             reporter,
         }
@@ -78,6 +80,13 @@ impl Run {
     #[must_use]
     pub fn stopped_by(mut self, stop: impl Into<Stop>) -> Self {
         self.stop = stop.into();
+        self
+    }
+
+    /// The same run, whose work is shared with the other processes of `team`.
+    #[must_use]
+    pub fn shared_by(mut self, team: Team) -> Self {
+        self.team = team;
         self
     }
 
@@ -131,6 +140,12 @@ impl Run {
     #[must_use]
     pub fn stop(&self) -> &Stop {
         &self.stop
+    }
+
+    /// The processes that share the run's work.
+    #[must_use]
+    pub fn team(&self) -> &Team {
+        &self.team
     }
 
     /// Where the run talks to.

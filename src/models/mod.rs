@@ -74,6 +74,11 @@ pub trait VelocityModel {
         Recipe::default()
     }
 
+    /// Whether several processes can share a fit with these settings ([`Team`](crate::data::Team)).
+    fn shares(&self) -> bool {
+        false
+    }
+
     /// The model as one that a run has trained, if it can reconstruct abundances that it was not trained on.
     fn trained(&self) -> Option<&dyn Trained> {
         None

@@ -59,21 +59,21 @@ pub(super) fn claim(config: &Config, job: &Job, reporter: &mut dyn Reporter) -> 
     Claim::take(&job.run, reporter).map(|claim| Arc::new(Mutex::new(claim)))
 }
 
-/// The run of `job`, which makes its folder ready when there is something to write.
+/// The run of `job`, which makes its folder ready when there is something to write, if it has claimed it.
 pub(super) fn run(
     config: &Config,
     job: &Job,
     data: Option<&Prepared>,
-    claimed: &Claimed,
+    claimed: Option<&Claimed>,
     reporter: Box<dyn Reporter>,
 ) -> Run {
-    let (settings, dir, resume, claimed) = (config.to_toml(), job.run.clone(), job.resume, Arc::clone(claimed));
-    Run::new(&job.run, config.seed, fingerprint(config, data), reporter).resuming(resume).prepared_by(Box::new(
-        move |reporter| {
-            let mut claim = claimed.lock().unwrap_or_else(PoisonError::into_inner);
-            open(&dir, &settings, resume, &mut claim, reporter)
-        },
-    ))
+    let run = Run::new(&job.run, config.seed, fingerprint(config, data), reporter).resuming(job.resume);
+    let Some(claimed) = claimed.map(Arc::clone) else { return run };
+    let (settings, dir, resume) = (config.to_toml(), job.run.clone(), job.resume);
+    run.prepared_by(Box::new(move |reporter| {
+        let mut claim = claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        open(&dir, &settings, resume, &mut claim, reporter)
+    }))
 }
 
 /// Makes the folder `dir` with `settings` in it. A run that is there and is not resumed is moved aside, whole.

@@ -25,7 +25,7 @@ pub use keys::keys;
 pub use permute::{Permutation, PermuteJob, permute};
 pub use report::{ReportJob, report};
 pub use samples::SamplesOfFit;
-pub use train::{Summary, require_velocities, train};
+pub use train::{Summary, require_velocities, train, train_shared};
 pub use truth::{Known, TruthScores, against, score};
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::folder::Claimed;
 use super::{Job, folder, memory, on_device};
 use crate::config::Config;
-use crate::data::{CaptureTimes, CellSource, Dataset, Fit, FitRecord, Frame, NeighborsRecord, Reporter, Run, Stop};
+use crate::data::{
+    CaptureTimes, CellSource, Dataset, Fit, FitRecord, Frame, NeighborsRecord, Reporter, Run, Silent, Stop, Team,
+};
 use crate::error::{Error, Result, require};
 use crate::io::{self, GenesWritten, InputConfig, OutputConfig, Written};
 use crate::models::{Streamed, StreamingModel, VelocityModel};
@@ -41,7 +43,42 @@ impl fmt::Display for Summary {
 ///
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
-pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: impl Into<Stop>) -> Result<Summary> {
+pub fn train(config: &Config, job: &Job, reporter: Box<dyn Reporter>, stop: impl Into<Stop>) -> Result<Summary> {
+    let summary = train_shared(config, job, Team::default(), reporter, stop.into())?;
+    Ok(summary.expect("the only process leads"))
+}
+
+/// The same by the processes of `team`, of which one leads, talks and writes: the others have no summary.
+///
+/// # Errors
+/// As [`train`]; [`Error::Setting`] if the model cannot be shared; if another process has ended.
+pub fn train_shared(
+    config: &Config,
+    job: &Job,
+    team: Team,
+    reporter: Box<dyn Reporter>,
+    stop: Stop,
+) -> Result<Option<Summary>> {
+    let model = config.model.as_model();
+    require(
+        team.is_alone() || model.shares(),
+        "model.kind",
+        config.model.kind(),
+        "must be dynamical, or soft_grid with a likelihood of counts, for several processes to share a fit; start one process",
+    )?;
+    let mut reporter = if team.leads() { reporter } else { Box::new(Silent) };
+    let claimed = if team.leads() { Some(claim(config, job, reporter.as_mut())?) } else { None };
+    team.meet(&mut |words| reporter.say(words))?;
+    let config = &with_known_layers(config, &job.input, reporter.as_mut());
+    let begun = Begun { job, claimed, team, reporter, stop };
+    on_device(model, || match config.model.as_model().streaming() {
+        Some(model) => train_streaming(config, model, begun),
+        None => train_held(config, begun),
+    })
+}
+
+/// Checks that the output can be written, and claims the run's folder.
+fn claim(config: &Config, job: &Job, reporter: &mut dyn Reporter) -> Result<Claimed> {
     require(
         job.output != job.run,
         "--output",
@@ -50,12 +87,27 @@ pub fn train(config: &Config, job: &Job, mut reporter: Box<dyn Reporter>, stop: 
     )?;
     // Before the run's folder is made, with which the output's could come to be.
     io::check_writable(&job.output)?;
-    let (stop, claimed) = (stop.into(), folder::claim(config, job, reporter.as_mut())?);
-    let config = &with_known_layers(config, &job.input, reporter.as_mut());
-    on_device(config.model.as_model(), || match config.model.as_model().streaming() {
-        Some(model) => train_streaming(config, model, (job, &claimed), reporter, stop),
-        None => train_held(config, (job, &claimed), reporter, stop),
-    })
+    folder::claim(config, job, reporter)
+}
+
+/// A training run before its data are read.
+struct Begun<'a> {
+    job: &'a Job,
+    /// The folder of the run, of the process that leads.
+    claimed: Option<Claimed>,
+    team: Team,
+    reporter: Box<dyn Reporter>,
+    stop: Stop,
+}
+
+impl Begun<'_> {
+    /// The run, which all processes begin alike.
+    fn run(self, config: &Config, data: Option<&Prepared>) -> Result<Run> {
+        let run = folder::run(config, self.job, data, self.claimed.as_ref(), self.reporter);
+        let run = run.stopped_by(self.stop).shared_by(self.team);
+        run.team().agree(&run.fingerprint())?;
+        Ok(run)
+    }
 }
 
 /// Fails unless a fit of `config` will have velocities of cells, which a velocity graph and a report need.
@@ -77,19 +129,18 @@ pub fn require_velocities(config: &Config) -> Result<()> {
 }
 
 /// With all cells in memory.
-fn train_held(
-    config: &Config,
-    (job, claimed): (&Job, &Claimed),
-    mut reporter: Box<dyn Reporter>,
-    stop: Stop,
-) -> Result<Summary> {
+fn train_held(config: &Config, mut begun: Begun) -> Result<Option<Summary>> {
+    let job = begun.job;
     let read = io::Stamp::of(&job.input)?;
-    memory::tell(config, &io::sizes(&job.input, &config.input)?, reporter.as_mut())?;
-    let prepared = prepare(config, &job.input, reporter.as_mut())?;
-    let mut run = folder::run(config, job, Some(&prepared), claimed, reporter).stopped_by(stop);
+    memory::tell(config, &io::sizes(&job.input, &config.input)?, begun.reporter.as_mut())?;
+    let prepared = prepare(config, &job.input, begun.reporter.as_mut())?;
+    let mut run = begun.run(config, Some(&prepared))?;
     let Prepared { data, counts } = prepared;
     tell_capture(config.model.as_model(), &data.obs, &mut run)?;
     let fit = config.model.as_model().fit(&data, &mut run)?;
+    if !run.team().leads() {
+        return Ok(None);
+    }
     finite(&fit, &mut run)?;
     run.prepare()?;
 
@@ -100,7 +151,7 @@ fn train_held(
     read.require_same()?;
     let written = io::write_fit(&job.output, &job.input, &config.output, data, fit, record)?;
     account(&written, run.reporter());
-    Ok(summary)
+    Ok(Some(summary))
 }
 
 /// The same settings; where the file has its counts under other names of the field, with these.
@@ -146,18 +197,16 @@ pub(super) fn prepare(config: &Config, input: &Path, reporter: &mut dyn Reporter
 }
 
 /// The same with cells read block after block. What runs over cells *and* genes is made as it is written.
-fn train_streaming(
-    config: &Config,
-    model: &dyn StreamingModel,
-    (job, claimed): (&Job, &Claimed),
-    reporter: Box<dyn Reporter>,
-    stop: Stop,
-) -> Result<Summary> {
+fn train_streaming(config: &Config, model: &dyn StreamingModel, begun: Begun) -> Result<Option<Summary>> {
+    let job = begun.job;
     let read = io::Stamp::of(&job.input)?;
     let source: Arc<dyn CellSource> = Arc::new(io::CellStream::open(&job.input, &config.input)?);
-    let mut run = folder::run(config, job, None, claimed, reporter).stopped_by(stop);
+    let mut run = begun.run(config, None)?;
     tell_capture(config.model.as_model(), source.obs(), &mut run)?;
     let Streamed { genes, fit, layers } = model.fit(&source, &config.preprocess, &mut run)?;
+    if !run.team().leads() {
+        return Ok(None);
+    }
     finite(&fit, &mut run)?;
     run.prepare()?;
     let summary = Summary::new(config, job, [source.n_obs(), genes.len()], &fit);
@@ -174,7 +223,7 @@ fn train_streaming(
     read.require_same()?;
     let written = io::write_streamed_fit(&job.output, &job.input, &output, &genes, (fit, layers), record)?;
     account(&written, run.reporter());
-    Ok(summary)
+    Ok(Some(summary))
 }
 
 /// Stops before numbers are written that are not finite where they should be.

@@ -37,6 +37,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("import", 4, &[]),
     ("io", 3, &[]),
     ("report", 3, &[]),
+    ("exchange", 3, &[]),
     ("preprocess", 2, &[]),
     ("models", 2, &["preprocess", "train", "nn", "uncertainty", "graph"]),
     ("train", 2, &["nn"]),

@@ -12,6 +12,8 @@
 //! Source: Bergen et al. 2020, Methods ("inferring latent time", "assignment of transcriptional states"); scVelo 0.3
 //! `_em_model_utils.compute_divergence`.
 
+use serde::{Deserialize, Serialize};
+
 use super::curve::{Branch, Curve, Params};
 use super::gene::{Gene, Neighborhoods};
 use super::projection::{self, OnBranch};
@@ -48,7 +50,7 @@ impl Phase {
 }
 
 /// Times of every cell on either branch, `[n_obs]` each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct BranchTimes {
     /// Since the gene was switched on.
     pub on: Vec<f64>,

@@ -1,10 +1,12 @@
 //! The curve of one gene in the phase plane: a branch on which it is transcribed, one on which it is not.
 
+use serde::{Deserialize, Serialize};
+
 use crate::kinetics::{self, Rates, State};
 use crate::simd::{Vectorized, exp_f64, vectorize};
 
 /// Parameters of one gene. Inside the model unspliced abundance is `u' = u / scaling`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Params {
     /// Transcription rate, in units of u' per time.
     pub alpha: f64,

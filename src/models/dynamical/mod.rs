@@ -80,7 +80,7 @@ impl VelocityModel for Dynamical {
         let begun = (Instant::now(), ProcessTime::now());
         self.fit_all(data, &chosen, &mut tables, run)?;
         if self.time_scope == TimeScope::Shared {
-            let said = tables.share(data, self);
+            let said = tables.share(data, self, run.team())?;
             run.reporter().say(&said);
         }
         let seconds = (begun.0.elapsed().as_secs_f64(), begun.1.elapsed().as_secs_f64());
@@ -96,6 +96,10 @@ impl VelocityModel for Dynamical {
 
     fn validate(&self) -> Result<()> {
         self.check()
+    }
+
+    fn shares(&self) -> bool {
+        true
     }
 
     fn citations(&self) -> &'static [&'static str] {
@@ -124,16 +128,16 @@ impl Dynamical {
         let near = Neighborhoods::new(&data.neighbors);
         run.reporter().begin("genes", 0, chosen.len() as u64);
         let mut done = 0;
-        for block in chosen.chunks(BLOCK) {
+        let team = run.team().clone();
+        for block in chosen.chunks(BLOCK * team.size()) {
             if run.interrupted() {
                 return Err(Error::Interrupted { run: None });
             }
-            let columns = Columns::new(data, block);
-            let fits: Vec<_> = (0..block.len())
-                .into_par_iter()
-                .map(|at| fit_gene(self, columns.u(at), columns.s(at), &near))
-                .collect();
-            tables.set(block, fits);
+            let mine = &block[team.part(block.len())];
+            let columns = Columns::new(data, mine);
+            let fits =
+                (0..mine.len()).into_par_iter().map(|at| fit_gene(self, columns.u(at), columns.s(at), &near)).collect();
+            tables.set(block, team.joined(fits)?);
             done += block.len();
             run.reporter().advance(done as u64, &tables.progress());
         }

@@ -1,10 +1,12 @@
 //! What the fit of one gene comes to.
 
+use serde::{Deserialize, Serialize};
+
 use super::assign::BranchTimes;
 use super::curve::Params;
 
 /// How the fit of a gene ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Status {
     /// Not among the genes to fit.
     #[default]
@@ -36,13 +38,14 @@ impl Status {
 }
 
 /// A gene's parameters, and its columns of the layers; these are empty if it has no fit.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct GeneFit {
     pub row: Row,
     pub layers: Option<Layers>,
 }
 
 /// Columns of the layers, `[n_obs]` each.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Layers {
     pub velocity: Vec<f64>,
     pub velocity_u: Vec<f64>,
@@ -53,7 +56,7 @@ pub(super) struct Layers {
 }
 
 /// Numbers of one gene; NaN without a fit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Row {
     pub status: Status,
     /// On the common clock.

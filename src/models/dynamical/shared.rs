@@ -9,8 +9,11 @@
 //!
 //! scVelo shares no time between genes while it fits. Time is known up to a factor and lies in `[0, t_max]`.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::curve::Params;
 use super::descent::solved;
@@ -20,12 +23,13 @@ use super::projection::distance;
 use super::row::Row;
 use super::settings::VelocityFrom;
 use super::shape::{Frame, Point, Shape};
-use crate::data::Dataset;
+use crate::data::{Dataset, Team};
+use crate::error::Result;
 use crate::kinetics::{self, Rates, State};
 use crate::stats;
 
 /// A gene on the shared clock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct SharedGene {
     /// Position among the kept genes.
     pub index: usize,
@@ -59,12 +63,15 @@ pub(super) fn share(
     genes: Vec<SharedGene>,
     fit_t: &Array2<f32>,
     (t_max, max_rounds, tolerance): (f64, usize, f64),
-) -> Shared {
+    team: &Team,
+) -> Result<Shared> {
     let times = consensus(fit_t, &genes, t_max);
     let mut shared = Shared { genes, times, losses: Vec::new() };
     for _ in 0..max_rounds {
-        shared.genes = fitted(data, &shared.genes, &shared.times, t_max);
-        shared.times = nearest_times(data, &shared.genes, &shared.times, t_max);
+        let my_genes = team.part(shared.genes.len());
+        shared.genes = team.joined(fitted(data, &shared.genes[my_genes], &shared.times, t_max))?;
+        let my_cells = team.part(shared.times.len());
+        shared.times = team.joined(nearest_times(data, &shared.genes, (&shared.times, my_cells), t_max))?;
         let loss = shared.genes.par_iter().map(|gene| gene.loss_at(data, &shared.times)).collect::<Vec<f64>>();
         let total: f64 = loss.iter().sum();
         shared.genes.iter_mut().zip(loss).for_each(|(gene, loss)| gene.loss = loss);
@@ -74,7 +81,7 @@ pub(super) fn share(
             break;
         }
     }
-    shared
+    Ok(shared)
 }
 
 /// First times: the median over genes of the ranks of a cell's times, as a rank over `[0, t_max]` again.
@@ -268,8 +275,8 @@ impl SharedGene {
     }
 }
 
-/// Every cell's time with the smallest sum of squares over all genes: on a grid, or where it was.
-fn nearest_times(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64) -> Vec<f64> {
+/// The times of the given cells with the smallest sum of squares over all genes: on a grid, or where they were.
+fn nearest_times(data: &Dataset, genes: &[SharedGene], (times, cells): (&[f64], Range<usize>), t_max: f64) -> Vec<f64> {
     let frames: Vec<Frame> = genes.iter().map(SharedGene::frame).collect();
     let curve_at = |t: f64| -> Vec<[f32; 2]> {
         let point = |(gene, frame): (&SharedGene, &Frame)| {
@@ -280,7 +287,8 @@ fn nearest_times(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64
     };
     let grid: Vec<f64> = (0..POINTS).map(|k| t_max * k as f64 / (POINTS - 1) as f64).collect();
     let curves: Vec<Vec<[f32; 2]>> = grid.par_iter().map(|&t| curve_at(t)).collect();
-    let best = |(cell, &now): (usize, &f64)| {
+    let best = |cell: usize| {
+        let now = times[cell];
         let observed: Vec<[f32; 2]> = genes
             .iter()
             .map(|gene| {
@@ -301,7 +309,7 @@ fn nearest_times(data: &Dataset, genes: &[SharedGene], times: &[f64], t_max: f64
         }
         best.1
     };
-    times.par_iter().enumerate().map(best).collect()
+    cells.into_par_iter().map(best).collect()
 }
 
 /// `(velocity, velocity_u)` of a gene at the cells' times, `[n_obs]` each.

@@ -12,7 +12,8 @@ use crate::data::quantities::{
     FIT_STEADY_S, FIT_STEADY_U, FIT_T, FIT_T_OFF, FIT_T_ON, FIT_TAU, FIT_TAU_OFF, FIT_U0, FIT_VARIANCE, LATENT_TIME,
     RECOVER_DYNAMICS, VELOCITY, VELOCITY_GENES, VELOCITY_U,
 };
-use crate::data::{Dataset, Fit};
+use crate::data::{Dataset, Fit, Team};
+use crate::error::Result;
 
 /// Abundances of some genes, one column after the other.
 pub(super) struct Columns {
@@ -102,14 +103,18 @@ impl Tables {
     }
 
     /// Fits all genes with a fit anew, on one clock; their own times are only the start.
-    pub(super) fn share(&mut self, data: &Dataset, settings: &Dynamical) -> String {
+    ///
+    /// # Errors
+    /// If another process of `team` has ended.
+    pub(super) fn share(&mut self, data: &Dataset, settings: &Dynamical, team: &Team) -> Result<String> {
         let with_fit = self.rows.iter().enumerate().filter(|(_, row)| row.status.has_fit());
         let genes: Vec<SharedGene> = with_fit.map(|(index, row)| SharedGene::new(data, index, row)).collect();
         let n_genes = genes.len();
         if n_genes == 0 {
-            return "no gene has a fit: there is no time to share".to_owned();
+            return Ok("no gene has a fit: there is no time to share".to_owned());
         }
-        let shared = shared::share(data, genes, &self.t, (settings.t_max, settings.max_rounds, settings.tolerance));
+        let shared =
+            shared::share(data, genes, &self.t, (settings.t_max, settings.max_rounds, settings.tolerance), team)?;
         for gene in &shared.genes {
             let (likelihood, variance) = gene.scores(data, &shared.times);
             let row = &mut self.rows[gene.index];
@@ -123,7 +128,7 @@ impl Tables {
         }
         let said = format!("one time per cell for {n_genes} genes: {} rounds", shared.losses.len());
         self.shared = Some(shared.times);
-        said
+        Ok(said)
     }
 
     /// All genes.

@@ -6,6 +6,8 @@
 //! Σ_i ln Σ_z π_z p(x_i | z, n_i, θ)  +  ln p(n) + ln p(θ) + ln p(d) + ln p(π)
 //! ```
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::course::Course;
@@ -14,6 +16,8 @@ use super::gene::{Gene, Pair, Prior, Sums};
 use super::samples;
 use super::settings::{RateScale, Scaling, SoftGrid, TimePrior};
 use super::tree::Tree;
+use crate::data::Team;
+use crate::error::Result;
 use crate::models::dispersion::{self, AroundMeans};
 use crate::simd::{Vectorized, mul_add_f64, vectorize};
 use crate::sparse::Csr;
@@ -124,8 +128,14 @@ impl Gathered {
         Self { nodes, n: zeros(nodes), cells, m: zeros(n_vars * nodes), samples: Vec::new() }
     }
 
-    /// Adds some cells.
-    pub(super) fn add(&mut self, genes: &Pair<Csr<f32>>, posteriors: &[Posterior], groups: &[u32]) {
+    /// Adds some cells; of the genes, those `which`.
+    pub(super) fn add(
+        &mut self,
+        genes: &Pair<Csr<f32>>,
+        which: &Range<usize>,
+        posteriors: &[Posterior],
+        groups: &[u32],
+    ) {
         for (i, posterior) in posteriors.iter().enumerate() {
             let group = groups.get(i).map_or(0, |&group| group as usize);
             for &(node, q) in &posterior.nodes {
@@ -137,16 +147,17 @@ impl Gathered {
         }
         let stretches = Stretches::new(posteriors);
         for (m, genes) in self.m.iter_mut().zip(genes) {
-            m.par_chunks_mut(self.nodes).enumerate().for_each(|(gene, m)| {
-                let (cells, counts) = genes.row(gene);
+            let mine = &mut m[which.start * self.nodes..which.end * self.nodes];
+            mine.par_chunks_mut(self.nodes).enumerate().for_each(|(at, m)| {
+                let (cells, counts) = genes.row(which.start + at);
                 vectorize(AddCounts { stretches: &stretches, cells, counts, m });
             });
         }
     }
 
-    /// Adds what some cells say of the relative capture in each of `n` samples; cell i is of sample `of[i]`. Nothing if `of` is empty.
+    /// Adds what some cells say of the relative capture in each of `n` samples; cell i is of sample `of[i]`. Nothing if `n` is 0.
     pub(super) fn add_samples(&mut self, posteriors: &[Posterior], of: &[u32], n: usize) {
-        if of.is_empty() {
+        if n == 0 {
             return;
         }
         self.samples.resize(n, samples::Sums::default());
@@ -173,6 +184,19 @@ impl Gathered {
         for (sums, others) in mine.zip(other.n.iter().chain(&other.m).chain(&other.cells)) {
             sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += factor * other);
         }
+    }
+
+    /// Adds the sums of all processes of `team`.
+    pub(super) fn share(&mut self, team: &Team) -> Result<()> {
+        if team.is_alone() {
+            return Ok(());
+        }
+        let mut all: Vec<&mut f64> = self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells).flatten().collect();
+        all.extend(self.samples.iter_mut().flatten());
+        let mut sums: Vec<f64> = all.iter().map(|sum| **sum).collect();
+        team.add(&mut sums)?;
+        all.into_iter().zip(sums).for_each(|(sum, of_all)| *sum = of_all);
+        Ok(())
     }
 
     /// The sums of one gene.
@@ -255,26 +279,12 @@ impl Model {
         sizes.into_iter().zip(of).map(|([_, n], &sample)| [n * self.capture[sample as usize], n]).collect()
     }
 
-    /// E-step; returns the posteriors and the objective.
+    /// E-step of the cells at the given rows, with the tables of this model.
     pub(super) fn expect(
-        &self,
-        fixed: &Fixed,
-        cells: &Pair<Csr<f32>>,
-        groups: &[u32],
-        sizes: &[Pair<f64>],
-    ) -> (Vec<Posterior>, f64) {
-        let tables = Tables::new(&self.tree, &self.genes);
-        let posteriors = self.expect_with(&tables, fixed, cells, groups, sizes);
-        let evidence: f64 = posteriors.iter().map(|posterior| posterior.evidence).sum();
-        (posteriors, evidence - self.penalty(fixed))
-    }
-
-    /// E-step with the tables of this model.
-    pub(super) fn expect_with(
         &self,
         tables: &Tables,
         fixed: &Fixed,
-        cells: &Pair<Csr<f32>>,
+        cells: (&Pair<Csr<f32>>, Range<usize>),
         groups: &[u32],
         sizes: &[Pair<f64>],
     ) -> Vec<Posterior> {
@@ -283,41 +293,70 @@ impl Model {
     }
 
     /// `−ln p` of all parameters, up to a constant.
-    fn penalty(&self, fixed: &Fixed) -> f64 {
+    pub(super) fn penalty(&self, fixed: &Fixed) -> f64 {
         let genes: f64 = self.genes.iter().map(|gene| gene.penalty(&self.tree, &gene.params, &self.prior)).sum();
         let dispersions: f64 = self.genes.iter().flat_map(|gene| gene.dispersion).map(dispersion::penalty).sum();
         let pi: f64 = self.pi.iter().flatten().map(|pi| pi.max(1e-300).ln()).sum();
         genes + dispersions - if fixed.learn_pi { fixed.smoothing * pi } else { 0.0 }
     }
 
-    /// The sums over some cells, of which `genes` are the counts by gene.
-    pub(super) fn gather(&self, genes: &Pair<Csr<f32>>, posteriors: &[Posterior], groups: &[u32]) -> Gathered {
+    /// The sums over some cells, of which `genes` are the counts by gene; of these, those `which` alone are gathered.
+    pub(super) fn gather(
+        &self,
+        genes: &Pair<Csr<f32>>,
+        which: &Range<usize>,
+        posteriors: &[Posterior],
+        groups: &[u32],
+    ) -> Gathered {
         let mut gathered = Gathered::new(self.genes.len(), self.tree.len(), self.pi.len());
-        gathered.add(genes, posteriors, groups);
+        gathered.add(genes, which, posteriors, groups);
         gathered
     }
 
+    /// Does `work` on each of the genes; of those that other processes of `team` work on, takes over what they came to.
+    fn each_gene(&mut self, team: &Team, work: impl Fn(&mut Course, usize, &mut Gene) + Sync) -> Result<()> {
+        let part = team.part(self.genes.len());
+        let mine = &mut self.genes[part.clone()];
+        mine.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
+            work(course, part.start + at, gene);
+        });
+        if !team.is_alone() {
+            self.genes = team.joined(mine.to_vec())?;
+        }
+        Ok(())
+    }
+
     /// M-steps of π, of the samples' capture, of the genes, and of what is learned of their rates and scalings together.
-    pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize) {
+    ///
+    /// # Errors
+    /// If another process of `team` has ended.
+    pub(super) fn maximise(&mut self, fixed: &Fixed, gathered: &Gathered, steps: usize, team: &Team) -> Result<()> {
         if fixed.learn_pi {
             for (pi, cells) in self.pi.iter_mut().zip(&gathered.cells) {
                 *pi = spread(&self.tree, cells, fixed.smoothing);
             }
         }
         samples::maximise(&mut self.capture, &gathered.samples);
-        let (tree, prior) = (&self.tree, &self.prior);
-        self.genes.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
-            gene.maximise(tree, prior, gathered.of(at), steps, course);
-        });
+        let (tree, prior) = (self.tree.clone(), self.prior);
+        self.each_gene(team, |course, at, gene| {
+            gene.maximise(&tree, &prior, gathered.of(at), steps, course);
+        })?;
         self.prior.learn_shift(&self.genes);
         self.prior.learn_scaling(&self.genes);
+        Ok(())
     }
 
     /// M-step of the dispersions.
-    pub(super) fn disperse(&mut self, genes: &Pair<Csr<f32>>, posteriors: &[Posterior], gathered: &Gathered) {
-        let tree = &self.tree;
-        self.genes.par_iter_mut().enumerate().for_each(|(at, gene)| {
-            let (mu, sums) = (gene.means(tree), gathered.of(at));
+    fn disperse(
+        &mut self,
+        genes: &Pair<Csr<f32>>,
+        posteriors: &[Posterior],
+        gathered: &Gathered,
+        team: &Team,
+    ) -> Result<()> {
+        let tree = self.tree.clone();
+        self.each_gene(team, |_, at, gene| {
+            let (mu, sums) = (gene.means(&tree), gathered.of(at));
             for species in 0..2 {
                 let (cells, counts) = genes[species].row(at);
                 let sized = |(&i, &x): (&u32, &f32)| (f64::from(x), posteriors[i as usize].size[species]);
@@ -325,7 +364,7 @@ impl Model {
                 let around = AroundMeans::new(counts, [&mu[species], sums.m[species], sums.n[species]]);
                 gene.dispersion[species] = around.fit(gene.dispersion[species], DISPERSION_STEPS);
             }
-        });
+        })
     }
 
     /// All M-steps from the first posteriors of cells in memory, until the means of the rates have settled. Here cells are all of one size:
@@ -337,12 +376,13 @@ impl Model {
         groups: &[u32],
         posteriors: &[Posterior],
         steps: usize,
-    ) {
-        let gathered = self.gather(&counts.genes, posteriors, groups);
+    ) -> Result<()> {
+        let alone = &Team::default();
+        let gathered = self.gather(&counts.genes, &(0..counts.n_vars()), posteriors, groups);
         let mut before = self.prior.shift;
-        self.maximise(fixed, &gathered, steps);
+        self.maximise(fixed, &gathered, steps, alone)?;
         if fixed.learn_dispersion {
-            self.disperse(&counts.genes, posteriors, &gathered);
+            self.disperse(&counts.genes, posteriors, &gathered, alone)?;
         }
         for _ in 0..MOST_SHIFTS {
             let moved = before.iter().zip(self.prior.shift).any(|(before, now)| (now - before).abs() > SETTLED);
@@ -350,24 +390,25 @@ impl Model {
                 break;
             }
             before = self.prior.shift;
-            self.maximise(fixed, &gathered, steps);
+            self.maximise(fixed, &gathered, steps, alone)?;
         }
+        Ok(())
     }
 
-    /// All M-steps from the posteriors of cells in memory, of which `gathered` are the sums.
+    /// All M-steps from the posteriors of cells in memory, of which `gathered` are the sums; those of the dispersions if told to `disperse`.
     pub(super) fn maximise_all(
         &mut self,
         fixed: &Fixed,
         counts: &Counts,
-        gathered: &Gathered,
-        posteriors: &[Posterior],
-        steps: usize,
-        disperse: bool,
-    ) {
-        self.maximise(fixed, gathered, steps);
+        (posteriors, gathered): (&[Posterior], &Gathered),
+        (steps, disperse): (usize, bool),
+        team: &Team,
+    ) -> Result<()> {
+        self.maximise(fixed, gathered, steps, team)?;
         if fixed.learn_dispersion && disperse {
-            self.disperse(&counts.genes, posteriors, gathered);
+            self.disperse(&counts.genes, posteriors, gathered, team)?;
         }
+        Ok(())
     }
 }
 

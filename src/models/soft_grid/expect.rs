@@ -9,7 +9,10 @@
 //! gamma prior: once the table product is there, a trial of another size costs a pass over the nodes. Where the cell's sample has a relative capture
 //! of unspliced molecules of its own ([`super::samples`]), unspliced counts have the size `n_i r`: the ratio r of the two sizes is kept.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::gene::{Gene, Pair};
 use super::tree::Tree;
@@ -194,7 +197,7 @@ impl Vectorized for Soften<'_> {
 }
 
 /// Where one cell is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Posterior {
     /// Nodes with a responsibility worth keeping, and it; they add up to 1.
     pub(super) nodes: Vec<(u32, f32)>,
@@ -225,9 +228,9 @@ pub(super) struct Weights<'a> {
     pub(super) one_size: bool,
 }
 
-/// Posteriors of all cells of sizes `sizes`; cell i belongs to group `groups[i]`, or 0 if there are none.
+/// Posteriors of the cells `rows`, which are of sizes `sizes`; cell i belongs to group `groups[i]`, or 0 if there are none.
 pub(super) fn expect(
-    cells: &Pair<Csr<f32>>,
+    (cells, rows): (&Pair<Csr<f32>>, Range<usize>),
     tables: &Tables,
     sizes: &[Pair<f64>],
     groups: &[u32],
@@ -240,8 +243,7 @@ pub(super) fn expect(
         ln_pi
     };
     let ln_pi: Vec<Vec<f64>> = weights.pi.iter().map(padded).collect();
-    (0..cells[0].n_rows)
-        .into_par_iter()
+    rows.into_par_iter()
         .map_init(Scratch::default, |scratch, i| {
             let group = groups.get(i).map_or(0, |&group| group as usize);
             scratch.one_cell([cells[0].row(i), cells[1].row(i)], tables, sizes[i], &ln_pi[group], weights)

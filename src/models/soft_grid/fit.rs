@@ -260,7 +260,7 @@ impl Search<'_> {
     fn held_out(&self, start: &Start, parts: &Parts, run: &mut Run) -> Result<(f64, Vec<f64>)> {
         let Parts { kept, train, test } = parts;
         let fitted = self.candidate(start, train, Some(kept), self.settings.choice_rounds, run)?;
-        let (posteriors, _) = test.expect(&fitted.model, self.fixed, test.sizes.clone());
+        let (posteriors, _) = test.expect(&fitted.model, self.fixed, test.sizes.clone())?;
         Ok((fitted.objective(), posteriors.iter().map(|posterior| posterior.evidence).collect()))
     }
 
@@ -293,7 +293,7 @@ impl Search<'_> {
             posterior.size = size;
         }
         let mut model = Model::flat(tree, &cells.means(), self.fixed, cells.n_groups, cells.capture.clone());
-        model.begin(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS);
+        model.begin(self.fixed, &cells.counts, &cells.groups, &posteriors, FIRST_STEPS)?;
         rounds(self.fixed, cells, model, &cells.sizes, (most, 0.0), run)
     }
 }

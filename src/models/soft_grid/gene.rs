@@ -14,6 +14,8 @@
 //! switches is likelier than one that wavers. With d the difference of ln α between two pieces,
 //! `w ln(1 + d²/c²)`. Lineages are tied likewise. ln β, ln γ and ln κ are normal around means that all genes share.
 
+use serde::{Deserialize, Serialize};
+
 use super::course::{ALPHA, BETA, Course, GAMMA, Params, S0, SCALING, U0, solve};
 use super::scoring::{Expected, NodeSums, solve_damped};
 use super::tree::Tree;
@@ -103,7 +105,7 @@ const LONGEST: f64 = 2.0;
 const FLOOR: f64 = 0.01;
 
 /// A gene's fitted parameters.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Gene {
     pub(super) params: Params,
     /// Dispersion d of unspliced and spliced counts; 0 is Poisson.

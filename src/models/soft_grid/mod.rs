@@ -91,13 +91,15 @@ impl VelocityModel for SoftGrid {
         let decided = fit::decide(self, data, &groups, &samples, run)?;
         announce(&decided.shape.direction, run);
         let all = decided.sample.len() == data.n_obs();
-        let (cells, sizes) = if all {
+        run.team().agree(&decided.fitted.model.genes)?;
+        let (mut cells, sizes) = if all {
             (decided.cells, decided.fitted.sizes())
         } else {
             let cells = Cells::new(self, data, &groups, &samples, &(0..data.n_obs()).collect::<Vec<_>>())?;
             let sizes = cells.sizes.clone();
             (cells, sizes)
         };
+        cells.team = run.team().clone();
         run.reporter().begin("rounds", 0, self.max_rounds as u64 + 1);
         let fitted = rounds(&fixed, &cells, decided.fitted.model, &sizes, (self.max_rounds, self.tolerance), run)?;
         run.reporter().end(&format!("{} rounds, objective {:.1}", fitted.history.len(), fitted.objective()));
@@ -130,6 +132,10 @@ impl VelocityModel for SoftGrid {
     }
 
     fn in_counts(&self) -> bool {
+        self.of_counts()
+    }
+
+    fn shares(&self) -> bool {
         self.of_counts()
     }
 

@@ -42,6 +42,7 @@ pub(super) fn undelayed(cells: &Cells, fitted: &Fitted, run: &Run) -> Cells {
         samples: cells.samples.clone(),
         capture: cells.capture.clone(),
         sizes: cells.sizes.clone(),
+        team: cells.team.clone(),
     }
 }
 

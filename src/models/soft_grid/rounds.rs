@@ -1,11 +1,13 @@
 //! Cells, and the rounds of E- and M-steps that fit a model to them.
 
+use std::ops::Range;
+
 use super::em::{Counts, Fixed, Gathered, Model};
-use super::expect::Posterior;
+use super::expect::{Posterior, Tables};
 use super::gene::Pair;
 use super::samples::{Samples, picked};
 use super::settings::{Sizes, SoftGrid};
-use crate::data::{CaptureTimes, Dataset, Run};
+use crate::data::{CaptureTimes, Dataset, Run, Team};
 use crate::error::{Error, Result};
 use crate::stats;
 
@@ -30,6 +32,8 @@ pub(super) struct Cells {
     pub(super) capture: Vec<f64>,
     /// Sizes to begin with.
     pub(super) sizes: Vec<Pair<f64>>,
+    /// The processes that share the work on these cells, all of which have them.
+    pub(super) team: Team,
 }
 
 impl Cells {
@@ -65,6 +69,7 @@ impl Cells {
             samples: samples.of,
             capture,
             sizes,
+            team: Team::default(),
         })
     }
 
@@ -78,6 +83,7 @@ impl Cells {
             samples: picked(&self.samples, chosen),
             capture: self.capture.clone(),
             sizes: chosen.iter().map(|&i| self.sizes[i]).collect(),
+            team: self.team.clone(),
         }
     }
 
@@ -89,13 +95,21 @@ impl Cells {
 
     /// E-step of `model`, the cells being of the sizes `sizes` but for the relative capture of their samples, which is the model's; returns the
     /// posteriors and the objective.
-    pub(super) fn expect(&self, model: &Model, fixed: &Fixed, sizes: Vec<Pair<f64>>) -> (Vec<Posterior>, f64) {
-        model.expect(fixed, &self.counts.cells, &self.groups, &model.sized(sizes, &self.samples))
+    ///
+    /// # Errors
+    /// If another process that shares the work has ended.
+    pub(super) fn expect(&self, model: &Model, fixed: &Fixed, sizes: Vec<Pair<f64>>) -> Result<(Vec<Posterior>, f64)> {
+        let tables = Tables::new(&model.tree, &model.genes);
+        let part = (&self.counts.cells, self.team.part(self.counts.n_obs()));
+        let mine = model.expect(&tables, fixed, part, &self.groups, &model.sized(sizes, &self.samples));
+        let posteriors = self.team.joined(mine)?;
+        let evidence: f64 = posteriors.iter().map(|posterior| posterior.evidence).sum();
+        Ok((posteriors, evidence - model.penalty(fixed)))
     }
 
-    /// The sums over these cells.
-    pub(super) fn gather(&self, model: &Model, posteriors: &[Posterior]) -> Gathered {
-        let mut gathered = model.gather(&self.counts.genes, posteriors, &self.groups);
+    /// The sums over these cells; of the genes, those `which` alone are gathered.
+    fn gather(&self, model: &Model, posteriors: &[Posterior], which: &Range<usize>) -> Gathered {
+        let mut gathered = model.gather(&self.counts.genes, which, posteriors, &self.groups);
         gathered.add_samples(posteriors, &self.samples, model.capture.len());
         gathered
     }
@@ -137,7 +151,7 @@ impl Fitted {
 
     /// The sums over the cells that the model was fitted to.
     pub(super) fn gathered(&self, cells: &Cells) -> Gathered {
-        cells.gather(&self.model, &self.posteriors)
+        cells.gather(&self.model, &self.posteriors, &(0..cells.counts.n_vars()))
     }
 }
 
@@ -150,7 +164,7 @@ pub(super) fn rounds(
     limits: (usize, f64),
     run: &mut Run,
 ) -> Result<Fitted> {
-    let (posteriors, objective) = cells.expect(&model, fixed, sizes.to_vec());
+    let (posteriors, objective) = cells.expect(&model, fixed, sizes.to_vec())?;
     more_rounds(fixed, cells, Fitted { model, posteriors, history: vec![objective] }, limits, run)
 }
 
@@ -175,9 +189,9 @@ pub(super) fn more_rounds(
         }
         // Dispersions settle early and cost as much as all else.
         let disperse = done % DISPERSE == 1;
-        let gathered = cells.gather(model, posteriors);
-        model.maximise_all(fixed, &cells.counts, &gathered, posteriors, STEPS, disperse);
-        let (renewed, objective) = cells.expect(model, fixed, sizes_of(posteriors));
+        let gathered = cells.gather(model, posteriors, &cells.team.part(model.genes.len()));
+        model.maximise_all(fixed, &cells.counts, (posteriors, &gathered), (STEPS, disperse), &cells.team)?;
+        let (renewed, objective) = cells.expect(model, fixed, sizes_of(posteriors))?;
         *posteriors = renewed;
         history.push(objective);
     }

@@ -19,6 +19,7 @@
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::course::Course;
 use super::em::{Fixed, Gathered};
@@ -66,6 +67,7 @@ pub(super) struct Scores {
 }
 
 /// The scores of one gene, and those of its nulls.
+#[derive(Serialize, Deserialize)]
 struct Scored {
     held_out: f64,
     dynamics: f64,
@@ -82,7 +84,7 @@ impl Scores {
         let (test, train) = cells.split();
         let test = test.select(&drawn(test.counts.n_obs(), SCORED, &mut run.rng("held-out cells", 0)));
         let fitted = rounds(fixed, &train, fitted.model.clone(), &train.sizes, (ROUNDS, 0.0), run)?;
-        let (posteriors, _) = test.expect(&fitted.model, fixed, test.sizes.clone());
+        let (posteriors, _) = test.expect(&fitted.model, fixed, test.sizes.clone())?;
         let setting = HeldOut {
             tree: &fitted.model.tree,
             prior: fitted.model.prior,
@@ -91,7 +93,9 @@ impl Scores {
             gathered: fitted.gathered(&train),
         };
         let seed = run.seed();
-        let scored: Vec<Scored> = (0..fitted.model.genes.len())
+        let team = run.team();
+        let scored = team
+            .part(fitted.model.genes.len())
             .into_par_iter()
             .map_init(Course::default, |course, at| {
                 let columns = |cells: &Cells| {
@@ -100,6 +104,7 @@ impl Scores {
                 setting.score(at, &fitted.model.genes[at], (columns(&train), columns(&test)), seed, course)
             })
             .collect();
+        let scored: Vec<Scored> = team.joined(scored)?;
         run.reporter().end("genes scored on held-out cells");
         let column = |of: &dyn Fn(&Scored) -> f64| scored.iter().map(of).collect::<Vec<f64>>();
         let depth = column(&|gene| gene.depth);

@@ -26,7 +26,7 @@ use super::samples::{Samples, picked};
 use super::scores::Scores;
 use super::settings::SoftGrid;
 use super::{announce, outputs};
-use crate::data::{CaptureTimes, CellSource, Counts, Fit, Run};
+use crate::data::{CaptureTimes, CellSource, Counts, Fit, Run, Team};
 use crate::error::{Error, Result};
 use crate::models::{Streamed, StreamingModel};
 use crate::preprocess::{self, PreprocessConfig};
@@ -52,8 +52,10 @@ impl StreamingModel for SoftGrid {
         data.require_counts("set model.stream = false and model.likelihood = \"gaussian\"")?;
         let groups = all_groups.select(&drawn);
         let fixed = Fixed::new(self);
-        let decided = fit::decide(self, &data, &groups, &all_samples.select(&drawn), run)?;
+        let mut decided = fit::decide(self, &data, &groups, &all_samples.select(&drawn), run)?;
         announce(&decided.shape.direction, run);
+        run.team().agree(&decided.fitted.model.genes)?;
+        decided.cells.team = run.team().clone();
         let limits = (self.max_rounds, self.tolerance);
         run.reporter().begin("rounds on the sample", 0, self.max_rounds as u64 + 1);
         let sizes = decided.fitted.sizes();
@@ -75,12 +77,15 @@ impl StreamingModel for SoftGrid {
             samples: &all_samples.of,
             model: fitted.model,
             gathered,
+            team: run.team().clone(),
+            mine: Vec::new(),
             posteriors: vec![Posterior { size: [1.0; 2], ..Posterior::default() }; source.n_obs()],
             evidence: Vec::new(),
         };
         for pass in 0..self.passes {
             passes.pass(pass, run)?;
         }
+        passes.join()?;
         let mut fit: Fit = outputs::cells(&passes.model, &passes.posteriors, false, false);
         outputs::genes(&mut fit, &passes.model, &passes.gathered, scores.as_ref());
         outputs::details(&mut fit, &passes.model, &all_samples, &decided.shape, (&fitted.history, &passes.evidence));
@@ -163,6 +168,10 @@ struct Passes<'a> {
     model: Model,
     /// What the genes were last fitted to.
     gathered: Gathered,
+    team: Team,
+    /// The cells that this process had in the last pass, stretch after stretch.
+    mine: Vec<usize>,
+    /// Of those cells; of the others, their sizes.
     posteriors: Vec<Posterior>,
     /// `Σ_i ln p(x_i)` over all cells, of each pass.
     evidence: Vec<f64>,
@@ -175,57 +184,72 @@ impl Passes<'_> {
         Ok(joined(stretches.iter().map(read).collect::<Result<_>>()?, self.genes.len()))
     }
 
-    /// One pass over the file.
+    /// One pass over the file. All processes have the blocks of the first pass together, each its part of every block; of the others each has a
+    /// stretch of the file.
     fn pass(&mut self, pass: usize, run: &mut Run) -> Result<()> {
         let (n, passes) = (self.source.n_obs(), self.settings.passes);
         let (first, last) = (pass == 0 && passes > 1, pass + 1 == passes);
-        run.reporter().begin(&format!("pass {} of {passes}", pass + 1), 0, n as u64);
         let size = self.settings.block_cells;
+        let own = self.team.part(n);
         let in_blocks: Vec<Vec<Range<usize>>> = if first {
             dealt(n, size, &mut run.rng("blocks", 0))
         } else {
-            blocks(n, size).map(|rows| vec![rows]).collect()
+            blocks(own.len(), size).map(|rows| vec![own.start + rows.start..own.start + rows.end]).collect()
         };
+        let mine = |b: usize| match in_blocks.get(b) {
+            Some(block) if first => cut(block, &self.team),
+            Some(block) => block.clone(),
+            None => Vec::new(),
+        };
+        let in_blocks_of_mine: Vec<Vec<Range<usize>>> = (0..in_blocks.len()).map(mine).collect();
+        run.reporter().begin(&format!("pass {} of {passes}", pass + 1), 0, own.len() as u64);
         let mut whole = Gathered::new(self.model.genes.len(), self.model.tree.len(), self.model.pi.len());
-        let mut evidence = 0.0;
+        let mut evidence = [0.0];
         let mut tables = Tables::new(&self.model.tree, &self.model.genes);
-        let mut next = self.read(&in_blocks[0])?;
-        let mut done = 0;
-        for (b, stretches) in in_blocks.iter().enumerate() {
+        let mut next = self.read(in_blocks_of_mine.first().map_or(&[], Vec::as_slice))?;
+        self.mine.clear();
+        for (b, stretches) in in_blocks_of_mine.iter().enumerate() {
             let rows: Vec<usize> = stretches.iter().cloned().flatten().collect();
             if run.interrupted() {
                 return Err(Error::Interrupted { run: None });
             }
             let cells = next;
-            let ((found, block), read) = rayon::join(
+            let ((found, mut block), read) = rayon::join(
                 || self.block(&tables, &cells, &rows),
-                || in_blocks.get(b + 1).map(|stretches| self.read(stretches)).transpose(),
+                || in_blocks_of_mine.get(b + 1).map(|stretches| self.read(stretches)).transpose(),
             );
-            evidence += found.iter().map(|posterior| posterior.evidence).sum::<f64>();
+            evidence[0] += found.iter().map(|posterior| posterior.evidence).sum::<f64>();
             for (&i, posterior) in rows.iter().zip(found) {
                 self.posteriors[i] = posterior;
             }
+            self.mine.extend(rows);
             if first {
+                block.share(&self.team)?;
+                let of_block: usize = in_blocks[b].iter().map(Range::len).sum();
                 let rho = ((b + 2) as f64).powf(-0.6);
                 self.gathered.fade(1.0 - rho);
-                self.gathered.add_scaled(&block, rho * n as f64 / rows.len() as f64);
-                self.model.maximise(self.fixed, &self.gathered, STEPS);
+                self.gathered.add_scaled(&block, rho * n as f64 / of_block as f64);
+                self.model.maximise(self.fixed, &self.gathered, STEPS, &self.team)?;
                 tables = Tables::new(&self.model.tree, &self.model.genes);
             } else {
                 whole.add_scaled(&block, 1.0);
             }
-            done += rows.len();
-            run.reporter().advance(done as u64, &format!("{:.2} nats per cell", evidence / done as f64));
+            let done = self.mine.len();
+            run.reporter().advance(done as u64, &format!("{:.2} nats per cell", evidence[0] / done as f64));
             next = read?.unwrap_or_default();
         }
-        if !first {
+        self.team.add(&mut evidence)?;
+        if first {
+            self.share_sizes()?;
+        } else {
+            whole.share(&self.team)?;
             self.gathered = whole;
         }
         if !first && !last {
-            self.model.maximise(self.fixed, &self.gathered, STEPS);
+            self.model.maximise(self.fixed, &self.gathered, STEPS, &self.team)?;
         }
-        self.evidence.push(evidence);
-        run.reporter().end(&format!("pass {} of {passes}: {:.3} nats per cell", pass + 1, evidence / n as f64));
+        self.evidence.push(evidence[0]);
+        run.reporter().end(&format!("pass {} of {passes}: {:.3} nats per cell", pass + 1, evidence[0] / n as f64));
         Ok(())
     }
 
@@ -233,9 +257,51 @@ impl Passes<'_> {
     fn block(&self, tables: &Tables, cells: &Pair<Csr<f32>>, rows: &[usize]) -> (Vec<Posterior>, Gathered) {
         let (groups, samples) = (picked(self.groups, rows), picked(self.samples, rows));
         let sizes = self.model.sized(rows.iter().map(|&i| self.posteriors[i].size).collect(), &samples);
-        let posteriors = self.model.expect_with(tables, self.fixed, cells, &groups, &sizes);
-        let mut gathered = self.model.gather(&[cells[0].transpose(), cells[1].transpose()], &posteriors, &groups);
+        let posteriors = self.model.expect(tables, self.fixed, (cells, 0..rows.len()), &groups, &sizes);
+        let genes = [cells[0].transpose(), cells[1].transpose()];
+        let mut gathered = self.model.gather(&genes, &(0..self.genes.len()), &posteriors, &groups);
         gathered.add_samples(&posteriors, &samples, self.model.capture.len());
         (posteriors, gathered)
     }
+
+    /// Tells the sizes of the cells that this process had, and is told those of the others: in the next pass it has other cells.
+    fn share_sizes(&mut self) -> Result<()> {
+        if self.team.is_alone() {
+            return Ok(());
+        }
+        let mut sizes = vec![0.0; 2 * self.posteriors.len()];
+        for &i in &self.mine {
+            sizes[2 * i..][..2].copy_from_slice(&self.posteriors[i].size);
+        }
+        self.team.add(&mut sizes)?;
+        for (posterior, size) in self.posteriors.iter_mut().zip(sizes.as_chunks::<2>().0) {
+            posterior.size = *size;
+        }
+        Ok(())
+    }
+
+    /// Takes over what the other processes found of the cells that they had in the last pass.
+    fn join(&mut self) -> Result<()> {
+        if self.team.is_alone() {
+            return Ok(());
+        }
+        let mine = self.mine.iter().map(|&i| (i, std::mem::take(&mut self.posteriors[i]))).collect();
+        for (i, posterior) in self.team.joined::<(usize, Posterior)>(mine)? {
+            self.posteriors[i] = posterior;
+        }
+        Ok(())
+    }
+}
+
+/// The part of the `stretches` that is this process's: as many cells as the others have, from one place on.
+fn cut(stretches: &[Range<usize>], team: &Team) -> Vec<Range<usize>> {
+    let part = team.part(stretches.iter().map(Range::len).sum());
+    let mut before = 0;
+    let mut of = |stretch: &Range<usize>| {
+        let within = |at: usize| stretch.start + at.saturating_sub(before).min(stretch.len());
+        let cut = within(part.start)..within(part.end);
+        before += stretch.len();
+        cut
+    };
+    stretches.iter().map(&mut of).filter(|cut| !cut.is_empty()).collect()
 }
