@@ -85,6 +85,8 @@ mod pca;
 mod preprocess;
 #[cfg(feature = "h5ad")]
 mod preprocess_golden;
+#[cfg(all(unix, feature = "h5ad"))]
+mod processes;
 #[cfg(feature = "h5ad")]
 #[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the tests that train use all of it"))]
 mod program;
