@@ -104,7 +104,7 @@ fn a_process_that_has_ended_ends_the_others() {
     let program = program();
     let words = |i: usize| {
         format!(
-            "train {GRID} --set model.max_rounds=100000 --set model.tolerance=0 --input counts.h5ad --output out.h5ad --shard {i}/2"
+            "train {GRID} --set model.max_rounds=10000 --set model.tolerance=1e-12 --input counts.h5ad --output out.h5ad --shard {i}/2"
         )
     };
     let (first, mut second) = (program.listened(&words(1)), program.start(&words(2)));
