@@ -69,7 +69,8 @@ pub(super) fn asked(words: &str, input: &Path) -> Result<Vec<String>> {
     if Path::new(words).is_file() {
         if var(input).is_some_and(|var| !GeneNames::of(&var).find(words).is_empty()) {
             let problem = format!("--genes {words} is a gene, and a file");
-            let hint = format!("say --genes ./{words} for the file, --genes {words}, with a comma behind it for the gene");
+            let hint =
+                format!("say --genes ./{words} for the file, --genes {words}, with a comma behind it for the gene");
             return Err(Error::input(input, "var", problem, hint));
         }
         return listed(Path::new(words));
