@@ -101,9 +101,9 @@ impl Graph {
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
         let settings = Analysis::load(self.config.as_deref(), &overrides)?;
         let job = GraphJob {
+            genes: genes::used(self.genes.as_deref(), &self.file)?,
             output: self.output.unwrap_or_else(|| self.file.clone()),
             input: self.file,
-            genes: genes::used(self.genes.as_deref())?,
             root: self.root,
             groups: self.groups,
             basis: self.basis,

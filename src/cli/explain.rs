@@ -46,7 +46,7 @@ impl Explain {
             Some(path) => Settings::Given(Box::new(Config::load(Some(path), &self.set)?)),
             None => Settings::OfFile(self.set),
         };
-        let genes = self.genes.as_deref().map(genes::asked).transpose()?.unwrap_or_default();
+        let genes = self.genes.as_deref().map(|words| genes::asked(words, &self.file)).transpose()?.unwrap_or_default();
         let explained = pipeline::explain(&ExplainJob { input: self.file, genes, settings }, &mut Terminal::default())?;
         if let Some(path) = &self.csv {
             put(path, explained.csv().as_bytes())?;

@@ -3,33 +3,76 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::data::GenesUsed;
+use crate::data::{Frame, GeneNames, GenesUsed};
 use crate::error::{Error, Result};
+use crate::io;
 
-/// What the words after `--genes` of `nascent graph` mean.
-pub(super) fn used(text: Option<&str>) -> Result<GenesUsed> {
+/// All genes of a file.
+const ALL: &str = "all";
+/// What stands before the name of a column that a file is called like, too.
+const COLUMN: &str = "column:";
+
+/// What the words after `--genes` of `nascent graph` mean for the file `input`.
+pub(super) fn used(text: Option<&str>, input: &Path) -> Result<GenesUsed> {
     Ok(match text {
         None => GenesUsed::VelocityGenes,
-        Some("all") => GenesUsed::All,
-        Some(name) if Path::new(name).is_file() => GenesUsed::Named(listed(Path::new(name))?),
-        Some(column) => GenesUsed::Column(column.to_owned()),
+        Some(ALL) => GenesUsed::All,
+        Some(words) => match file(words, input)? {
+            Some(file) => GenesUsed::Named(listed(file)?),
+            None => GenesUsed::Column(column(words).to_owned()),
+        },
     })
 }
 
-/// Lets exactly the genes of these words be fitted.
-pub(super) fn fit_only(words: &str, config: &mut Config) -> Result<()> {
+/// Lets exactly the genes of these words be fitted, which are those of the file `input`.
+pub(super) fn fit_only(words: &str, input: &Path, config: &mut Config) -> Result<()> {
+    let file = if words == ALL { None } else { file(words, input)? };
     let preprocess = &mut config.preprocess;
-    (preprocess.genes, preprocess.genes_from) = if words != "all" && Path::new(words).is_file() {
-        (listed(Path::new(words))?, String::new())
-    } else {
-        (Vec::new(), words.to_owned())
+    (preprocess.genes, preprocess.genes_from) = match file {
+        Some(file) => (listed(file)?, String::new()),
+        None => (Vec::new(), column(words).to_owned()),
     };
     config.validate()
 }
 
-/// Genes as a file, or with commas between them.
-pub(super) fn asked(words: &str) -> Result<Vec<String>> {
+/// The list that is meant by `words`; `None` if they name a column.
+///
+/// # Errors
+/// [`Error::Input`] if a file and a column of `input` are called so.
+fn file<'a>(words: &'a str, input: &Path) -> Result<Option<&'a Path>> {
+    let path = Path::new(words);
+    if words.starts_with(COLUMN) || !path.is_file() {
+        return Ok(None);
+    }
+    if var(input).and_then(|var| var.get(words)?.truths()).is_some() {
+        let problem = format!("--genes {words} is this column of truth values, and a file");
+        let hint = format!("say --genes ./{words} for the file, --genes {COLUMN}{words} for the column");
+        return Err(Error::input(input, format!("var[{words:?}]"), problem, hint));
+    }
+    Ok(Some(path))
+}
+
+fn column(words: &str) -> &str {
+    words.strip_prefix(COLUMN).unwrap_or(words)
+}
+
+/// The genes of a file. One that cannot be read is told of by those who need it.
+fn var(input: &Path) -> Option<Frame> {
+    io::outline(input).ok().map(|outline| outline.var)
+}
+
+/// Genes as a file, or with commas between them, which are those of the file `input`.
+///
+/// # Errors
+/// [`Error::Input`] if a file and a gene of `input` are called so, or the list cannot be read.
+pub(super) fn asked(words: &str, input: &Path) -> Result<Vec<String>> {
     if Path::new(words).is_file() {
+        if var(input).is_some_and(|var| !GeneNames::of(&var).find(words).is_empty()) {
+            let problem = format!("--genes {words} is a gene, and a file");
+            let hint =
+                format!("say --genes ./{words} for the file, --genes {words}, with a comma behind it for the gene");
+            return Err(Error::input(input, "var", problem, hint));
+        }
         return listed(Path::new(words));
     }
     Ok(words.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())

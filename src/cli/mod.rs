@@ -321,7 +321,7 @@ impl Train {
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
         let mut config = Config::load(self.config.as_deref(), &overrides)?;
         if let Some(words) = &self.genes {
-            genes::fit_only(words, &mut config)?;
+            genes::fit_only(words, &self.input, &mut config)?;
         }
         if self.report {
             pipeline::require_velocities(&config)?;

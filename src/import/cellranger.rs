@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::io::{self, FileKind, Molecules};
 
 /// The type of features and libraries that hold genes.
-const GENES: &str = "Gene Expression";
+pub(super) const GENES: &str = "Gene Expression";
 
 /// What to do about a run without introns.
 pub(super) const WITH_INTRONS: &str = "count again with introns: cellranger count --include-introns=true (5 or later; 7 or later does it \

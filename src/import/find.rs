@@ -6,7 +6,7 @@ use super::source::Source;
 use super::{alevin, cellranger, kb, layered, matrices, parse, runs, starsolo};
 use crate::data::quantities::UNSPLICED;
 use crate::error::{Error, Result};
-use crate::io::{self, FileKind};
+use crate::io::{self, FileKind, Foreign};
 
 /// Where counts come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Kind {
             Self::AlevinFry => each(&alevin::open),
             Self::Loom | Self::H5ad => each(&|path| layered::open(path, None)),
             Self::CellRanger => each(&|place| cellranger::open(place, others)),
-            Self::Parse => each(&|place| parse::open(place, others)),
+            Self::Parse => parse::open(places, others),
             Self::Matrices => Ok(vec![matrices::open(places)?]),
             Self::Runs => Ok(vec![runs::open(places, others)?]),
         }
@@ -179,17 +179,14 @@ pub(super) fn nothing_at(path: &Path) -> Error {
 }
 
 fn unknown(path: &Path, format: Option<Kind>) -> Error {
-    let matrix = path.is_file() && io::file_kind(path).is_ok_and(|kind| kind == FileKind::FeatureMatrix);
-    if matrix {
-        return Error::input(
-            path,
-            "file",
-            "this is Cell Ranger's matrix, where reads of exons and introns are summed",
-            "give molecule_info.h5 (of multi: sample_molecule_info.h5), which lies in the same folder outs and tells them apart",
-        );
+    if runs::is_matrix_file(path) {
+        return runs::summed(path);
     }
     if let Some((problem, hint)) = without_split(path) {
         return Error::input(path, "source", problem, hint);
+    }
+    if let Some(Foreign { what, wanted, next }) = io::foreign(path) {
+        return Error::input(path, "source", format!("this is {what}; wanted is {wanted}"), next);
     }
     let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
     let problem = match format {

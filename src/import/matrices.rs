@@ -1,7 +1,8 @@
 //! Plain matrices: one file for spliced and one for unspliced counts, `.mtx` beside lists of names, or `.csv` and `.tsv` with names.
 //!
 //! Which file is which, their names say. Which axis cells are on, the lists of names say for `.mtx`; in a table the names that look
-//! like barcodes are those of cells.
+//! like barcodes are those of cells. Matrices need not have the same cells and genes. Of `exon` and `intron`, as dropEst has them, `spanning`
+//! goes with `intron` (kharchenkolab/dropEst#61).
 
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,7 @@ fn part(path: &Path) -> Option<Part> {
     let is_table = [".mtx", ".csv", ".tsv", ".txt"].iter().any(|end| name.ends_with(end));
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     match () {
-        () if !is_table || has(&["barcode", "gene", "feature"]) => None,
+        () if !is_table || is_list(&name) || has(&["spanning"]) => None,
         () if has(&["unspliced", "nascent", "intron"]) => Some(Part::Unspliced),
         () if has(&["ambiguous"]) => Some(Part::Ambiguous),
         () if has(&["spliced", "mature", "exon"]) => Some(Part::Spliced),
@@ -67,12 +68,24 @@ fn part(path: &Path) -> Option<Part> {
     }
 }
 
+/// Whether a file holds reads over an end of an intron, by its name.
+fn is_spanning(path: &Path) -> bool {
+    let name = plain(path);
+    name.contains("spanning") && [".mtx", ".csv", ".tsv"].iter().any(|end| name.ends_with(end)) && !is_list(&name)
+}
+
+/// Whether a name is one of lists of names.
+fn is_list(name: &str) -> bool {
+    ["barcode", "gene", "feature"].iter().any(|word| name.contains(word))
+}
+
 /// The files of matrices at `path`: itself, or those in a folder that has both classes.
 pub(super) fn at(path: &Path) -> Vec<PathBuf> {
+    let is_matrix = |file: &PathBuf| file.is_file() && (part(file).is_some() || is_spanning(file));
     if path.is_file() {
-        return part(path).map(|_| path.to_path_buf()).into_iter().collect();
+        return Some(path.to_path_buf()).filter(is_matrix).into_iter().collect();
     }
-    let found: Vec<PathBuf> = entries(path).into_iter().filter(|file| file.is_file() && part(file).is_some()).collect();
+    let found: Vec<PathBuf> = entries(path).into_iter().filter(is_matrix).collect();
     let has = |wanted: Part| found.iter().any(|file| part(file) == Some(wanted));
     if has(Part::Spliced) && has(Part::Unspliced) { found } else { Vec::new() }
 }
@@ -94,43 +107,80 @@ pub(super) fn open(files: &[PathBuf]) -> Result<Source> {
             "name both files, of one sample; their names say which is which (spliced.mtx, unspliced.mtx, ambiguous.mtx)",
         ));
     }
-    let mut opened: Vec<(Table, Axes)> = Vec::new();
-    let mut first: Option<Axes> = None;
-    for (part, file) in tables {
-        let axes = axes(file)?;
-        let first = first.get_or_insert_with(|| axes.clone());
-        let at = |names: &[String], all: &[String], what: &str| {
-            if names == all {
-                return Ok((0..all.len()).collect::<Vec<_>>());
-            }
-            let all = places(all);
-            let found: Option<Vec<usize>> = names.iter().map(|name| all.get(name.as_str()).copied()).collect();
-            found.ok_or_else(|| {
-                Error::input(
-                    file,
-                    "names",
-                    format!("other {what} than in the first matrix"),
-                    "give matrices of one run",
-                )
-            })
-        };
-        let cells = at(&axes.cells, &first.cells, "cells")?;
-        let genes = at(&axes.genes.ids, &first.genes.ids, "genes")?.into_iter().map(|at| at as u32).collect();
-        opened.push((Table { part, file: file.clone(), cells, genes, by_gene: axes.by_gene }, axes));
+    let exonic = plain(tables[0].1).contains("exon");
+    let mut notes = Vec::new();
+    let spanning: Vec<&PathBuf> = files.iter().filter(|file| is_spanning(file)).collect();
+    if exonic && !spanning.is_empty() {
+        notes.push(
+            "spanning reads, over an end of an intron, count as unspliced, as dropEst's authors have it".to_owned(),
+        );
+        tables.extend(spanning.into_iter().map(|file| (Part::Unspliced, file)));
+    } else if !spanning.is_empty() {
+        notes.push("spanning reads, over an end of an intron, are left out, as scVelo does".to_owned());
     }
-    let Axes { cells, genes, .. } = opened[0].1.clone();
+    let axes = tables.iter().map(|(_, file)| axes(file)).collect::<Result<Vec<_>>>()?;
+    let (mut cells, mut genes) = (Vec::new(), Genes::default());
+    let mut opened = Vec::new();
+    for ((part, file), Axes { cells: own_cells, genes: own, by_gene }) in tables.into_iter().zip(axes) {
+        let before = genes.ids.len();
+        let table = Table {
+            part,
+            file: file.clone(),
+            cells: joined(&mut cells, &own_cells, "cells", file)?,
+            genes: joined(&mut genes.ids, &own.ids, "genes", file)?.into_iter().map(|at| at as u32).collect(),
+            by_gene,
+        };
+        genes.symbols = match (genes.symbols, own.symbols) {
+            (_, own) if before == 0 => own,
+            (Some(mut symbols), own_symbols) => {
+                let there = places(&own.ids);
+                let symbol =
+                    |id: &String| own_symbols.as_ref().map_or(id, |symbols| &symbols[there[id.as_str()]]).clone();
+                symbols.extend(genes.ids[before..].iter().map(symbol));
+                Some(symbols)
+            }
+            (None, _) => None,
+        };
+        opened.push(table);
+    }
     Ok(Source {
-        name: sample_of(&opened[0].0.file),
-        files: opened.iter().map(|(table, _)| table.file.clone()).collect(),
+        name: sample_of(&opened[0].file),
+        files: opened.iter().map(|table| table.file.clone()).collect(),
         cells,
         obs: Vec::new(),
         genes,
         called: Called::All,
-        ambiguous: (opened.len() == 3).then_some(Ambiguous::Drop),
-        split: Split::Splicing,
-        notes: Vec::new(),
-        entries: Box::new(Tables(opened.into_iter().map(|(table, _)| table).collect())),
+        ambiguous: parts.contains(&Part::Ambiguous).then_some(Ambiguous::Drop),
+        split: if exonic { Split::Exonic } else { Split::Splicing },
+        notes,
+        entries: Box::new(Tables(opened)),
     })
+}
+
+/// Positions of `names` in `all`, at whose end those are put that it lacks: a matrix may leave out what has no count in it.
+///
+/// # Errors
+/// [`Error::Input`] if fewer than half of the names of the shorter list are in both.
+fn joined(all: &mut Vec<String>, names: &[String], what: &str, file: &Path) -> Result<Vec<usize>> {
+    if all.is_empty() || all == names {
+        *all = names.to_vec();
+        return Ok((0..names.len()).collect());
+    }
+    let there = places(all);
+    let found: Vec<Option<usize>> = names.iter().map(|name| there.get(name.as_str()).copied()).collect();
+    let shared = found.iter().flatten().count();
+    if 2 * shared < names.len().min(all.len()) {
+        let problem =
+            format!("{shared} of its {} {what} are in the first matrix, which has {}", names.len(), all.len());
+        return Err(Error::input(file, "names", problem, "give matrices of one run"));
+    }
+    let mut place = |(name, at): (&String, Option<usize>)| {
+        at.unwrap_or_else(|| {
+            all.push(name.clone());
+            all.len() - 1
+        })
+    };
+    Ok(names.iter().zip(found).map(&mut place).collect())
 }
 
 /// The names along both axes of a matrix.

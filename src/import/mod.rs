@@ -21,6 +21,7 @@ mod parse;
 mod runs;
 mod source;
 mod starsolo;
+mod sublibraries;
 mod tally;
 mod text;
 

@@ -1,13 +1,15 @@
 //! Parse Biosciences' split-pipe: `process/tscp_assignment.csv.gz`, one line per transcript.
 //!
 //! Columns used: `bc_wells` (cell), `gene`, `gene_name`, `exonic`. Exonic transcripts count as spliced, as in Parse's own recipe
-//! for scVelo. Cells are those of `all-sample/DGE_filtered/cell_metadata.csv`.
+//! for scVelo. Cells are those of `all-sample/DGE_filtered/cell_metadata.csv`; of several files, or of a combined run, the genes of all
+//! are kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::find::{entries, sample_of};
 use super::source::{self, Called, Entries, Genes, Part, Source, Split, Visit};
+use super::sublibraries;
 use super::text::{self, Text, find};
 use crate::data::{Column, Reporter};
 use crate::error::{Error, Result};
@@ -85,63 +87,135 @@ fn columns(text: &Text, names: &[&str]) -> Result<Columns> {
     Ok(Columns { cell: wanted("bc_wells")?, gene: wanted("gene")?, symbol: at("gene_name"), exonic: wanted("exonic")? })
 }
 
-/// The file at or below `path`.
+/// The file at or below `path`; of a combined run, whose transcripts lie in its sublibraries, its folder.
 pub(super) fn at(path: &Path) -> Vec<PathBuf> {
-    if path.is_file() {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return if name.contains("tscp_assignment.csv") { vec![path.to_path_buf()] } else { Vec::new() };
-    }
-    [path.to_path_buf(), path.join("process")]
-        .iter()
-        .find_map(|folder| find(folder, "tscp_assignment.csv"))
-        .into_iter()
-        .collect()
+    let combined = || sublibraries::is_combined(path).then(|| path.to_path_buf());
+    transcripts(path).or_else(combined).into_iter().collect()
 }
 
-/// Opens a file. Its cells are those that were called, or all if the user wants others.
+/// The file of transcripts at or below `path`.
+pub(super) fn transcripts(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return name.contains("tscp_assignment.csv").then(|| path.to_path_buf());
+    }
+    [path.to_path_buf(), path.join("process")].iter().find_map(|folder| find(folder, "tscp_assignment.csv"))
+}
+
+/// One file of transcripts that is to be read.
+pub(super) struct Run {
+    pub(super) file: PathBuf,
+    /// The list of called cells.
+    pub(super) list: Option<PathBuf>,
+    /// The called cells, and what is known of them.
+    pub(super) table: Option<(Vec<String>, source::Columns)>,
+    /// What stands behind the wells in the names of cells, and not in the file.
+    pub(super) suffix: String,
+    pub(super) notes: Vec<String>,
+    /// Whether other barcodes than the called cells may be kept.
+    pub(super) others: bool,
+}
+
+impl Run {
+    fn alone(file: &Path, others: bool) -> Result<Self> {
+        let list = called(file);
+        let table = list.as_deref().map(cells).transpose()?;
+        Ok(Self { file: file.to_path_buf(), list, table, suffix: String::new(), notes: Vec::new(), others })
+    }
+}
+
+/// Genes that have been seen in any file: one that a sublibrary lacks has no transcript there.
+#[derive(Default)]
+struct Seen {
+    ids: Vec<String>,
+    symbols: Vec<String>,
+    place: HashMap<String, u32>,
+}
+
+/// Opens files of transcripts, or a combined run with those of its sublibraries. The cells are those that were called, or all barcodes
+/// if the user wants others; the genes are those of all files together.
 ///
 /// # Errors
-/// [`Error::Input`] if columns are missing.
-pub(super) fn open(file: &Path, others: bool) -> Result<Source> {
-    let calls = called(file);
-    let table = calls.as_deref().filter(|_| !others).map(cells).transpose()?;
-    let (mut found, mut place) = (Vec::new(), HashMap::new());
-    let (mut genes, mut gene_place) = (Genes { symbols: Some(Vec::new()), ..Genes::default() }, HashMap::new());
-    lines(file, None, |_, columns, fields| {
-        if table.is_none() && !place.contains_key(fields[columns.cell]) {
-            place.insert(fields[columns.cell].to_owned(), found.len());
-            found.push(fields[columns.cell].to_owned());
+/// [`Error::Input`] if columns are missing, or a combined run and its sublibraries do not fit together.
+pub(super) fn open(places: &[PathBuf], others: bool) -> Result<Vec<Source>> {
+    let (combined, files): (Vec<&PathBuf>, Vec<&PathBuf>) = places.iter().partition(|place| place.is_dir());
+    let files: Vec<PathBuf> = files.into_iter().cloned().collect();
+    let runs = match combined[..] {
+        [] => files.iter().map(|file| Run::alone(file, others)).collect::<Result<Vec<_>>>()?,
+        [folder] => sublibraries::of(folder, &files, others)?,
+        [_, second, ..] => {
+            let problem = "a second combined run; which sublibraries are of which cannot be told";
+            return Err(Error::input(second, "source", problem, "import combined runs one by one"));
         }
-        if !gene_place.contains_key(fields[columns.gene]) {
-            gene_place.insert(fields[columns.gene].to_owned(), genes.ids.len() as u32);
-            genes.ids.push(fields[columns.gene].to_owned());
-            let symbol = columns.symbol.map_or(fields[columns.gene], |at| fields[at]);
-            genes.symbols.get_or_insert_default().push(symbol.to_owned());
+    };
+    let mut seen = Seen::default();
+    let mut barcodes = Vec::with_capacity(runs.len());
+    for run in &runs {
+        barcodes.push(names(run, &mut seen)?);
+    }
+    Ok(runs.into_iter().zip(barcodes).map(|(run, barcodes)| source(run, barcodes, &seen)).collect())
+}
+
+/// The barcodes of a run, and its genes among those that were seen.
+fn names(run: &Run, seen: &mut Seen) -> Result<Vec<String>> {
+    let (mut barcodes, mut known) = (Vec::new(), HashSet::new());
+    lines(&run.file, None, |_, columns, fields| {
+        if !known.contains(fields[columns.cell]) {
+            known.insert(fields[columns.cell].to_owned());
+            barcodes.push(format!("{}{}", fields[columns.cell], run.suffix));
+        }
+        if !seen.place.contains_key(fields[columns.gene]) {
+            seen.place.insert(fields[columns.gene].to_owned(), seen.ids.len() as u32);
+            seen.ids.push(fields[columns.gene].to_owned());
+            seen.symbols.push(columns.symbol.map_or(fields[columns.gene], |at| fields[at]).to_owned());
         }
         Ok(())
     })?;
+    // A called cell has transcripts; one that has none is of another sublibrary.
+    if let (Some((cells, _)), Some(list), false) = (&run.table, &run.list, run.suffix.is_empty()) {
+        let own = |cell: &&String| cell.strip_suffix(run.suffix.as_str()).is_some_and(|wells| known.contains(wells));
+        let found = cells.iter().filter(own).count();
+        if found < cells.len() {
+            let problem = format!(
+                "{} of the {} cells …{} in {} have no transcript here",
+                cells.len() - found,
+                cells.len(),
+                run.suffix,
+                list.display()
+            );
+            let hint = "give the sublibraries in the order in which they were combined, and each as it was then";
+            return Err(Error::input(&run.file, "bc_wells", problem, hint));
+        }
+    }
+    Ok(barcodes)
+}
+
+fn source(run: Run, barcodes: Vec<String>, seen: &Seen) -> Source {
+    let Run { file, list, table, suffix, mut notes, others } = run;
     let hint = "name the cells: --barcodes all-sample/DGE_filtered/cell_metadata.csv".to_owned();
-    let (cells, obs) = table.unwrap_or((found, Vec::new()));
-    let called = match calls {
-        Some(list) => Called::Listed { names: if others { self::cells(&list)?.0 } else { cells.clone() }, file: list },
-        None => Called::Nobody { hint },
+    let called = match (list, &table) {
+        (Some(file), Some((names, _))) => Called::Listed { names: names.clone(), file },
+        _ => Called::Nobody { hint },
     };
-    Ok(Source {
-        name: sample_of(file),
-        files: vec![file.to_path_buf()],
+    let (cells, obs) = table.filter(|_| !others).unwrap_or((barcodes, Vec::new()));
+    notes.push("exonic transcripts count as spliced, others as unspliced".to_owned());
+    let wells = |name: &String| name.strip_suffix(suffix.as_str()).unwrap_or(name).to_owned();
+    Source {
+        name: sample_of(&file),
+        files: vec![file.clone()],
         obs,
-        genes,
+        genes: Genes { ids: seen.ids.clone(), symbols: Some(seen.symbols.clone()), more: Vec::new() },
         called,
         ambiguous: None,
         split: Split::Exonic,
-        notes: vec!["exonic transcripts count as spliced, others as unspliced".to_owned()],
+        notes,
         entries: Box::new(Transcripts {
-            file: file.to_path_buf(),
-            cells: cells.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect(),
-            genes: gene_place,
+            file,
+            cells: cells.iter().enumerate().map(|(at, name)| (wells(name), at)).collect(),
+            genes: seen.place.clone(),
         }),
         cells,
-    })
+    }
 }
 
 /// The list of called cells of a run whose `process` holds `file`.
@@ -154,7 +228,7 @@ fn called(file: &Path) -> Option<PathBuf> {
 }
 
 /// Names of cells, and what the table of cells says of their samples and wells.
-fn cells(list: &Path) -> Result<(Vec<String>, source::Columns)> {
+pub(super) fn cells(list: &Path) -> Result<(Vec<String>, source::Columns)> {
     const KEPT: [&str; 4] = ["sample", "bc1_well", "bc2_well", "bc3_well"];
     let (mut names, mut head): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     let mut columns: Vec<Vec<String>> = vec![Vec::new(); KEPT.len()];

@@ -1,24 +1,48 @@
 //! Two runs on the same reads, one with introns and one without: what the first has more is unspliced.
 //!
-//! Folders of 10x's shape (`matrix.mtx`, `barcodes.tsv`, `features.tsv`; genes × cells), as Cell Ranger before 5, PIPseeker and
-//! others write them. A molecule that only the run without introns has, which alignment makes possible, counts as spliced; the
+//! Folders of 10x's shape (`matrix.mtx`, `barcodes.tsv`, `features.tsv`; genes × cells), as Cell Ranger, PIPseeker and others write
+//! them, or Cell Ranger's `.h5`, which holds the same. Of several types of features, genes are kept. A molecule that only the run without introns has, which alignment makes possible, counts as spliced; the
 //! difference is never below zero.
 
 use std::path::{Path, PathBuf};
 
+use super::cellranger::GENES;
 use super::choice::places;
 use super::find::sample_of;
 use super::source::{Called, Entries, Genes, Part, Source, Split, Visit};
 use super::tally::Tally;
-use super::text::{find, find_any, first_fields};
+use super::text::{self, find, find_any, first_fields};
 use super::{genes, mtx};
 use crate::data::Reporter;
 use crate::error::{Error, Result};
+use crate::io::{self, Feature, FeatureMatrix, FileKind};
 use crate::sparse::Csr;
+
+/// Types of features that are no genes, as Cell Ranger names them.
+const OTHERS: [&str; 5] =
+    ["Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture", "Antigen Capture", "Custom"];
+
+/// Where the counts of a run are.
+enum Matrix {
+    /// `matrix.mtx`.
+    Text(PathBuf),
+    /// Cell Ranger's `.h5`.
+    Hdf5(Box<FeatureMatrix>),
+}
+
+/// What the lists of a run say.
+struct Lists {
+    matrix: Matrix,
+    file: PathBuf,
+    barcodes: Vec<String>,
+    features: Genes,
+    /// Which features are genes.
+    is_gene: Vec<bool>,
+}
 
 /// One run, and where its barcodes and genes are in the lists of the source.
 struct Run {
-    file: PathBuf,
+    matrix: Matrix,
     cells: Vec<Option<u32>>,
     genes: Vec<Option<u32>>,
 }
@@ -31,12 +55,21 @@ struct Runs {
 impl Run {
     fn counts(&self, shape: [usize; 2], reporter: &mut dyn Reporter) -> Result<Csr<f32>> {
         let mut tally = Tally::default();
-        mtx::read(&self.file, [self.genes.len(), self.cells.len()], reporter, |gene, cell, [value]| {
+        let mut add = |gene: usize, cell: usize, value: f32| {
             if let (Some(cell), Some(gene)) = (self.cells[cell], self.genes[gene]) {
-                tally.add(cell, gene, value as f32);
+                tally.add(cell, gene, value);
             }
             Ok(())
-        })?;
+        };
+        match &self.matrix {
+            Matrix::Text(file) => {
+                let shape = [self.genes.len(), self.cells.len()];
+                mtx::read(file, shape, reporter, |gene, cell, [value]| add(gene, cell, value as f32))?;
+            }
+            Matrix::Hdf5(file) => {
+                file.for_each(reporter, &mut |cell, gene, value| add(gene as usize, cell, value))?;
+            }
+        }
         Ok(tally.into_csr(shape[0], shape[1]))
     }
 }
@@ -62,50 +95,94 @@ impl Entries for Runs {
     }
 }
 
-/// The folder with a 10x matrix at or below `path`; of raw and filtered ones the raw, because runs call other cells.
+/// The 10x matrix at or below `path`, a folder or an `.h5`; of raw and filtered ones the raw, because runs call other cells.
 pub(super) fn at(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return is_matrix_file(path).then(|| path.to_path_buf()).into_iter().collect();
+    }
     let below = ["", "raw_feature_bc_matrix", "outs/raw_feature_bc_matrix", "raw_gene_bc_matrices", "raw_matrix"];
     let is_matrix = |folder: &PathBuf| {
         find(folder, "matrix.mtx").is_some()
             && ["features.tsv", "genes.tsv"].iter().any(|name| find(folder, name).is_some())
     };
-    below.iter().map(|name| path.join(name)).find(is_matrix).into_iter().collect()
+    let folder = below.iter().map(|name| path.join(name)).find(is_matrix);
+    let files = ["raw_feature_bc_matrix.h5", "outs/raw_feature_bc_matrix.h5"].map(|name| path.join(name));
+    folder.or_else(|| files.into_iter().find(|file| file.is_file() && is_matrix_file(file))).into_iter().collect()
+}
+
+/// Whether Cell Ranger's matrix is in the file.
+pub(super) fn is_matrix_file(path: &Path) -> bool {
+    path.is_file() && io::file_kind(path).is_ok_and(|kind| kind == FileKind::FeatureMatrix)
+}
+
+/// One matrix alone tells nothing apart.
+pub(super) fn summed(path: &Path) -> Error {
+    Error::input(
+        path,
+        "file",
+        "this is Cell Ranger's matrix, where reads of exons and introns are summed",
+        "give molecule_info.h5 (of multi: sample_molecule_info.h5), which lies in the same folder outs and tells them apart; or the \
+         matrices of two runs, with introns and without",
+    )
+}
+
+/// Names of the cells and features of a run.
+fn lists(place: &Path) -> Result<Lists> {
+    if place.is_file() {
+        let matrix = FeatureMatrix::open(place)?;
+        let part = |of: fn(&Feature) -> &String| matrix.features().iter().map(|feature| of(feature).clone()).collect();
+        let features = Genes { ids: part(|own| &own.id), symbols: Some(part(|own| &own.name)), more: Vec::new() };
+        let is_gene = matrix.features().iter().map(|feature| feature.kind == GENES).collect();
+        let barcodes = matrix.barcodes().to_vec();
+        return Ok(Lists {
+            matrix: Matrix::Hdf5(Box::new(matrix)),
+            file: place.to_path_buf(),
+            barcodes,
+            features,
+            is_gene,
+        });
+    }
+    let list = find_any(place, &["features.tsv", "genes.tsv"])?;
+    let mut is_gene = Vec::new();
+    // Before Cell Ranger 3, and of others, there is no third field: all are genes.
+    text::fields(&list, |_, fields| {
+        is_gene.push(fields.get(2).is_none_or(|kind| !OTHERS.contains(&kind.trim())));
+        Ok(())
+    })?;
+    let file = find_any(place, &["matrix.mtx"])?;
+    let barcodes = first_fields(&find_any(place, &["barcodes.tsv"])?)?;
+    Ok(Lists { matrix: Matrix::Text(file.clone()), file, barcodes, features: genes::from_features(&list)?, is_gene })
 }
 
 /// Opens two runs as one source. Its cells are those that were called, or all barcodes if the user wants others.
 ///
 /// # Errors
 /// [`Error::Input`] if there are not two, or they share no barcodes or genes.
-pub(super) fn open(folders: &[PathBuf], others: bool) -> Result<Source> {
-    let [first, second] = folders else {
-        return Err(Error::input(
-            folders.first().map_or(Path::new("."), PathBuf::as_path),
-            "source",
-            format!(
-                "a matrix of one run holds no split; two runs were wanted, with introns and without, found {}",
-                folders.len()
-            ),
-            "give both folders; or, of Cell Ranger 5 and later, outs/molecule_info.h5, which needs no second run",
-        ));
+pub(super) fn open(places_of_runs: &[PathBuf], others: bool) -> Result<Source> {
+    let (first, second) = match places_of_runs {
+        [first, second] => (first, second),
+        [only] if only.is_file() => return Err(summed(only)),
+        _ => {
+            return Err(Error::input(
+                places_of_runs.first().map_or(Path::new("."), PathBuf::as_path),
+                "source",
+                format!(
+                    "a matrix of one run holds no split; two runs were wanted, with introns and without, found {}",
+                    places_of_runs.len()
+                ),
+                "give both folders, or both .h5; or, of Cell Ranger 5 and later, outs/molecule_info.h5, which needs no second run",
+            ));
+        }
     };
-    let lists = |folder: &Path| {
-        let genes = genes::from_features(&find_any(folder, &["features.tsv", "genes.tsv"])?)?;
-        Ok::<_, Error>((
-            find_any(folder, &["matrix.mtx"])?,
-            first_fields(&find_any(folder, &["barcodes.tsv"])?)?,
-            genes,
-        ))
-    };
-    let ((file, barcodes, known), (other_file, other_barcodes, other_known)) = (lists(first)?, lists(second)?);
-    let calls = [first, second].into_iter().find_map(|folder| called(folder));
-    let listed = calls.as_ref().map(|file| first_fields(file)).transpose()?;
-    let wanted = listed.as_ref().filter(|_| !others).map(|names| places(names));
-    let there = places(&other_barcodes);
+    let (one, other) = (lists(first)?, lists(second)?);
+    let calls = [first, second].into_iter().find_map(|place| called(place).transpose()).transpose()?;
+    let wanted = calls.as_ref().filter(|_| !others).map(|(_, names)| places(names));
+    let there = places(&other.barcodes);
     let in_both = |name: &&String| {
         there.contains_key(name.as_str()) && wanted.as_ref().is_none_or(|wanted| wanted.contains_key(name.as_str()))
     };
-    let cells: Vec<String> = barcodes.iter().filter(in_both).cloned().collect();
-    let genes = if known.ids == other_known.ids { known.clone() } else { shared(&known, &other_known) };
+    let cells: Vec<String> = one.barcodes.iter().filter(in_both).cloned().collect();
+    let genes = shared(&one, &other);
     if cells.is_empty() || genes.ids.is_empty() {
         let problem = format!("{} barcodes and {} genes are in both runs", cells.len(), genes.ids.len());
         return Err(Error::input(second, "names", problem, "give two runs on the same reads with the same reference"));
@@ -114,20 +191,21 @@ pub(super) fn open(folders: &[PathBuf], others: bool) -> Result<Source> {
         let all = places(all);
         names.iter().map(|name| all.get(name.as_str()).map(|&at| at as u32)).collect::<Vec<_>>()
     };
-    let run = |file: PathBuf, barcodes: &[String], known: &Genes| Run {
-        file,
-        cells: at(barcodes, &cells),
-        genes: at(&known.ids, &genes.ids),
+    let files = vec![one.file.clone(), other.file.clone()];
+    let run = |lists: Lists| Run {
+        cells: at(&lists.barcodes, &cells),
+        genes: at(&lists.features.ids, &genes.ids),
+        matrix: lists.matrix,
     };
-    let runs = [run(file.clone(), &barcodes, &known), run(other_file.clone(), &other_barcodes, &other_known)];
+    let runs = [run(one), run(other)];
     let hint = "name the cells: --barcodes FILE, such as the barcodes.tsv.gz of the filtered matrix".to_owned();
     Ok(Source {
         name: sample_of(first),
-        files: vec![file, other_file],
-        called: match (listed, calls) {
-            (Some(names), Some(file)) => Called::Listed { names, file },
-            _ if is_raw(first) => Called::Nobody { hint },
-            _ => Called::All,
+        files,
+        called: match calls {
+            Some((file, names)) => Called::Listed { names, file },
+            None if is_raw(first) => Called::Nobody { hint },
+            None => Called::All,
         },
         obs: Vec::new(),
         ambiguous: None,
@@ -139,12 +217,14 @@ pub(super) fn open(folders: &[PathBuf], others: bool) -> Result<Source> {
     })
 }
 
-/// The genes of the first list that are in the second.
-fn shared(first: &Genes, second: &Genes) -> Genes {
-    let there = places(&second.ids);
-    let kept: Vec<usize> = (0..first.ids.len()).filter(|&at| there.contains_key(first.ids[at].as_str())).collect();
+/// The genes of the first run that are in the second.
+fn shared(first: &Lists, second: &Lists) -> Genes {
+    let there = places(&second.features.ids);
+    let all = &first.features;
+    let in_both = |at: &usize| first.is_gene[*at] && there.contains_key(all.ids[*at].as_str());
+    let kept: Vec<usize> = (0..all.ids.len()).filter(in_both).collect();
     let pick = |names: &[String]| kept.iter().map(|&at| names[at].clone()).collect();
-    Genes { ids: pick(&first.ids), symbols: first.symbols.as_deref().map(pick), more: Vec::new() }
+    Genes { ids: pick(&all.ids), symbols: all.symbols.as_deref().map(pick), more: Vec::new() }
 }
 
 fn is_raw(folder: &Path) -> bool {
@@ -152,10 +232,19 @@ fn is_raw(folder: &Path) -> bool {
     absolute.file_name().is_some_and(|name| name.to_string_lossy().contains("raw"))
 }
 
-/// The list of called cells beside a folder of raw counts.
-fn called(folder: &Path) -> Option<PathBuf> {
-    let absolute = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-    let above = absolute.parent().filter(|_| is_raw(folder))?;
-    let names = ["filtered_feature_bc_matrix", "filtered_gene_bc_matrices", "filtered_matrix"];
-    names.iter().find_map(|name| find(&above.join(name), "barcodes.tsv"))
+/// The called cells beside raw counts, and the file that names them.
+fn called(place: &Path) -> Result<Option<(PathBuf, Vec<String>)>> {
+    let absolute = std::fs::canonicalize(place).unwrap_or_else(|_| place.to_path_buf());
+    let Some(above) = absolute.parent().filter(|_| is_raw(place)) else { return Ok(None) };
+    for name in ["filtered_feature_bc_matrix", "filtered_gene_bc_matrices", "filtered_matrix"] {
+        if let Some(list) = find(&above.join(name), "barcodes.tsv") {
+            return Ok(Some((list.clone(), first_fields(&list)?)));
+        }
+        let file = above.join(format!("{name}.h5"));
+        if is_matrix_file(&file) {
+            let barcodes = FeatureMatrix::open(&file)?.barcodes().to_vec();
+            return Ok(Some((file, barcodes)));
+        }
+    }
+    Ok(None)
 }

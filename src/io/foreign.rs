@@ -32,7 +32,10 @@ pub fn foreign(path: &Path) -> Option<Foreign> {
     let here = path.display();
     let is = |what: &str, wanted: &'static str, next: String| Some(Foreign { what: what.to_owned(), wanted, next });
     if path.is_dir() {
+        let files = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let of_dropest = files.filter(|file| file.is_file()).find_map(|file| dropest(&file));
         return match () {
+            () if of_dropest.is_some() => of_dropest,
             () if ends(&[".zarr"])
                 || path.join(".zattrs").exists()
                 || path.join(".zgroup").exists()
@@ -68,6 +71,7 @@ pub fn foreign(path: &Path) -> Option<Foreign> {
              with velocyto, STARsolo, kb or alevin-fry"
                 .to_owned(),
         ),
+        () if dropest(path).is_some() => dropest(path),
         () if ends(&[".rds", ".rdata", ".rda", ".qs"]) => is("an R object", H5AD, FROM_R.to_owned()),
         () if begins(&[b"version https://git-lfs"]) => is(
             "a pointer of Git LFS, in place of the file itself",
@@ -120,6 +124,36 @@ pub(super) fn other_hdf5(root: &Group) -> Option<(&'static str, &'static str)> {
 
 /// Ways from R to an `.h5ad` file.
 const FROM_R: &str = "in R: zellkonverter::writeH5AD, anndataR::write_h5ad, sceasy::convertFormat or SeuratDisk::Convert; then nascent merge";
+
+/// What dropEst leaves: objects of R, of which those with classes of reads can be written as text. Where both lie
+/// in a folder, those are told of.
+fn dropest(path: &Path) -> Option<Foreign> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if name.ends_with(".rds") && name.contains("counts.matrices") {
+        let file = path.file_name()?.to_string_lossy();
+        return Some(Foreign {
+            what: "dropEst's matrices of exons, introns and reads that span both, as an object of R".to_owned(),
+            wanted: "the same matrices as text",
+            next: format!(
+                "in R, in this folder: library(Matrix); m <- readRDS(\"{file}\"); for (n in names(m)) {{ writeMM(m[[n]], paste0(n, \".mtx\")); \
+                 writeLines(rownames(m[[n]]), paste0(n, \".genes.tsv\")); writeLines(colnames(m[[n]]), paste0(n, \".barcodes.tsv\")) }}; \
+                 then nascent import {} --output counts.h5ad",
+                folder.display()
+            ),
+        });
+    }
+    let summed = name.ends_with(".rds") && name.contains("cell.counts");
+    let beside = || folder.join("cell.counts.matrices.rds");
+    if summed && beside().is_file() {
+        return dropest(&beside());
+    }
+    summed.then(|| Foreign {
+        what: "dropEst's counts, in which exons and introns are one number".to_owned(),
+        wanted: COUNTS,
+        next: "run dropest again with -V, which writes cell.counts.matrices.rds, and give that".to_owned(),
+    })
+}
 
 fn tabular(name: &str) -> bool {
     [".csv", ".tsv", ".txt", ".mtx"].iter().any(|end| name.ends_with(end))

@@ -2,7 +2,7 @@
 //!
 //! [`read()`] gives what velocity needs, [`CellStream`] the counts of some cells at a time, [`write_fit`] and its like put results
 //! into a copy of the input, [`FittedFile`] is how a fit is read back, [`write_new`] makes a file from nothing, [`write_extras`] adds counts from elsewhere, [`describe()`] says what
-//! is in one; [`LayeredFile`] and [`Molecules`] are counts as other programs leave them. Only this module knows HDF5. Which keys there are, [`crate::data::quantities`] says.
+//! is in one; [`LayeredFile`], [`Molecules`] and [`FeatureMatrix`] are counts as other programs leave them. Only this module knows HDF5. Which keys there are, [`crate::data::quantities`] says.
 
 mod atomic;
 mod check;
@@ -13,6 +13,7 @@ mod describe;
 mod element;
 mod evidence;
 mod extras;
+mod features;
 mod filters;
 mod fitted;
 mod foreign;
@@ -52,6 +53,7 @@ use serde::{Deserialize, Serialize};
 pub use create::{NewFile, write_new};
 pub use describe::{ColumnDescription, Description, MatrixDescription, describe};
 pub use extras::{Extras, Outline, outline, write_extras};
+pub use features::FeatureMatrix;
 pub use fitted::{FittedFile, read_layer};
 pub use foreign::{Foreign, foreign};
 pub use h5::is_hdf5;

@@ -11,7 +11,7 @@ use nascent::sparse::Csr;
 use crate::import::import;
 use crate::program::Program;
 
-fn rows(rows: &[&[f32]]) -> Csr<f32> {
+pub(crate) fn rows(rows: &[&[f32]]) -> Csr<f32> {
     let n_cols = rows[0].len();
     let entries = |row: &&[f32]| (0_u32..).zip(row.iter().copied()).filter(|entry| entry.1 != 0.0).collect();
     Csr::from_rows(n_cols, &rows.iter().map(entries).collect::<Vec<Vec<_>>>())
@@ -139,7 +139,7 @@ fn samples_of_cell_ranger_multi_are_joined() {
 }
 
 /// A folder as Cell Ranger writes it: genes × cells.
-fn ten_x(folder: &Path, barcodes: &str, entries: &str) {
+pub(crate) fn ten_x(folder: &Path, barcodes: &str, entries: &str) {
     fs::create_dir_all(folder).unwrap();
     let n = (barcodes.lines().count(), entries.lines().count());
     let head = "%%MatrixMarket matrix coordinate integer general\n%metadata_json: {}\n";

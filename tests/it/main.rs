@@ -45,6 +45,8 @@ mod grid_fits;
 mod import;
 #[cfg(feature = "h5ad")]
 mod import_made;
+mod import_runs;
+mod import_sublibraries;
 #[cfg(feature = "h5ad")]
 mod inspect;
 #[cfg(feature = "h5ad")]
