@@ -130,6 +130,7 @@ impl Team {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it on")]
 fn garbled(reason: postcard::Error) -> Error {
     Error::Data {
         problem: format!("what the processes that share this fit tell each other cannot be read: {reason}"),

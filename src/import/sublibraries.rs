@@ -104,22 +104,18 @@ fn numbered(folder: &Path, given: &[PathBuf], n: usize) -> Result<Vec<Numbered>>
     let number = |file: &PathBuf| {
         let own = run_name(file);
         let mut same = logged.iter().filter(|(_, place)| last(place) == own);
-        match (same.next(), same.next()) {
-            (Some((number, _)), None) => Ok((*number, file.clone())),
-            _ => {
-                let known: Vec<String> =
-                    logged.iter().map(|(number, place)| format!("{number} {}", last(place))).collect();
-                let problem = format!(
-                    "its log does not say which sublibrary {own:?} is; it was combined of: {}",
-                    known.join(", ")
-                );
-                Err(Error::input(
-                    folder,
-                    "log",
-                    problem,
-                    "give the folders of sublibraries under these names, each its own",
-                ))
-            }
+        if let (Some((number, _)), None) = (same.next(), same.next()) {
+            Ok((*number, file.clone()))
+        } else {
+            let known: Vec<String> = logged.iter().map(|(number, place)| format!("{number} {}", last(place))).collect();
+            let problem =
+                format!("its log does not say which sublibrary {own:?} is; it was combined of: {}", known.join(", "));
+            Err(Error::input(
+                folder,
+                "log",
+                problem,
+                "give the folders of sublibraries under these names, each its own",
+            ))
         }
     };
     given.iter().map(number).collect()

@@ -43,6 +43,7 @@ impl fmt::Display for Summary {
 ///
 /// # Errors
 /// Whatever stopped the run; the output is then as it was before.
+#[allow(clippy::missing_panics_doc, reason = "a process that is alone leads, and has a summary")]
 pub fn train(config: &Config, job: &Job, reporter: Box<dyn Reporter>, stop: impl Into<Stop>) -> Result<Summary> {
     let summary = train_shared(config, job, Team::default(), reporter, stop.into())?;
     Ok(summary.expect("the only process leads"))

@@ -55,7 +55,7 @@ fn is_combined(counts: &Counts) {
     for (layer, wanted) in [(&counts.spliced, spliced), (&counts.unspliced, unspliced)] {
         let dense = layer.to_dense();
         for (cell, wanted) in wanted.iter().enumerate() {
-            assert_eq!(genes.map(|gene| dense[[cell, gene]]), *wanted, "cell {cell}");
+            assert_eq!(&genes.map(|gene| dense[[cell, gene]])[..], &wanted[..], "cell {cell}");
         }
     }
 }

@@ -109,7 +109,7 @@ fn a_process_that_has_ended_ends_the_others() {
     };
     let (first, mut second) = (program.listened(&words(1)), program.start(&words(2)));
     // (`session` is there when both have come.)
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + Duration::from_mins(2);
     while !program.path("out.shards/session").exists() {
         assert!(Instant::now() < until, "they do not meet: {}", ending(first).1);
         sleep(Duration::from_millis(20));

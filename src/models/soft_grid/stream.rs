@@ -103,7 +103,7 @@ pub(in crate::models) fn read_sample(
 ) -> Result<Counts> {
     let mut parts: Vec<[Csr<f32>; 2]> = Vec::new();
     run.reporter().begin("drawing cells", 0, source.n_obs() as u64);
-    for rows in blocks(source.n_obs(), block) {
+    for rows in blocks(0..source.n_obs(), block) {
         let here = &drawn[drawn.partition_point(|&i| i < rows.start)..drawn.partition_point(|&i| i < rows.end)];
         if !here.is_empty() {
             let positions: Vec<usize> = here.iter().map(|i| i - rows.start).collect();
@@ -136,8 +136,13 @@ fn joined(parts: Vec<Pair<Csr<f32>>>, n_cols: usize) -> Pair<Csr<f32>> {
     whole
 }
 
-fn blocks(n: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n).step_by(size).map(move |start| start..(start + size).min(n))
+fn blocks(rows: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(size).map(move |start| start..(start + size).min(end))
+}
+
+fn cells_of(stretches: &[Range<usize>]) -> usize {
+    stretches.iter().map(Range::len).sum()
 }
 
 /// Stretches of the file that make a block of the first pass: enough that each block has cells of every part of a sorted file, and
@@ -147,7 +152,7 @@ const STRETCHES: usize = 16;
 /// `n` cells dealt into blocks of about `size`: the file is cut into [`STRETCHES`] parts, and each block takes a stretch drawn at
 /// random from every part.
 fn dealt(n: usize, size: usize, rng: &mut impl Rng) -> Vec<Vec<Range<usize>>> {
-    let mut stretches: Vec<Range<usize>> = blocks(n, size.div_ceil(STRETCHES)).collect();
+    let mut stretches: Vec<Range<usize>> = blocks(0..n, size.div_ceil(STRETCHES)).collect();
     let n_blocks = stretches.len().div_ceil(STRETCHES);
     let mut dealt = vec![Vec::new(); n_blocks];
     for part in stretches.chunks_mut(n_blocks.max(1)) {
@@ -184,31 +189,29 @@ impl Passes<'_> {
         Ok(joined(stretches.iter().map(read).collect::<Result<_>>()?, self.genes.len()))
     }
 
-    /// One pass over the file. All processes have the blocks of the first pass together, each its part of every block; of the others each has a
-    /// stretch of the file.
+    /// Of each block of a pass the stretches that are this process's, and how many cells it has in all. All processes have the blocks of the first
+    /// pass together, each its part of every block; of other passes each has the blocks of a stretch of the file.
+    fn in_blocks(&self, first: bool, run: &Run) -> Vec<(Vec<Range<usize>>, usize)> {
+        let (n, size) = (self.source.n_obs(), self.settings.block_cells);
+        if first {
+            let dealt = dealt(n, size, &mut run.rng("blocks", 0));
+            return dealt.iter().map(|block| (cut(block, &self.team), cells_of(block))).collect();
+        }
+        blocks(self.team.part(n), size).map(|rows| (vec![rows.clone()], rows.len())).collect()
+    }
+
+    /// One pass over the file.
     fn pass(&mut self, pass: usize, run: &mut Run) -> Result<()> {
         let (n, passes) = (self.source.n_obs(), self.settings.passes);
         let (first, last) = (pass == 0 && passes > 1, pass + 1 == passes);
-        let size = self.settings.block_cells;
-        let own = self.team.part(n);
-        let in_blocks: Vec<Vec<Range<usize>>> = if first {
-            dealt(n, size, &mut run.rng("blocks", 0))
-        } else {
-            blocks(own.len(), size).map(|rows| vec![own.start + rows.start..own.start + rows.end]).collect()
-        };
-        let mine = |b: usize| match in_blocks.get(b) {
-            Some(block) if first => cut(block, &self.team),
-            Some(block) => block.clone(),
-            None => Vec::new(),
-        };
-        let in_blocks_of_mine: Vec<Vec<Range<usize>>> = (0..in_blocks.len()).map(mine).collect();
-        run.reporter().begin(&format!("pass {} of {passes}", pass + 1), 0, own.len() as u64);
+        run.reporter().begin(&format!("pass {} of {passes}", pass + 1), 0, self.team.part(n).len() as u64);
+        let in_blocks = self.in_blocks(first, run);
         let mut whole = Gathered::new(self.model.genes.len(), self.model.tree.len(), self.model.pi.len());
         let mut evidence = [0.0];
         let mut tables = Tables::new(&self.model.tree, &self.model.genes);
-        let mut next = self.read(in_blocks_of_mine.first().map_or(&[], Vec::as_slice))?;
+        let mut next = self.read(in_blocks.first().map_or(&[], |block| &block.0))?;
         self.mine.clear();
-        for (b, stretches) in in_blocks_of_mine.iter().enumerate() {
+        for (b, (stretches, n_cells)) in in_blocks.iter().enumerate() {
             let rows: Vec<usize> = stretches.iter().cloned().flatten().collect();
             if run.interrupted() {
                 return Err(Error::Interrupted { run: None });
@@ -216,7 +219,7 @@ impl Passes<'_> {
             let cells = next;
             let ((found, mut block), read) = rayon::join(
                 || self.block(&tables, &cells, &rows),
-                || in_blocks_of_mine.get(b + 1).map(|stretches| self.read(stretches)).transpose(),
+                || in_blocks.get(b + 1).map(|(stretches, _)| self.read(stretches)).transpose(),
             );
             evidence[0] += found.iter().map(|posterior| posterior.evidence).sum::<f64>();
             for (&i, posterior) in rows.iter().zip(found) {
@@ -225,10 +228,9 @@ impl Passes<'_> {
             self.mine.extend(rows);
             if first {
                 block.share(&self.team)?;
-                let of_block: usize = in_blocks[b].iter().map(Range::len).sum();
                 let rho = ((b + 2) as f64).powf(-0.6);
                 self.gathered.fade(1.0 - rho);
-                self.gathered.add_scaled(&block, rho * n as f64 / of_block as f64);
+                self.gathered.add_scaled(&block, rho * n as f64 / *n_cells as f64);
                 self.model.maximise(self.fixed, &self.gathered, STEPS, &self.team)?;
                 tables = Tables::new(&self.model.tree, &self.model.genes);
             } else {
@@ -295,7 +297,7 @@ impl Passes<'_> {
 
 /// The part of the `stretches` that is this process's: as many cells as the others have, from one place on.
 fn cut(stretches: &[Range<usize>], team: &Team) -> Vec<Range<usize>> {
-    let part = team.part(stretches.iter().map(Range::len).sum());
+    let part = team.part(cells_of(stretches));
     let mut before = 0;
     let mut of = |stretch: &Range<usize>| {
         let within = |at: usize| stretch.start + at.saturating_sub(before).min(stretch.len());
