@@ -71,7 +71,8 @@ pub fn train_shared(
     let claimed = if team.leads() { Some(claim(config, job, reporter.as_mut())?) } else { None };
     team.meet(&mut |words| reporter.say(words))?;
     let config = &with_known_layers(config, &job.input, reporter.as_mut());
-    let begun = Begun { job, claimed, team, reporter, stop };
+    // The claim itself stays here to the end: the run gives up its own once its folder is made.
+    let begun = Begun { job, claimed: claimed.clone(), team, reporter, stop };
     on_device(model, || match config.model.as_model().streaming() {
         Some(model) => train_streaming(config, model, begun),
         None => train_held(config, begun),
