@@ -22,8 +22,8 @@ pub(super) struct Graph {
     /// Settings in TOML
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Genes whose velocity is used: all, a true/false column of var, or a file with one gene name per line [default: the
-    /// column velocity_genes]
+    /// Genes whose velocity is used: all, a true/false column of var, or a file with one gene name per line (of one name, column:NAME
+    /// and ./NAME) [default: the column velocity_genes]
     #[arg(long, value_name = "all|COLUMN|FILE")]
     pub(super) genes: Option<String>,
     /// Where time starts: a cell, a label, COLUMN=LABEL, cell=NAME, a true/false column of obs, or a column of capture times (the earliest

@@ -16,8 +16,8 @@ use crate::progress::Terminal;
 ///
 /// What lies at SOURCE is found out: a loom file of velocyto; STARsolo's Solo.out; Cell Ranger's outs or molecule_info.h5, from
 /// which no BAM, GTF or new alignment is needed; the output folder, .h5ad or .loom of kb-python (nac, lamanno); that of alevin-fry or
-/// simpleaf; an .h5ad of nf-core/scrnaseq; Parse's folder; matrices called spliced and unspliced; or two folders of 10x matrices, one
-/// run with introns and one without.
+/// simpleaf; an .h5ad of nf-core/scrnaseq; Parse's folder, or a combined one with those of its sublibraries; matrices called spliced
+/// and unspliced; or two 10x matrices, folders or .h5, one run with introns and one without.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Import {
@@ -58,6 +58,7 @@ Examples:
   nascent import Solo.out --output counts.h5ad
   nascent import run/outs/molecule_info.h5 --output counts.h5ad
   nascent import kb_nac --min-molecules 500 --output counts.h5ad
+  nascent import parse_combined sub1 sub2 --output counts.h5ad
   nascent import af_quant --ambiguous unspliced --output nuclei.h5ad";
 
 pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = Kind> {

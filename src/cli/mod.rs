@@ -103,8 +103,8 @@ struct Train {
     /// The .h5ad file to write
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Exactly these genes are fitted, whatever filters say: all, a true/false column of var, or a file with one gene per line [default:
-    /// those that preprocessing chooses]
+    /// Exactly these genes are fitted, whatever filters say: all, a true/false column of var, or a file with one gene per line (of one
+    /// name, column:NAME and ./NAME) [default: those that preprocessing chooses]
     #[arg(long, value_name = "all|COLUMN|FILE")]
     genes: Option<String>,
     /// The run's folder [default: the output's name with .run instead of .h5ad]

@@ -182,6 +182,13 @@ fn unknown(path: &Path, format: Option<Kind>) -> Error {
     if runs::is_matrix_file(path) {
         return runs::summed(path);
     }
+    // A file that is damaged or locked is told of as such.
+    if path.is_file()
+        && io::is_hdf5(path).unwrap_or(false)
+        && let Err(error) = io::file_kind(path)
+    {
+        return error;
+    }
     if let Some((problem, hint)) = without_split(path) {
         return Error::input(path, "source", problem, hint);
     }

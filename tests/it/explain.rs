@@ -212,6 +212,47 @@ fn listed_genes_are_trained_on_whatever_filters_say() {
     assert!(errors(&said).contains("the file was cut to the fitted genes"), "{}", errors(&said));
 }
 
+/// A file and a column of one name: neither wins silently, and each can be named.
+#[test]
+fn a_list_of_genes_that_is_called_like_a_column_or_a_gene_is_asked_about() {
+    let program = Program::new();
+    made(&program);
+    fs::write(program.path("mine"), "v1\nv2\nfew\n").unwrap();
+    let train = |words: &str| {
+        format!("train {STEADY_STATE} --input made.h5ad --output fit.h5ad --set output.genes=fitted --genes {words}")
+    };
+    let refused = program.fail(&train("mine"), 2);
+    assert!(
+        refused.contains("made.h5ad: var[\"mine\"]: --genes mine is this column of truth values, and a file"),
+        "{refused}"
+    );
+    assert!(refused.contains("--genes ./mine for the file, --genes column:mine for the column"), "{refused}");
+    assert!(!program.path("fit.h5ad").exists());
+    let fitted = || FittedFile::open(&program.path("fit.h5ad")).unwrap().var().index.clone();
+    program.succeed(&train("./mine"));
+    assert_eq!(fitted(), ["v1", "v2", "few"]);
+    program.succeed(&train("column:mine"));
+    assert_eq!(fitted(), ["v0", "v3", "few", "mute"]);
+    // A column without truth values cannot be meant.
+    fs::write(program.path("gene_ids"), "v4\nv5\nfew\n").unwrap();
+    program.succeed(&train("gene_ids"));
+    assert_eq!(fitted(), ["v4", "v5", "few"]);
+    program.succeed(&train("column:mine"));
+    let graph = program.fail("graph fit.h5ad --genes mine", 2);
+    assert!(graph.contains("--genes column:mine"), "{graph}");
+    // The words for a gene and for a file that is called like it.
+    fs::write(program.path("few"), "v1\n").unwrap();
+    let explain = program.fail("explain made.h5ad --genes few", 2);
+    assert!(
+        explain.contains("--genes few is a gene, and a file") && explain.contains("--genes few, with"),
+        "{explain}"
+    );
+    let (file, gene) =
+        (program.succeed("explain made.h5ad --genes ./few"), program.succeed("explain made.h5ad --genes few,"));
+    assert!(file.contains("v1") && !file.contains("few"), "{file}");
+    assert!(gene.contains("few") && !gene.contains("v1"), "{gene}");
+}
+
 #[test]
 fn genes_are_found_by_id_and_near_names_are_told() {
     let program = Program::new();

@@ -100,11 +100,14 @@ fn files_of_cell_ranger_that_are_no_pair_are_refused() {
     matrix_file(&program.path("else.h5"), &["TTTTTTTT-1"], &[[1, 0, 0]]);
     let strange = program.fail("import with/outs/raw_feature_bc_matrix.h5 else.h5 --output x.h5ad", 2);
     assert!(strange.contains("0 barcodes and 2 genes are in both runs"), "{strange}");
-    let file = hdf5::File::open_rw(program.path("else.h5")).unwrap();
-    file.dataset("matrix/indptr").unwrap().write(&[0_i64, 9]).unwrap();
-    file.close().unwrap();
+    matrix_file(&program.path("else.h5"), &["AAAAAAAA-1"], &[[1, 0, 0]; 2]);
     let damaged = program.fail("import with/outs/raw_feature_bc_matrix.h5 else.h5 --output x.h5ad", 2);
     assert!(damaged.contains("else.h5: matrix[\"indptr\"]") && damaged.contains("do not fit together"), "{damaged}");
+    // What is cut short is no unknown file.
+    let whole = fs::read(program.path("else.h5")).unwrap();
+    fs::write(program.path("cut.h5"), &whole[..whole.len() / 2]).unwrap();
+    let cut = program.fail("import with/outs/raw_feature_bc_matrix.h5 cut.h5 --output x.h5ad", 2);
+    assert!(cut.contains("cut.h5") && !cut.contains("nothing that a pipeline"), "{cut}");
 }
 
 #[test]

@@ -45,7 +45,9 @@ mod grid_fits;
 mod import;
 #[cfg(feature = "h5ad")]
 mod import_made;
+#[cfg(feature = "h5ad")]
 mod import_runs;
+#[cfg(feature = "h5ad")]
 mod import_sublibraries;
 #[cfg(feature = "h5ad")]
 mod inspect;
