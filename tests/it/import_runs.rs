@@ -31,12 +31,12 @@ fn matrix_file(path: &Path, barcodes: &[&str], counts: &[[i32; 3]]) {
             indices.push(feature);
             data.push(count);
         }
-        indptr.push(data.len() as i64);
+        indptr.push(i64::try_from(data.len()).unwrap());
     }
     matrix.new_dataset_builder().with_data(&indptr).create("indptr").unwrap();
     matrix.new_dataset_builder().with_data(&indices).create("indices").unwrap();
     matrix.new_dataset_builder().with_data(&data).create("data").unwrap();
-    matrix.new_dataset_builder().with_data(&[3_i32, barcodes.len() as i32]).create("shape").unwrap();
+    matrix.new_dataset_builder().with_data(&[3_u64, barcodes.len() as u64]).create("shape").unwrap();
 }
 
 const CELLS: [&str; 3] = ["AAAAAAAA-1", "CCCCCCCC-1", "GGGGGGGG-1"];
