@@ -59,6 +59,11 @@ pub(super) fn of(folder: &Path, given: &[PathBuf], others: bool) -> Result<Vec<R
         numbers.push(number);
     }
     let found = numbered(folder, given, numbers.iter().copied().max().unwrap_or_default())?;
+    let again = (1..found.len()).find(|&at| found[..at].iter().any(|(number, _)| *number == found[at].0));
+    if let Some((number, file)) = again.map(|at| &found[at]) {
+        let problem = format!("sublibrary {number} was given twice");
+        return Err(Error::input(file, "source", problem, "give each sublibrary once"));
+    }
     if let Some(lacking) = numbers.iter().find(|&number| found.iter().all(|(own, _)| own != number)) {
         let problem = format!("there are cells of sublibrary {lacking}, which was not given");
         return Err(Error::input(&list, "bc_wells", problem, "give the folders of all sublibraries"));
@@ -105,18 +110,13 @@ fn numbered(folder: &Path, given: &[PathBuf], n: usize) -> Result<Vec<Numbered>>
         let own = run_name(file);
         let mut same = logged.iter().filter(|(_, place)| last(place) == own);
         if let (Some((number, _)), None) = (same.next(), same.next()) {
-            Ok((*number, file.clone()))
-        } else {
-            let known: Vec<String> = logged.iter().map(|(number, place)| format!("{number} {}", last(place))).collect();
-            let problem =
-                format!("its log does not say which sublibrary {own:?} is; it was combined of: {}", known.join(", "));
-            Err(Error::input(
-                folder,
-                "log",
-                problem,
-                "give the folders of sublibraries under these names, each its own",
-            ))
+            return Ok((*number, file.clone()));
         }
+        let known: Vec<String> = logged.iter().map(|(number, place)| format!("{number} {}", last(place))).collect();
+        let problem =
+            format!("its log does not say which sublibrary {own:?} is; it was combined of: {}", known.join(", "));
+        let hint = "give the folders of sublibraries under these names, each its own";
+        Err(Error::input(folder, "log", problem, hint))
     };
     given.iter().map(number).collect()
 }

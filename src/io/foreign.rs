@@ -130,8 +130,8 @@ const FROM_R: &str = "in R: zellkonverter::writeH5AD, anndataR::write_h5ad, scea
 fn dropest(path: &Path) -> Option<Foreign> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let is_r = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("rds"));
-    if is_r && name.contains("counts.matrices") {
+    let is_object = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("rds"));
+    if is_object && name.contains("counts.matrices") {
         let file = path.file_name()?.to_string_lossy();
         return Some(Foreign {
             what: "dropEst's matrices of exons, introns and reads that span both, as an object of R".to_owned(),
@@ -144,7 +144,7 @@ fn dropest(path: &Path) -> Option<Foreign> {
             ),
         });
     }
-    let summed = is_r && name.contains("cell.counts");
+    let summed = is_object && name.contains("cell.counts");
     let beside = || folder.join("cell.counts.matrices.rds");
     if summed && beside().is_file() {
         return dropest(&beside());

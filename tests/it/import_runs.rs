@@ -36,7 +36,7 @@ fn matrix_file(path: &Path, barcodes: &[&str], counts: &[[i32; 3]]) {
     matrix.new_dataset_builder().with_data(&indptr).create("indptr").unwrap();
     matrix.new_dataset_builder().with_data(&indices).create("indices").unwrap();
     matrix.new_dataset_builder().with_data(&data).create("data").unwrap();
-    matrix.new_dataset_builder().with_data(&[3_i32, i32::try_from(barcodes.len()).unwrap()]).create("shape").unwrap();
+    matrix.new_dataset_builder().with_data(&[3_u64, barcodes.len() as u64]).create("shape").unwrap();
 }
 
 const CELLS: [&str; 3] = ["AAAAAAAA-1", "CCCCCCCC-1", "GGGGGGGG-1"];

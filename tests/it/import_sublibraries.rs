@@ -55,7 +55,7 @@ fn is_combined(counts: &Counts) {
     for (layer, wanted) in [(&counts.spliced, spliced), (&counts.unspliced, unspliced)] {
         let dense = layer.to_dense();
         for (cell, wanted) in wanted.iter().enumerate() {
-            assert_eq!(&genes.map(|gene| dense[[cell, gene]])[..], &wanted[..], "cell {cell}");
+            assert_eq!(genes.map(|gene| dense[[cell, gene]]).as_slice(), wanted.as_slice(), "cell {cell}");
         }
     }
 }
@@ -120,6 +120,8 @@ fn sublibraries_of_parse_that_cannot_be_those_that_were_combined_are_refused() {
     );
     let half = program.fail("import comb sub_a --output x.h5ad", 2);
     assert!(half.contains("there are cells of sublibrary 2, which was not given"), "{half}");
+    let twice = program.fail("import comb sub_a sub_a/process --output x.h5ad", 2);
+    assert!(twice.contains("sublibrary 1 was given twice"), "{twice}");
     assert!(!program.path("x.h5ad").exists());
 }
 
