@@ -9,7 +9,7 @@ use hdf5::{Dataset, Group};
 
 use super::frame::quoted;
 use super::h5::{self, Node};
-use super::molecules::Feature;
+use super::molecules::{self, Feature};
 use super::numbers;
 use super::place::{At, Place};
 use crate::data::Reporter;
@@ -143,12 +143,5 @@ fn features(matrix: &Group, place: &Place) -> Result<Vec<Feature>> {
     let Some(Node::Group(group)) = Node::open(matrix, "features") else {
         return Err(place.error("not found", WRITTEN));
     };
-    let [ids, names, kinds] = ["id", "name", "feature_type"].map(|name| words(&group, name, &place));
-    let (ids, names, kinds) = (ids?, names?, kinds?);
-    let genomes = words(&group, "genome", &place).unwrap_or_else(|_| vec![String::new(); ids.len()]);
-    if [names.len(), kinds.len(), genomes.len()].iter().any(|&length| length != ids.len()) {
-        return Err(place.damaged("lists of other lengths"));
-    }
-    let all = ids.into_iter().zip(names).zip(kinds.into_iter().zip(genomes));
-    Ok(all.map(|((id, name), (kind, genome))| Feature { id, name, kind, genome }).collect())
+    molecules::features(&place, |name| words(&group, name, &place))
 }

@@ -104,7 +104,7 @@ impl Molecules {
             columns,
             version,
             barcodes: words(&file, "barcodes", &place)?,
-            features: features(&file, &place)?,
+            features: features(&place.child("features"), |name| words(&file, &format!("features/{name}"), &place))?,
             called: called(&file, &libraries, &place)?,
             introns: introns(&file),
             libraries,
@@ -207,12 +207,12 @@ fn words(file: &File, name: &str, place: &Place) -> Result<Vec<String>> {
     h5::texts(&list).at(&place.child(name))
 }
 
-fn features(file: &File, place: &Place) -> Result<Vec<Feature>> {
-    let part = |name: &str| words(file, &format!("features/{name}"), place);
+/// The features, of whose lists at `place` the reader `part` gives each by its name.
+pub(super) fn features(place: &Place, part: impl Fn(&str) -> Result<Vec<String>>) -> Result<Vec<Feature>> {
     let (ids, names, kinds) = (part("id")?, part("name")?, part("feature_type")?);
     let genomes = part("genome").unwrap_or_else(|_| vec![String::new(); ids.len()]);
     if [names.len(), kinds.len(), genomes.len()].iter().any(|&length| length != ids.len()) {
-        return Err(place.child("features").damaged("lists of other lengths"));
+        return Err(place.damaged("lists of other lengths"));
     }
     let all = ids.into_iter().zip(names).zip(kinds.into_iter().zip(genomes));
     Ok(all.map(|((id, name), (kind, genome))| Feature { id, name, kind, genome }).collect())

@@ -191,11 +191,17 @@ impl Gathered {
         if team.is_alone() {
             return Ok(());
         }
-        let mut all: Vec<&mut f64> = self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells).flatten().collect();
-        all.extend(self.samples.iter_mut().flatten());
-        let mut sums: Vec<f64> = all.iter().map(|sum| **sum).collect();
+        let mut all: Vec<&mut [f64]> =
+            self.n.iter_mut().chain(&mut self.m).chain(&mut self.cells).map(Vec::as_mut_slice).collect();
+        all.push(self.samples.as_flattened_mut());
+        let mut sums = all.concat();
         team.add(&mut sums)?;
-        all.into_iter().zip(sums).for_each(|(sum, of_all)| *sum = of_all);
+        let mut rest = &sums[..];
+        for values in all {
+            let (of_all, others) = rest.split_at(values.len());
+            values.copy_from_slice(of_all);
+            rest = others;
+        }
         Ok(())
     }
 
@@ -313,19 +319,6 @@ impl Model {
         gathered
     }
 
-    /// Does `work` on each of the genes; of those that other processes of `team` work on, takes over what they came to.
-    fn each_gene(&mut self, team: &Team, work: impl Fn(&mut Course, usize, &mut Gene) + Sync) -> Result<()> {
-        let part = team.part(self.genes.len());
-        let mine = &mut self.genes[part.clone()];
-        mine.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
-            work(course, part.start + at, gene);
-        });
-        if !team.is_alone() {
-            self.genes = team.joined(mine.to_vec())?;
-        }
-        Ok(())
-    }
-
     /// M-steps of π, of the samples' capture, of the genes, and of what is learned of their rates and scalings together.
     ///
     /// # Errors
@@ -337,9 +330,9 @@ impl Model {
             }
         }
         samples::maximise(&mut self.capture, &gathered.samples);
-        let (tree, prior) = (self.tree.clone(), self.prior);
-        self.each_gene(team, |course, at, gene| {
-            gene.maximise(&tree, &prior, gathered.of(at), steps, course);
+        let (tree, prior) = (&self.tree, &self.prior);
+        each_gene(&mut self.genes, team, |course, at, gene| {
+            gene.maximise(tree, prior, gathered.of(at), steps, course);
         })?;
         self.prior.learn_shift(&self.genes);
         self.prior.learn_scaling(&self.genes);
@@ -354,9 +347,9 @@ impl Model {
         gathered: &Gathered,
         team: &Team,
     ) -> Result<()> {
-        let tree = self.tree.clone();
-        self.each_gene(team, |_, at, gene| {
-            let (mu, sums) = (gene.means(&tree), gathered.of(at));
+        let tree = &self.tree;
+        each_gene(&mut self.genes, team, |_, at, gene| {
+            let (mu, sums) = (gene.means(tree), gathered.of(at));
             for species in 0..2 {
                 let (cells, counts) = genes[species].row(at);
                 let sized = |(&i, &x): (&u32, &f32)| (f64::from(x), posteriors[i as usize].size[species]);
@@ -410,6 +403,19 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Does `work` on each of the genes; of those that other processes of `team` work on, takes over what they came to.
+fn each_gene(genes: &mut Vec<Gene>, team: &Team, work: impl Fn(&mut Course, usize, &mut Gene) + Sync) -> Result<()> {
+    let part = team.part(genes.len());
+    let mine = &mut genes[part.clone()];
+    mine.par_iter_mut().enumerate().for_each_init(Course::default, |course, (at, gene)| {
+        work(course, part.start + at, gene);
+    });
+    if !team.is_alone() {
+        *genes = team.joined(mine.to_vec())?;
+    }
+    Ok(())
 }
 
 /// `π`, even within each piece of the tree and with `smoothing` cells more at each node. A π that is free at every node would pile up
