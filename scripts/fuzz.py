@@ -42,11 +42,13 @@ COMMANDS = {
 # What a message may hold: no other control characters, which would reach the terminal.
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 
-# Opens every file it is told of in a process of its own, and says of each whether that went well.
+# Opens every file it is told of in a process of its own, and says of each whether that went well. anndata reserves what a file declares,
+# which a damaged one can set at terabytes: so its memory is limited.
 OPENER = """
-import os, sys, warnings
+import os, resource, sys, warnings
 import anndata
 warnings.simplefilter("ignore")
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 for line in sys.stdin:
     path = line.rstrip("\\n")
     child = os.fork()
