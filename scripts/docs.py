@@ -399,11 +399,12 @@ A setting has one name everywhere: in a file, with `--set`, and in messages. Giv
 out keeps its default. A name that does not exist is an error that says which exist.
 
 ```sh
-nascent train configs/soft_grid.toml --input in.h5ad --output out.h5ad --seed 1 --threads 2 \\
+nascent train soft_grid --input in.h5ad --output out.h5ad --seed 1 --threads 2 \\
     --set model.max_lineages=2 --set preprocess.n_top_genes=0
-nascent graph out.h5ad --config configs/graph.toml --set graph.n_neighbors=20
+nascent graph out.h5ad --set graph.n_neighbors=20
 ```
 
+`nascent settings soft_grid > mine.toml` writes a file with all settings to begin from; the name alone, as above, takes them as they are.
 The settings that a run had are in `config.toml` in its folder, and in the fitted file. Where defaults differ between the files of
 `configs/`, the name of the file stands beside each."""
 

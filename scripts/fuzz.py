@@ -22,6 +22,10 @@ import fuzz_mutations
 
 CPU_SECONDS = 20
 WALL_SECONDS = 60
+# Of messages, in bytes.
+MOST_SAID = 1 << 20
+# Of files, outputs and messages, in KiB.
+FILES_KIB = 1 << 20
 # Of addresses: threads and the allocator set much aside that they never touch.
 ADDRESSES_KIB = 8 << 20
 # What a run may take, in MiB: the program itself, and what can become of a file. Values of one kind may take 64 MiB though the file holds
@@ -116,7 +120,7 @@ class Run:
         return self
 
     def run(self):
-        limits = f"ulimit -c 0 -t {CPU_SECONDS} -v {ADDRESSES_KIB}; exec \"$0\" \"$@\""
+        limits = f"ulimit -c 0 -f {FILES_KIB} -t {CPU_SECONDS} -v {ADDRESSES_KIB}; exec \"$0\" \"$@\""
         with open(self.folder / "said", "w+b") as said:
             child = subprocess.Popen(
                 ["bash", "-c", limits, self.fuzz.nascent, *self.words], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said
@@ -128,8 +132,9 @@ class Run:
             _, status, used = os.wait4(child.pid, 0)
             timer.cancel()
             child.returncode = os.waitstatus_to_exitcode(status)
+            self.length = said.seek(0, os.SEEK_END)
             said.seek(0)
-            self.said = said.read()
+            self.said = said.read(MOST_SAID)
         os.remove(self.folder / "said")
         self.code, self.wall, self.cpu, self.mib = child.returncode, time.monotonic() - begun, used.ru_utime, used.ru_maxrss / 1024
 
@@ -151,6 +156,8 @@ class Run:
             yield "panic"
         if self.code in (1, 2) and b"error:" not in self.said:
             yield "no message"
+        if self.length > MOST_SAID:
+            yield f"messages of {self.length >> 20} MiB"
         if CONTROL.search(self.said):
             yield "control characters in messages"
         bound = MIB + MIB_PER_MIB * len(self.before) / 2**20

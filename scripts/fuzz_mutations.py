@@ -1,5 +1,6 @@
 """Ways to damage a .h5ad file, for scripts/fuzz: of its bytes, and of its structure through h5py. All are drawn from a seeded `random.Random`."""
 
+import math
 import os
 import shutil
 
@@ -97,10 +98,19 @@ def bytewise(rng, data, stretches):
 # ---- structure ------------------------------------------------------------------------------------------------------------------
 
 
+# Values that a dataset may declare to be damaged once more: what `huge` left would not fit into memory.
+MOST_VALUES = 1 << 22
+
+
 def items(file):
-    """Every group and dataset but the top."""
+    """Every group and dataset but the top, and those that `huge` made."""
     found = []
-    file.visititems(lambda name, item: found.append(item))
+
+    def small(_, item):
+        if not isinstance(item, h5py.Dataset) or math.prod(item.shape or ()) <= MOST_VALUES:
+            found.append(item)
+
+    file.visititems(small)
     return found
 
 

@@ -52,9 +52,10 @@ def train(
         Cells with counts. Velocities, times and rates are added under scVelo's names; an earlier fit, and what was computed from it, is
         taken out; all else stays as it is.
     model
-        ``"velovae"``, ``"velovi"``, ``"soft_grid"``, ``"dynamical"`` or ``"steady_state"``. Default: that of ``config``, else VeloVAE.
+        ``"soft_grid"``, ``"steady_state"``, ``"dynamical"``, ``"velovae_full"``, ``"velovae_basic"``, ``"velovae_counts"``, ``"velovi"`` or
+        ``"velovi_joint"``: the settings that ``nascent settings`` prints. Default: those of ``config``, else the soft grid.
     config
-        Settings in TOML, such as ``configs/velovae_full.toml``.
+        A file of settings in TOML, instead of ``model``.
     genes
         Fit exactly these genes: names, ``"all"``, or a column of ``var`` that is true for them. Default: those that preprocessing chooses.
     seed, threads, device, memory
@@ -83,11 +84,11 @@ def train(
     _transfer.require(adata)
     if resume and run is None:
         raise TypeError("resume=True needs the folder of the run: run=FOLDER")
-    if model is not None:
-        keywords = {"model.kind": model, **keywords}
+    if model is not None and config is not None:
+        raise TypeError("a model and a config: give one of the two, a config names its model")
     with _folder() as folder:
         _transfer.write(adata, folder / "adata.h5ad")
-        words = [] if config is None else [str(Path(config).resolve())]
+        words = [str(Path(config).resolve())] if config is not None else [] if model is None else [model]
         words += ["--input", "adata.h5ad", "--output", FITTED, *_flags(seed=seed, threads=threads, device=device)]
         words += [*_flags(memory=memory), *_paths(run=run), *_genes(genes, folder), *(["--resume"] if resume else [])]
         said = _run("train", *words, *_settings.words(settings, keywords), quiet=quiet, folder=folder)

@@ -5,6 +5,7 @@ mod explain;
 mod genes;
 mod import;
 mod merge;
+mod settings;
 mod shell;
 mod signals;
 mod tables;
@@ -46,7 +47,7 @@ Examples:
   nascent import Solo.out --output counts.h5ad
   nascent merge processed.h5ad counts.h5ad --output merged.h5ad
   nascent train --input pancreas.h5ad --output velocity.h5ad
-  nascent train configs/velovae_basic.toml --input pancreas.h5ad --output velocity.h5ad --seed 1
+  nascent train velovae_basic --input pancreas.h5ad --output velocity.h5ad --seed 1
   nascent inspect velocity.h5ad
   nascent explain velocity.h5ad --genes Gad1,Sox2
   nascent simulate --cells 1000 --genes 300 --branches 2 --output simulated.h5ad
@@ -76,6 +77,8 @@ enum Command {
     Inspect(Inspect),
     /// Say of each gene whether it is kept, and which filter took it otherwise
     Explain(Explain),
+    /// Print the settings of a model, each with what it does, as a file to begin from
+    Settings(settings::Settings),
     /// List every key that a file can hold: what it is, its unit, which model or command writes it
     Keys,
     /// List the devices that this build can compute on, with the GPUs of this machine, and which `auto` is
@@ -94,8 +97,7 @@ enum Command {
 /// `config.toml` in the run's folder, beside checkpoints, `metrics.jsonl` and TensorBoard events.
 #[derive(Args, Debug)]
 struct Train {
-    /// Settings in TOML; configs/ has a complete example of each model [default: VeloVAE, full; steady state in
-    /// builds without neural models]
+    /// Settings in TOML, or the name of a model or variant: those that `nascent settings NAME` prints [default: soft_grid]
     config: Option<PathBuf>,
     /// The .h5ad file with spliced and unspliced counts
     #[arg(long, value_name = "FILE")]
@@ -303,6 +305,7 @@ impl Cli {
             Command::Merge(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Explain(options) => options.run(),
+            Command::Settings(options) => options.run(),
             Command::Keys => print(pipeline::keys().trim_end()),
             Command::Devices => print(&pipeline::devices().join("\n")),
             Command::Bench(options) => options.run(),

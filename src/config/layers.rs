@@ -1,5 +1,6 @@
 //! Settings in layers: defaults, then a file, then flags.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use strsim::levenshtein;
 use toml::{Table, Value};
 
+use super::shipped;
 use crate::error::{Error, Result};
 
 /// What `file` and `overrides` of the form `dotted.key=value` say, each with the place where it stands, the last one counting most.
@@ -39,9 +41,20 @@ pub(super) fn settled<T: Serialize + DeserializeOwned>(
         culprit::<T>(&defaults, &given).unwrap_or_else(|| Error::Config {
             place: file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string()),
             problem: reason.message().to_owned(),
-            hint: "configs/ has a complete example of each model".to_owned(),
+            hint: shipped::hint(),
         })
     })
+}
+
+/// The first key of `table` that `defaults` do not have.
+pub(super) fn first_unknown(defaults: &impl Serialize, table: &Table) -> Option<String> {
+    leaves("", table).into_iter().map(|(key, _)| key).find(|key| is_unknown(defaults, key))
+}
+
+/// Whether `defaults` have no key of this name.
+pub(super) fn is_unknown(defaults: &impl Serialize, key: &str) -> bool {
+    let table = Table::try_from(defaults).expect("settings are numbers, words, lists and tables");
+    key.split('.').try_fold(&Value::Table(table), |at, name| at.get(name)).is_none()
 }
 
 /// Dotted keys of all values of `table`.
@@ -95,12 +108,16 @@ fn wanted(message: &str) -> String {
     }
 }
 
+/// The settings in the file `path`, or those that come with the program under that name.
 fn read_table(path: &Path) -> Result<Table> {
-    let text = fs::read_to_string(path).map_err(|reason| Error::Config {
-        place: path.display().to_string(),
-        problem: format!("cannot read the config: {reason}"),
-        hint: "configs/ has a complete example of each model".to_owned(),
-    })?;
+    let text = match shipped::named(path) {
+        Some(text) => Cow::from(text),
+        None => Cow::from(fs::read_to_string(path).map_err(|reason| Error::Config {
+            place: path.display().to_string(),
+            problem: format!("cannot read the config: {reason}"),
+            hint: shipped::hint(),
+        })?),
+    };
     text.parse().map_err(|reason: toml::de::Error| {
         let line = reason.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         Error::Config {

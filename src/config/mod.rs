@@ -2,6 +2,7 @@
 
 mod analysis;
 mod layers;
+mod shipped;
 
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use analysis::Analysis;
+pub use shipped::{shipped, shipped_names};
 
 use crate::error::{Error, Result};
 use crate::io::{InputConfig, OutputConfig};
@@ -63,9 +65,33 @@ impl Config {
     fn of_layers(layers: Vec<(String, Table)>, file: Option<&Path>) -> Result<Self> {
         let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
         let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| ModelConfig::DEFAULT_KIND.to_owned());
-        let config: Self = layers::settled(&Self::default_for(&kind)?, layers, file)?;
+        let defaults = Self::default_for(&kind)?;
+        Self::knows_models_keys(&defaults, &layers)?;
+        let config: Self = layers::settled(&defaults, layers, file)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Fails at the first setting in `layers` that models have, but not that of `defaults`.
+    fn knows_models_keys(defaults: &Self, layers: &[(String, Table)]) -> Result<()> {
+        for (place, table) in layers {
+            let Some(key) = layers::first_unknown(defaults, table) else { continue };
+            let has = |kind: &&&str| Self::default_for(kind).is_ok_and(|other| !layers::is_unknown(&other, &key));
+            let others: Vec<&str> = ModelConfig::KINDS.iter().filter(has).copied().collect();
+            if !others.is_empty() {
+                return Err(Error::Config {
+                    place: place.clone(),
+                    problem: format!("the model {} has no setting {key}", defaults.model.kind()),
+                    hint: format!(
+                        "it is a setting of {}: name the model, as in `nascent train {} …` or model.kind=\"{}\"",
+                        others.join(", "),
+                        others[0],
+                        others[0]
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The settings that a file's record of its fit has, overlaid by `overrides`; checked. What a record of an earlier version lacks is as

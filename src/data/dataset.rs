@@ -52,7 +52,8 @@ impl Dataset {
             return Ok(());
         }
         Err(Error::Data {
-            problem: "the layers hold normalised values, but model.likelihood is a likelihood of counts".to_owned(),
+            problem: "the layers hold normalised values, but the model explains raw counts (model.likelihood)"
+                .to_owned(),
             hint: format!(
                 "give raw counts, or {instead}; if the layers are counts of molecules that were divided among genes, set \
                  preprocess.counts = \"raw\""

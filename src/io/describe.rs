@@ -49,6 +49,15 @@ pub struct Description {
     pub model: Option<String>,
 }
 
+impl Description {
+    /// Whether the layers of spliced and unspliced molecules hold counts, whole or divided, as far as their values tell.
+    #[must_use]
+    pub fn holds_counts(&self) -> bool {
+        let named = |layer: &&MatrixDescription| self.count_layers.iter().flatten().any(|name| *name == layer.name);
+        self.layers.iter().filter(named).all(|layer| layer.raw_counts || layer.fractional_counts)
+    }
+}
+
 /// A matrix in a file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MatrixDescription {

@@ -245,8 +245,9 @@ models! {
 }
 
 impl ModelConfig {
-    /// The model that is trained when no config names one.
-    pub const DEFAULT_KIND: &'static str = if cfg!(feature = "neural") { "velovae" } else { "steady_state" };
+    /// The model that is trained when no config names one: of all of them the nearest to known truth, and it says whether the direction of
+    /// time is determined (`docs/src/which-model.md`).
+    pub const DEFAULT_KIND: &'static str = "soft_grid";
 
     /// What is known of the model.
     ///

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::program::Program;
 
 /// Settings under which a test trains for seconds.
-const SHORT: &str = "--set model.train.epochs=12 --set model.refine_epochs=6 --set model.n_samples=4 \
+const SHORT: &str = "--set model.kind=velovae --set model.train.epochs=12 --set model.refine_epochs=6 --set model.n_samples=4 \
                      --set model.start_epochs=4 --set model.hidden=[32,16]";
 
 #[test]
@@ -34,6 +34,22 @@ fn shells_and_man_learn_of_every_command_from_the_program() {
     let complaint = program.fail("man nowhere", 1);
     assert!(complaint.contains("nowhere") && complaint.contains("hint:"), "{complaint}");
     assert!(!program.succeed("--help").contains("completions"), "these are for who packages the program");
+}
+
+#[test]
+fn the_settings_of_a_model_are_printed_as_the_file_that_its_name_stands_for() {
+    let program = Program::new();
+    let text = program.succeed("settings velovae_counts");
+    assert_eq!(text, include_str!("../../configs/velovae_counts.toml"));
+    let names = program.succeed("settings");
+    assert!(names.lines().count() == 10 && names.contains("\nsteady_state    The steady-state model"), "{names}");
+    let complaint = program.fail("settings nothing", 2);
+    assert!(complaint.contains("nothing: no settings") && complaint.contains("velovi_joint"), "{complaint}");
+    program.simulate("counts.h5ad", 60, 20, 1);
+    program.succeed("train steady_state --input counts.h5ad --output fit.h5ad");
+    // A file of that name is one that is asked for as a file.
+    let complaint = program.fail("train ./steady_state --input counts.h5ad --output fit.h5ad", 2);
+    assert!(complaint.contains("./steady_state: cannot read"), "{complaint}");
 }
 
 #[test]
@@ -150,8 +166,7 @@ fn networks_trained_on_one_two_or_three_threads_are_the_same_bytes() {
     let program = Program::new();
     program.simulate("counts.h5ad", 200, 30, 1);
     std::fs::write(program.path("velovi.toml"), "[model]\nkind = \"velovi\"\n").expect("written");
-    let velovae =
-        "--set model.init=steady_state --set model.start_epochs=2 --set model.refine_epochs=2 --set model.n_samples=2";
+    let velovae = "velovae --set model.init=steady_state --set model.start_epochs=2 --set model.refine_epochs=2 --set model.n_samples=2";
     for words in [format!("train {velovae}"), "train velovi.toml".to_owned()] {
         let bytes = |threads: u32| {
             let name = format!("on_{threads}.h5ad");
@@ -182,17 +197,29 @@ fn what_the_user_gets_wrong_is_named_with_a_remedy_and_leaves_no_output() {
             ["typo.toml: unknown key model.train.batchsize", "batch_size"],
         ),
         ("broken.toml --input counts.h5ad --output out.h5ad", ["broken.toml, line 1", "TOML"]),
-        ("--input counts.h5ad --output out.h5ad --set model.kind=veloway", ["model.kind", "velovae"]),
+        ("velovae --input counts.h5ad --output out.h5ad --set model.kind=veloway", ["model.kind", "velovae"]),
         (
-            "--input counts.h5ad --output out.h5ad --set model.train.epochs=many",
+            "velovae --input counts.h5ad --output out.h5ad --set model.train.epochs=many",
             ["model.train.epochs", "a whole number"],
         ),
-        ("--input counts.h5ad --output out.h5ad --set model.train.epochs=0", ["model.train.epochs = 0", "from 1 to"]),
-        ("--input counts.h5ad --output out.h5ad --set model.variant=huge", ["huge", "basic"]),
+        (
+            "velovae --input counts.h5ad --output out.h5ad --set model.train.epochs=0",
+            ["model.train.epochs = 0", "from 1 to"],
+        ),
+        ("velovae --input counts.h5ad --output out.h5ad --set model.variant=huge", ["huge", "basic"]),
+        (
+            "--input counts.h5ad --output out.h5ad --device cpu",
+            ["soft_grid has no setting model.train.device", "nascent train velovae"],
+        ),
+        (
+            "--input counts.h5ad --output out.h5ad --set model.n_latent=3",
+            ["model.n_latent", "a setting of velovae, velovi:"],
+        ),
+        ("velovea --input counts.h5ad --output out.h5ad", ["velovea: cannot read", "velovae_counts"]),
         ("--input counts.h5ad --output out.h5ad --set epochs", ["--set epochs", "dotted.key=value"]),
         ("--input counts.h5ad --output out.h5ad --set model.capture_time=day", ["\"day\"", "capture_time"]),
-        ("--input counts.h5ad --output out.h5ad --device abacus", ["abacus", "this build has"]),
-        ("--input counts.h5ad --output out.h5ad --device cuda", ["not in this build", "--features cuda"]),
+        ("velovae --input counts.h5ad --output out.h5ad --device abacus", ["abacus", "this build has"]),
+        ("velovae --input counts.h5ad --output out.h5ad --device cuda", ["not in this build", "--features cuda"]),
     ];
     for (words, parts) in cases {
         let complaint = program.fail(&format!("train {words}"), 2);

@@ -36,7 +36,7 @@ fn a_table_given_in_part_keeps_the_other_defaults() {
 #[test]
 fn flags_win_over_the_file_and_later_flags_over_earlier_ones() {
     let flags = ["model.train.epochs=8", "model.variant=basic", "seed=4", "model.train.epochs=9"];
-    let config = load("seed = 2\n[model.train]\nepochs = 7\n", &flags).expect("valid");
+    let config = load("seed = 2\n[model]\nkind = \"velovae\"\n[model.train]\nepochs = 7\n", &flags).expect("valid");
     assert_eq!(velovae(&config).train.epochs, 9);
     assert_eq!(velovae(&config).variant, Variant::Basic);
     assert_eq!(config.seed, 4);
@@ -44,20 +44,23 @@ fn flags_win_over_the_file_and_later_flags_over_earlier_ones() {
 
 #[test]
 fn a_whole_number_serves_where_decimals_are_allowed_but_not_the_reverse() {
-    assert!(load("[model]\nt_max = 10\n", &[]).is_ok());
-    let error = load("[model.train]\nepochs = 7.5\n", &[]).expect_err("epochs are counted");
+    assert!(load("[model]\nkind = \"velovae\"\nt_max = 10\n", &[]).is_ok());
+    let error =
+        load("[model]\nkind = \"velovae\"\n[model.train]\nepochs = 7.5\n", &[]).expect_err("epochs are counted");
     assert!(error.to_string().contains("model.train.epochs = 7.5"), "{error}");
 }
 
 #[test]
 fn what_is_saved_reads_back_as_the_same_settings() {
-    let config = load("", &["model.capture_time=day", "model.hidden=[8, 4]", "output.genes=fitted"]).expect("valid");
+    let config =
+        load("", &["model.kind=velovae", "model.capture_time=day", "model.hidden=[8, 4]", "output.genes=fitted"])
+            .expect("valid");
     assert_eq!(load(&config.to_toml(), &[]).expect("valid"), config);
 }
 
 #[test]
 fn a_mistyped_key_is_answered_with_the_one_that_was_meant() {
-    let error = load("[model.train]\nlearnig_rate = 0.1\n", &[]).expect_err("unknown");
+    let error = load("[model]\nkind = \"velovae\"\n[model.train]\nlearnig_rate = 0.1\n", &[]).expect_err("unknown");
     assert!(error.to_string().contains("unknown key model.train.learnig_rate"), "{error}");
     assert!(error.hint().is_some_and(|hint| hint.starts_with("did you mean learning_rate?")), "{error:?}");
 }
@@ -74,11 +77,11 @@ fn a_word_that_a_setting_cannot_have_is_answered_with_its_key_and_the_words_it_c
 fn what_is_said_of_a_value_names_key_value_place_and_what_is_wanted() {
     for (flag, key, wanted) in [
         ("model.kind=soft_grid model.grid=-1", "model.grid = -1", "a whole number, 0 or more"),
-        ("model.hidden=[1,2,3]", "model.hidden = [1, 2, 3]", "a list of 2"),
-        ("model.hidden=[1,\"a\"]", "model.hidden", "a whole number, 0 or more"),
+        ("model.kind=velovae model.hidden=[1,2,3]", "model.hidden = [1, 2, 3]", "a list of 2"),
+        ("model.kind=velovae model.hidden=[1,\"a\"]", "model.hidden", "a whole number, 0 or more"),
         ("preprocess.min_shared_counts=-5", "preprocess.min_shared_counts = -5", "from 0 to 4294967295"),
         ("preprocess.genes=[1]", "preprocess.genes = [1]", "text in quotes"),
-        ("model.variant=fast", "model.variant = \"fast\"", "`basic`"),
+        ("model.kind=velovae model.variant=fast", "model.variant = \"fast\"", "`basic`"),
         ("model.kind=dynamical model.velocity=curve", "model.velocity = \"curve\"", "`residuals`"),
     ] {
         let flags: Vec<&str> = flag.split(' ').collect();
@@ -86,7 +89,8 @@ fn what_is_said_of_a_value_names_key_value_place_and_what_is_wanted() {
         let place = format!("--set {}", flags[flags.len() - 1]);
         assert!(error.starts_with(&place) && error.contains(key) && error.contains(wanted), "{flag}: {error}");
     }
-    let error = load("[model]\nn_latent = -3\n", &["model.t_max=10"]).expect_err("negative").to_string();
+    let error =
+        load("[model]\nkind = \"velovae\"\nn_latent = -3\n", &["model.t_max=10"]).expect_err("negative").to_string();
     assert!(error.contains("config.toml: model.n_latent = -3: must be a whole number"), "{error}");
 }
 
@@ -205,6 +209,9 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
             continue;
         }
         let config = Config::load(Some(&path), &[]).expect("an example is valid");
+        // The program brings the file along: its name alone is the same.
+        let name = Path::new(path.file_stem().expect("a name"));
+        assert_eq!(Config::load(Some(name), &[]).expect("known by its name"), config);
         let text = fs::read_to_string(&path).expect("readable");
         let given = text.parse::<toml::Table>().expect("TOML");
         let kind = given["model"]["kind"].as_str().expect("an example names its model");
@@ -231,6 +238,13 @@ fn the_examples_spell_out_every_default_and_differ_from_them_only_where_their_na
         seen.insert(kind.to_owned());
     }
     assert!(ModelConfig::KINDS.iter().all(|kind| seen.contains(*kind)), "{seen:?}");
+}
+
+#[test]
+fn without_a_word_the_model_is_the_soft_grid_and_velovae_is_its_full_variant() {
+    assert_eq!(Config::load(None, &[]).expect("defaults"), Config::default_for("soft_grid").expect("known"));
+    let full = Config::load(Some(Path::new("velovae")), &[]).expect("known by its name");
+    assert_eq!(full, Config::default_for("velovae").expect("known"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_second_run_in_the_folder_of_one_that_works_is_refused_before_it_reads() {
     let mut child = program.start(&format!("{WORDS} --output parts.h5ad"));
     wait_for_lines(&program, 3);
     for resume in ["", "--resume"] {
-        let words = format!("train --input nothing.h5ad --output other.h5ad --run parts.run {resume}");
+        let words = format!("train velovae --input nothing.h5ad --output other.h5ad --run parts.run {resume}");
         let complaint = program.fail(&words, 2);
         let owner = format!("process {}", child.id());
         assert!(complaint.contains("parts.run") && complaint.contains(&owner), "{complaint}");

@@ -81,6 +81,24 @@ fn shares_of_each_sample_are_told_with_too_little_and_too_much() {
 }
 
 #[test]
+fn a_file_of_normalised_values_is_sent_to_a_model_that_takes_them() {
+    let program = Program::new();
+    let path = program.simulate("scaled.h5ad", 120, 30, 1);
+    assert_eq!(json(&program, "scaled.h5ad")["next"], "nascent train --input scaled.h5ad --output velocity.h5ad");
+    let file = io::h5_options().open_rw(&path).unwrap();
+    for layer in ["spliced", "unspliced"] {
+        let data = file.dataset(&format!("layers/{layer}/data")).unwrap();
+        let values: Vec<f32> = data.read_raw().unwrap();
+        data.write_raw(&values.iter().map(|value| value * 0.3737).collect::<Vec<f32>>()).unwrap();
+    }
+    file.close().unwrap();
+    let found = json(&program, "scaled.h5ad");
+    let next = found["next"].as_str().unwrap();
+    assert_eq!(next, "nascent train --input scaled.h5ad --output velocity.h5ad --set model.likelihood=gaussian");
+    program.succeed(&format!("{} --set preprocess.min_shared_counts=0", next.trim_start_matches("nascent ")));
+}
+
+#[test]
 fn repeated_names_and_empty_cells_are_found() {
     let program = Program::new();
     let new = NewFile {

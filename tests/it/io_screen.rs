@@ -178,7 +178,7 @@ fn refused_by_train(group: &str) -> String {
     let program = Program::new();
     let input = program.simulate("in.h5ad", 60, 20, 1);
     replace_by_number(&input, group);
-    let message = program.fail("train --set model.train.epochs=1 --input in.h5ad --output out.h5ad", 2);
+    let message = program.fail("train velovae --set model.train.epochs=1 --input in.h5ad --output out.h5ad", 2);
     assert!(!program.path("out.run").exists(), "the run had begun");
     message
 }

@@ -9,7 +9,7 @@ use crate::program::{Program, errors};
 use crate::runs::logged;
 
 /// A run of some seconds, with a checkpoint after every epoch and all stages of the full model.
-pub(crate) const WORDS: &str = "train --input counts.h5ad --threads 1 --set model.train.epochs=60 --set model.start_epochs=15 \
+pub(crate) const WORDS: &str = "train velovae --input counts.h5ad --threads 1 --set model.train.epochs=60 --set model.start_epochs=15 \
                      --set model.refine_epochs=25 --set model.train.checkpoint_seconds=0 \
                      --set model.train.patience=0 --set model.n_samples=4 --set model.hidden=[64,32]";
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{Program, errors};
 
 /// A run of a second.
-pub(crate) const SHORT: &str = "--threads 1 --set model.init=steady_state --set model.train.epochs=12 --set model.start_epochs=2 --set model.refine_epochs=4 \
+pub(crate) const SHORT: &str = "--threads 1 --set model.kind=velovae --set model.init=steady_state --set model.train.epochs=12 --set model.start_epochs=2 --set model.refine_epochs=4 \
                      --set model.n_samples=2 --set model.hidden=[16,8] --set model.train.checkpoint_seconds=0";
 
 fn program() -> Program {

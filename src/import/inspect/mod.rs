@@ -119,7 +119,10 @@ fn processed(path: &Path, config: &InputConfig, reporter: &mut dyn Reporter) -> 
         }
         (Some(_), true) => Some(format!("nascent graph {}", shown(path))),
         (None, true) if origin.import_first => Some(import_of(path, origin.import_flags)),
-        (None, true) => Some(format!("nascent train --input {} --output velocity.h5ad{}", shown(path), named(config))),
+        (None, true) => {
+            let moments = if description.holds_counts() { "" } else { " --set model.likelihood=gaussian" };
+            Some(format!("nascent train --input {} --output velocity.h5ad{}{moments}", shown(path), named(config)))
+        }
         (_, false) if probes => None,
         (_, false) => Some(origin.next(&shown(path))),
     };
