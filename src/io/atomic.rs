@@ -1,12 +1,14 @@
 //! An output file appears whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::Duration;
 
 use tempfile::{Builder, NamedTempFile};
 
+use super::stamp::Stamp;
 use crate::data::Unfinished;
 use crate::error::{Error, Result};
 
@@ -83,11 +85,11 @@ impl AtomicFile {
         reserve(self.file.as_file(), bytes).map_err(|error| Error::file(&self.output, "write", error))
     }
 
-    /// Puts the file in its place, replacing what is there, and returns its size in bytes.
+    /// Puts the file in its place, replacing what is there, and returns its size in bytes; only if what it was made from is as it was `read`.
     ///
     /// # Errors
-    /// [`Error::File`]; then what stood at the place still stands there.
-    pub(super) fn finish(self) -> Result<u64> {
+    /// [`Error::File`], or [`Error::Input`] of what was read; then what stood at the place still stands there.
+    pub(super) fn finish(self, read: Option<&Stamp>) -> Result<u64> {
         let Self { file, output, listed } = self;
         let failed = |error: std::io::Error| Error::file(&output, "write", error);
         // HDF5 wrote through its own handle; syncing any handle syncs the file.
@@ -99,6 +101,9 @@ impl AtomicFile {
             file.as_file().set_permissions(before.permissions()).map_err(failed)?;
         }
         file.as_file().sync_all().map_err(failed)?;
+        // Of two commands that put their results into the same file, the second waits here, and then sees that the file is another one.
+        let _turn = turn(&folder_of(&output));
+        read.map_or(Ok(()), Stamp::require_same)?;
         file.persist(&output).map_err(|error| failed(error.error))?;
         drop(listed);
         // The rename itself is in the folder. Some file systems cannot sync a folder; the file is safe all the same.
@@ -107,6 +112,21 @@ impl AtomicFile {
         }
         Ok(bytes)
     }
+}
+
+/// A lock on a folder, under which one program at a time looks at a file in it and replaces it. Where the folder cannot be locked, or somebody
+/// holds it for long, there is none.
+fn turn(folder: &Path) -> Option<File> {
+    const TRIES: u32 = 1000;
+    let opened = File::open(folder).ok()?;
+    for _ in 0..TRIES {
+        match opened.try_lock() {
+            Ok(()) => return Some(opened),
+            Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
 }
 
 /// Where `output` leads: through links, also to what is not there yet.

@@ -62,7 +62,7 @@ pub fn write_new(output: &Path, config: &OutputConfig, file: &NewFile) -> Result
     }
     let genes = Genes::Same;
     Additions { sink, genes }.add(&target, &Place::root(output), &pieces)?;
-    finish(draft, &sink, target)?;
+    finish(draft, &sink, target, None)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use super::atomic::AtomicFile;
 use super::element::Sink;
 use super::pieces::{Content, Piece};
 use super::place::Place;
+use super::stamp::Stamp;
 use super::subset::{Axis, Cut};
 use super::uns::Uns;
 use super::write::{Additions, Genes, check, copied, create, finish};
@@ -58,17 +59,19 @@ pub fn outline(path: &Path) -> Result<Outline> {
     })
 }
 
-/// Writes a copy of `input` with `extras`, compressed as `config` says. Everything else is as it was, or of the cells that stay.
+/// Writes a copy of the file that was `read` with `extras`, compressed as `config` says. Everything else is as it was, or of the cells that stay.
 /// Returns elements that run over cells, but are of a kind that cannot be cut to some of them, and were left out.
 ///
-/// The file appears whole or not at all; `output` may be `input`.
+/// The file appears whole or not at all; `output` may be the same one. Nothing is written if it has been changed since.
 ///
 /// # Errors
-/// [`Error::Shape`] if the extras do not fit the file, [`Error::Input`] if `input` cannot be read, [`Error::File`] if the system
+/// [`Error::Shape`] if the extras do not fit the file, [`Error::Input`] if it cannot be read, [`Error::File`] if the system
 /// refuses to write; then what stood at `output` still stands there.
-pub fn write_extras(output: &Path, input: &Path, config: &OutputConfig, extras: &Extras) -> Result<Vec<String>> {
+pub fn write_extras(output: &Path, read: &Stamp, config: &OutputConfig, extras: &Extras) -> Result<Vec<String>> {
     config.validate()?;
     check_writable(output)?;
+    read.require_same()?;
+    let input = read.path();
     let source = h5::open(input)?;
     let place = Place::root(input);
     let n_obs = frame::n_rows(&source, "obs", &place.child("obs"))?;
@@ -103,7 +106,7 @@ pub fn write_extras(output: &Path, input: &Path, config: &OutputConfig, extras: 
     };
     drop(source);
     Additions { sink, genes: Genes::Same }.add(&target, &place, &pieces)?;
-    finish(draft, &sink, target)?;
+    finish(draft, &sink, target, Some(read))?;
     Ok(left_out)
 }
 

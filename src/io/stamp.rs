@@ -27,6 +27,12 @@ impl Stamp {
         Ok(Self { path: path.to_path_buf(), of: About::new(&about) })
     }
 
+    /// Where the file lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Fails unless the same file, unchanged, is still there.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::place::Place;
 use super::records::{MODE, PROGRAM_KEY, Records, present, stale_before_fit, stale_before_graph};
+use super::stamp::Stamp;
 use super::write::{Change, Written, only_fitted, write};
 use super::{GenesWritten, OutputConfig, frame, h5, of_fit};
 use crate::data::quantities::{
@@ -30,15 +31,16 @@ pub(super) const USE_REP: &str = "use_rep";
 /// Writes a copy of `input` with a fit to `data`, which came from it, in place of an earlier fit and all that was computed from it,
 /// of this program or another. `record` says what there is to say of the fit but for data, measurements and what was written.
 ///
-/// Everything in `input` that is no velocity result survives. The file appears whole or not at all; `output` may be `input`. The
+/// `input` is still the file that was read, at the beginning and when the copy takes its place; otherwise nothing is written.
+/// Everything in it that is no velocity result survives. The file appears whole or not at all; `output` may be `input`. The
 /// same input and the same results give the same bytes.
 ///
 /// # Errors
 /// [`Error::Shape`](crate::Error::Shape) if the arrays do not fit together, [`Error::Input`](crate::Error::Input) if `input` cannot be
-/// read, [`Error::File`](crate::Error::File) if the system refuses to write; then what stood at `output` still stands there.
+/// read or is another file by now, [`Error::File`](crate::Error::File) if the system refuses to write; then what stood at `output` still stands there.
 pub fn write_fit(
     output: &Path,
-    input: &Path,
+    input: &Stamp,
     config: &OutputConfig,
     data: Dataset,
     fit: Fit,
@@ -54,7 +56,7 @@ pub fn write_fit(
 /// As [`write_fit`], and whatever making the layers can meet.
 pub fn write_streamed_fit(
     output: &Path,
-    input: &Path,
+    input: &Stamp,
     config: &OutputConfig,
     genes: &[usize],
     (fit, layers): (Fit, Option<Layers>),
@@ -66,15 +68,15 @@ pub fn write_streamed_fit(
 
 fn write_values(
     output: &Path,
-    input: &Path,
+    input: &Stamp,
     config: &OutputConfig,
     genes: &[usize],
     (mut values, mut layers, mut record): (Values, Option<Layers>, FitRecord),
 ) -> Result<Written> {
     config.validate()?;
     let (stale, cut) = {
-        let file = h5::open(input)?;
-        let place = Place::root(input);
+        let file = h5::open(input.path())?;
+        let place = Place::root(input.path());
         let stale = stale_before_fit(&file, &Records::read(&file, &place)?);
         let present = present(&file);
         let among = |all: &[(Slot, String)], slot, key: &str| all.iter().any(|(at, name)| *at == slot && name == key);
@@ -108,14 +110,14 @@ fn write_values(
 /// As [`write_fit`].
 pub fn write_graph(
     output: &Path,
-    input: &Path,
+    input: &Stamp,
     genes: &[usize],
     mut values: Values,
     mut record: GraphRecord,
 ) -> Result<Written> {
     let stale = {
-        let file = h5::open(input)?;
-        let records = Records::read(&file, &Place::root(input))?;
+        let file = h5::open(input.path())?;
+        let records = Records::read(&file, &Place::root(input.path()))?;
         // What an earlier graph had to compute and this one found in the file is still ours.
         let kept = [
             (Slot::Obsp, CONNECTIVITIES.key()),
@@ -142,12 +144,12 @@ pub fn write_graph(
     write(output, input, &config, false, &Change { stale: &stale, values: &values, layers: None, genes })
 }
 
-/// The same for permutation scores.
+/// The same for permutation scores, which are added to the file `fitted`.
 ///
 /// # Errors
 /// As [`write_fit`].
 pub fn write_permutation(
-    output: &Path,
+    fitted: &Stamp,
     config: &OutputConfig,
     genes: &[usize],
     mut values: Values,
@@ -158,7 +160,7 @@ pub fn write_permutation(
     record.written = paths(&values);
     record.written.push(NASCENT_PERMUTATION.about().path(NASCENT_PERMUTATION.key()));
     values.set(NASCENT_PERMUTATION, as_json(&record));
-    write(output, output, config, false, &Change { stale: &[], values: &values, layers: None, genes })
+    write(fitted.path(), fitted, config, false, &Change { stale: &[], values: &values, layers: None, genes })
 }
 
 /// Neighbours and components of ours get names of their own where the file keeps others under the usual ones: nobody could tell

@@ -10,6 +10,7 @@ use super::element::Sink;
 use super::h5::{self, Node};
 use super::pieces::{Content, Piece, pieces};
 use super::place::Place;
+use super::stamp::Stamp;
 use super::subset::{Axis, Cut};
 use super::{GenesWritten, OutputConfig, frame, raw, record};
 use crate::data::quantities::{About, Slot, Values};
@@ -57,16 +58,18 @@ pub(super) fn only_fitted(config: &OutputConfig, n_obs: usize, n_vars: usize) ->
     }
 }
 
-/// Writes a copy of `input` with `change` made; if `cut`, of the genes of the change alone.
+/// Writes a copy of the file that was `read` with `change` made; if `cut`, of the genes of the change alone.
 ///
-/// Everything in `input` that does not go survives. The file appears whole or not at all; `output` may be `input`. The same
+/// Everything in it that does not go survives. The file appears whole or not at all; `output` may be the same one. The same
 /// input and the same change give the same bytes.
 ///
 /// # Errors
 /// [`Error::Shape`] if the arrays do not fit together, [`Error::File`] if the system refuses to write; then what stood at `output`
 /// still stands there.
-pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: bool, change: &Change) -> Result<Written> {
+pub(super) fn write(output: &Path, read: &Stamp, config: &OutputConfig, cut: bool, change: &Change) -> Result<Written> {
     config.validate()?;
+    read.require_same()?;
+    let input = read.path();
     let source = h5::open(input)?;
     let place = Place::root(input);
     let n_obs = frame::n_rows(&source, "obs", &place.child("obs"))?;
@@ -112,7 +115,7 @@ pub(super) fn write(output: &Path, input: &Path, config: &OutputConfig, cut: boo
     if let Some(layers) = change.layers {
         additions.make(&target, layers, n_obs, genes.len())?;
     }
-    let bytes = finish(draft, &sink, target)?;
+    let bytes = finish(draft, &sink, target, Some(read))?;
     let gone = change.stale.iter().filter(|element| !replaced.contains(element));
     Ok(Written {
         only_fitted_genes: cut,
@@ -158,13 +161,14 @@ pub(super) fn copied(draft: &mut AtomicFile, sink: &Sink, input: &Path) -> Resul
     sink.sure(h5::options().open_rw(draft.path()), "the file")
 }
 
-/// Closes the file that was written, looks whether it can be read, puts it in its place, and returns its size in bytes.
-pub(super) fn finish(draft: AtomicFile, sink: &Sink, target: File) -> Result<u64> {
+/// Closes the file that was written, looks whether it can be read, puts it in its place if what it was made from is still as it was
+/// `read`, and returns its size in bytes.
+pub(super) fn finish(draft: AtomicFile, sink: &Sink, target: File, read: Option<&Stamp>) -> Result<u64> {
     sink.close(target)?;
     if let Err(error) = h5::screened(draft.path(), 0) {
         return Err(Error::file(draft.output(), "write the file", format!("what was written cannot be read: {error}")));
     }
-    draft.finish()
+    draft.finish(read)
 }
 
 /// How the genes of results lie in the file.

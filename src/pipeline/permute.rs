@@ -126,13 +126,12 @@ pub fn permute(job: &PermuteJob, reporter: Box<dyn Reporter>) -> Result<Permutat
         scores: permutation::scores(&first, &real, &compared),
         null: permutation::scores(&second, &first, &compared),
     };
-    read?.require_same()?;
-    add(&result, job, &config.output)?;
+    add(&result, (job, &read?), &config.output)?;
     Ok(result)
 }
 
 /// Adds the scores to the genes of the fitted file.
-fn add(found: &Permutation, job: &PermuteJob, output: &OutputConfig) -> Result<()> {
+fn add(found: &Permutation, (job, read): (&PermuteJob, &io::Stamp), output: &OutputConfig) -> Result<()> {
     let file = FittedFile::open(&job.output)?;
     let var = file.var();
     let position = |gene: &String| var.index.iter().position(|known| known == gene);
@@ -148,7 +147,7 @@ fn add(found: &Permutation, job: &PermuteJob, output: &OutputConfig) -> Result<(
     values.set(PERMUTATION_GROUP, (0..genes.len()).map(group).collect());
     let record = PermutationRecord { of: file.stamp(), groups: job.groups.clone(), ..PermutationRecord::default() };
     drop(file);
-    io::write_permutation(&job.output, output, &genes, values, record).map(drop)
+    io::write_permutation(read, output, &genes, values, record).map(drop)
 }
 
 /// The models whose trained runs can be asked.

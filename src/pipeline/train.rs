@@ -150,8 +150,7 @@ fn train_held(config: &Config, mut begun: Begun) -> Result<Option<Summary>> {
     let PreprocessConfig { use_rep, batch, .. } = config.preprocess.clone();
     let neighbors = NeighborsRecord { use_rep, batch, ..NeighborsRecord::default() };
     let record = FitRecord { neighbors, ..record(config, &fit, counts) };
-    read.require_same()?;
-    let written = io::write_fit(&job.output, &job.input, &config.output, data, fit, record)?;
+    let written = io::write_fit(&job.output, &read, &config.output, data, fit, record)?;
     account(&written, run.reporter());
     Ok(Some(summary))
 }
@@ -222,8 +221,7 @@ fn train_streaming(config: &Config, model: &dyn StreamingModel, begun: Begun) ->
     }
     let output = OutputConfig { genes: kept, ..config.output.clone() };
     let record = record(config, &fit, input);
-    read.require_same()?;
-    let written = io::write_streamed_fit(&job.output, &job.input, &output, &genes, (fit, layers), record)?;
+    let written = io::write_streamed_fit(&job.output, &read, &output, &genes, (fit, layers), record)?;
     account(&written, run.reporter());
     Ok(Some(summary))
 }

@@ -8,7 +8,7 @@ use flate2::read::ZlibDecoder;
 use hdf5::filters::Filter;
 use hdf5::types::FloatSize;
 use nascent::data::{Column, Fit, FitRecord, Frame};
-use nascent::io::{GenesWritten, InputConfig, NewFile, OutputConfig, read, write_new, write_streamed_fit};
+use nascent::io::{GenesWritten, InputConfig, NewFile, OutputConfig, Stamp, read, write_new, write_streamed_fit};
 use nascent::sparse::Csr;
 use ndarray::{Array2, Axis};
 use rayon::ThreadPoolBuilder;
@@ -58,7 +58,8 @@ fn write_both(folder: &Path, compression: u8, threads: usize) {
     pool.install(|| {
         write_new(&whole, &config(compression), &file()).unwrap();
         let (fit, record) = (Fit::default(), FitRecord::default());
-        write_streamed_fit(&cut, &whole, &config(compression), &kept(), (fit, None), record).unwrap();
+        write_streamed_fit(&cut, &Stamp::of(&whole).unwrap(), &config(compression), &kept(), (fit, None), record)
+            .unwrap();
     });
 }
 

@@ -11,7 +11,7 @@ use nascent::data::quantities::{
 use nascent::data::{
     Column, Dataset, Directional, FUTURE_TIME, Fit, FitRecord, Frame, Neighbors, Uncertainty, split_labels,
 };
-use nascent::io::{FittedFile, NewFile, OutputConfig, Uns, Written, write_fit};
+use nascent::io::{FittedFile, NewFile, OutputConfig, Stamp, Uns, Written, write_fit};
 use nascent::sparse::Csr;
 use ndarray::{Array1, Array2};
 use serde_json::json;
@@ -201,7 +201,7 @@ pub(crate) fn write(
         ..FitRecord::default()
     };
     let config = OutputConfig { layers: "all".to_owned(), ..config.clone() };
-    write_fit(output, input, &config, data.clone(), fit.clone(), record)
+    write_fit(output, &Stamp::of(input)?, &config, data.clone(), fit.clone(), record)
 }
 
 /// The file at `path` as what comes after a fit sees it.

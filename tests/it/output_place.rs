@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use nascent::io;
@@ -126,6 +127,37 @@ fn a_write_that_fails_anywhere_leaves_the_file_as_it_was() {
         }
         assert_eq!(unfinished(&program.path(".")), 0, "{writer}");
     }
+}
+
+#[test]
+fn of_two_commands_that_add_to_one_file_the_second_does_not_undo_the_first() {
+    let program = Program::new();
+    program.simulate("counts.h5ad", 60, 20, 1);
+    program.succeed("train steady_state --input counts.h5ad --output fit.h5ad --set preprocess.min_shared_counts=0");
+    let path = program.path("fit.h5ad");
+    // The first holds the place for a moment; the second has computed its results and waits.
+    let turn = fs::File::open(path.parent().unwrap()).unwrap();
+    turn.lock().unwrap();
+    let mut second = program.listened("graph fit.h5ad");
+    let drafted = || {
+        let of = |entry: fs::DirEntry| (entry.file_name(), entry.metadata().map_or(0, |about| about.len()));
+        let mut entries = fs::read_dir(path.parent().unwrap()).unwrap().flatten().map(of);
+        let size = fs::metadata(&path).unwrap().len();
+        entries.any(|(name, bytes)| name.to_string_lossy().starts_with(".nascent-") && bytes >= size)
+    };
+    while !drafted() {
+        assert!(second.try_wait().unwrap().is_none(), "it did not wait for its turn");
+        sleep(Duration::from_millis(5));
+    }
+    fs::copy(&path, program.path("first.h5ad")).unwrap();
+    fs::rename(program.path("first.h5ad"), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    drop(turn);
+    let ended = second.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(2) && said.contains("changed or replaced after it was read"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    program.succeed("graph fit.h5ad");
 }
 
 #[test]

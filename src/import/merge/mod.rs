@@ -126,8 +126,7 @@ pub fn merge(job: &MergeJob, reporter: &mut dyn Reporter) -> Result<Merged> {
     (merged.molecules, merged.ambiguous) = (molecules, ambiguous);
     merged.warn(reporter);
     reporter.say(&format!("writing {}", job.output.display()));
-    read.require_same()?;
-    let left_out = write(job, &found, layers, stay, &merged, &sources)?;
+    let left_out = write((job, &read), &found, layers, stay, &merged, &sources)?;
     if !left_out.is_empty() {
         reporter.warn(&format!("left out, for they cannot be cut to some of the cells: {}", left_out.join(", ")));
     }
@@ -240,7 +239,7 @@ fn layers(
 }
 
 fn write(
-    job: &MergeJob,
+    (job, read): (&MergeJob, &io::Stamp),
     found: &Matched,
     layers: Layers,
     stay: Vec<usize>,
@@ -259,5 +258,5 @@ fn write(
         uns: vec![("nascent_merge".to_owned(), merged.record(sources))],
     };
     let written = OutputConfig { compression: job.compression, ..OutputConfig::default() };
-    io::write_extras(&job.output, &job.processed, &written, &extras)
+    io::write_extras(&job.output, read, &written, &extras)
 }

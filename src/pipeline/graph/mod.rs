@@ -211,8 +211,7 @@ pub fn graph(settings: &Analysis, job: &GraphJob, reporter: &mut dyn Reporter) -
     values.check_finite()?.iter().for_each(|warning| reporter.warn(warning));
     let genes = std::mem::take(&mut data.genes);
     drop((file, data));
-    read.require_same()?;
-    let written = io::write_graph(&job.output, &job.input, &genes, values, record)?;
+    let written = io::write_graph(&job.output, &read, &genes, values, record)?;
     if !written.removed.is_empty() {
         reporter.say(&format!("removed, as results of an earlier graph: {}", by_slot(&written.removed)));
     }
