@@ -1,5 +1,7 @@
 //! Numbers that are not finite, found before they are written.
 
+use ndarray::Array2;
+
 use super::{
     FIT_ALPHA, FIT_BETA, FIT_GAMMA, LATENT_TIME, Slot, VELOCITY, VELOCITY_GAMMA, VELOCITY_PSEUDOTIME, Value, Values,
     path,
@@ -34,6 +36,16 @@ impl Count {
             Value::Truths(_) | Value::Words(_) | Value::Labels(_) | Value::Record(_) => Self::default(),
         }
     }
+
+    fn refused(self, at: &str) -> Error {
+        let Self { missing, infinite, of } = self;
+        Error::Data {
+            problem: format!(
+                "{at} was not written: of {of} numbers, {missing} are missing (NaN) and {infinite} infinite"
+            ),
+            hint: "look for settings far from their defaults and for extreme values in the counts".to_owned(),
+        }
+    }
 }
 
 /// What later steps count with, so that an infinite value is an error. Elsewhere it is worth a warning.
@@ -47,6 +59,17 @@ const NEVER_INFINITE: [(Slot, &str); 7] = [
     (Slot::Var, VELOCITY_GAMMA.key()),
 ];
 
+/// Fails if a value of a layer that is made while it is written is infinite: it could only be warned about once all is written.
+///
+/// # Errors
+/// [`Error::Data`] that names the layer and how many.
+pub(crate) fn none_infinite(key: &str, values: &Array2<f32>) -> Result<()> {
+    match Count::over(values.iter().copied()) {
+        Count { infinite: 0, .. } => Ok(()),
+        count => Err(count.refused(&path(Slot::Layers, key))),
+    }
+}
+
 impl Values {
     /// Checks that numbers are finite where they are meant to be, and returns a warning for each quantity with infinite values elsewhere.
     ///
@@ -58,19 +81,14 @@ impl Values {
     pub fn check_finite(&self) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         for (about, key, value) in self.iter() {
-            let Count { missing, infinite, of } = Count::of(value);
+            let count @ Count { missing, infinite, of } = Count::of(value);
             let is_time = about.slot == Slot::Obs && key == LATENT_TIME.key();
             let none_missing =
                 is_time || matches!(about.slot, Slot::Obsp | Slot::Obsm) || matches!(value, Value::Graph(_));
             let none_infinite = none_missing || NEVER_INFINITE.contains(&(about.slot, key));
             let at = path(about.slot, key);
             if (none_missing && missing > 0) || (none_infinite && infinite > 0) {
-                return Err(Error::Data {
-                    problem: format!(
-                        "{at} was not written: of {of} numbers, {missing} are missing (NaN) and {infinite} infinite"
-                    ),
-                    hint: "look for settings far from their defaults and for extreme values in the counts".to_owned(),
-                });
+                return Err(count.refused(&at));
             }
             if infinite > 0 {
                 warnings.push(format!("{at}: {infinite} of {of} numbers are infinite"));

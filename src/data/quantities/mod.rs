@@ -21,6 +21,7 @@ mod values;
 use std::fmt;
 use std::marker::PhantomData;
 
+pub(crate) use finite::none_infinite;
 pub use kinds::{Graph, Kind, Labels, Matrix, Numbers, Record, Truths, Value, Words};
 pub use table::*;
 pub use values::Values;
