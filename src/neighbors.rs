@@ -2,7 +2,8 @@
 //!
 //! **Neighbours** are exact and Euclidean. Squared distances come tile by tile from `|x|² + |y|² − 2 x·y`, a matrix
 //! product; every pair that could be among the nearest by that estimate is then measured as `Σ (x − y)²`, so the
-//! choice does not depend on cancellation. Of equally distant cells the first is nearer.
+//! choice does not depend on cancellation. Of equally distant cells the first is nearer. Cells are sorted by the coordinate in which they
+//! are spread most, and tiles that are further away in it alone than all cells found so far are not looked at.
 //!
 //! **Weights** are those of UMAP (`McInnes`, Healy & Melville 2018, §3.1 and algorithms 2 to 3). For cell i with distances
 //! d_ij to its k − 1 neighbours (k counts the cell itself):
@@ -141,45 +142,81 @@ pub fn nearest_among(
     if k == 0 || among.is_empty() {
         return Ok(vec![Vec::new(); cells.len()]);
     }
+    let widest = widest(points);
     let found = if cells == among {
-        let pool = Pool::new(points, among);
+        let pool = Pool::new(points, among, widest);
         pool.nearest_of(&pool, k)
     } else {
-        Pool::new(points, among).nearest_of(&Pool::new(points, cells), k)
+        Pool::new(points, among, widest).nearest_of(&Pool::new(points, cells, widest), k)
     };
     Ok(found.into_iter().map(Nearest::into_row).collect())
 }
 
-/// Some of the cells, in double precision.
-struct Pool<'a> {
+/// The coordinate with the largest variance.
+fn widest(points: ArrayView2<'_, f32>) -> usize {
+    let spread = points.columns().into_iter().map(|values| values.mapv(f64::from).var(0.0)).enumerate();
+    spread.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(widest, _)| widest)
+}
+
+/// Some of the cells, in double precision, sorted by one coordinate.
+struct Pool {
     /// Their positions among all.
-    cells: &'a [usize],
+    cells: Vec<usize>,
+    /// Their positions in the order that they were given in.
+    order: Vec<usize>,
     points: Array2<f64>,
+    /// The coordinate that they are sorted by.
+    along: Vec<f64>,
     /// `|x|²` of each.
     norms: Vec<f64>,
 }
 
-impl<'a> Pool<'a> {
-    fn new(points: ArrayView2<'_, f32>, cells: &'a [usize]) -> Self {
-        let points = points.select(Axis(0), cells).mapv(f64::from);
+impl Pool {
+    fn new(points: ArrayView2<'_, f32>, given: &[usize], coordinate: usize) -> Self {
+        let at = |cell: usize| points.get([cell, coordinate]).copied().unwrap_or_default();
+        let mut order: Vec<usize> = (0..given.len()).collect();
+        order.sort_by(|&a, &b| at(given[a]).total_cmp(&at(given[b])));
+        let cells: Vec<usize> = order.iter().map(|&position| given[position]).collect();
+        let along = cells.iter().map(|&cell| f64::from(at(cell))).collect();
+        let points = points.select(Axis(0), &cells).mapv(f64::from);
         let norms = points.rows().into_iter().map(|row| row.dot(&row)).collect();
-        Self { cells, points, norms }
+        Self { cells, order, points, along, norms }
     }
 
-    /// The `k` cells of this pool that are nearest to each of `queries`.
-    fn nearest_of(&self, queries: &Pool, k: usize) -> Vec<Nearest> {
+    /// The `k` cells of this pool that are nearest to each of `queries`, in the order in which these were given.
+    fn nearest_of(&self, queries: &Self, k: usize) -> Vec<Nearest> {
         let starts: Vec<usize> = (0..queries.cells.len()).step_by(QUERY_BLOCK).collect();
         let blocks: Vec<Vec<Nearest>> =
             starts.into_par_iter().map(|start| self.nearest_of_block(queries, start, k)).collect();
-        blocks.into_iter().flatten().collect()
+        let mut found: Vec<(usize, Nearest)> =
+            queries.order.iter().copied().zip(blocks.into_iter().flatten()).collect();
+        found.sort_unstable_by_key(|(position, _)| *position);
+        found.into_iter().map(|(_, nearest)| nearest).collect()
     }
 
-    fn nearest_of_block(&self, asked: &Pool, start: usize, k: usize) -> Vec<Nearest> {
+    /// Where tiles begin, those first that are nearest to the stretch from `first` to `last` of the coordinate by which cells are sorted, and
+    /// how far away they are in it.
+    fn tiles(&self, [first, last]: [f64; 2]) -> Vec<(f64, usize)> {
+        let apart = |start: usize| {
+            let end = self.cells.len().min(start + TILE) - 1;
+            (self.along[start] - last).max(first - self.along[end]).max(0.0)
+        };
+        let mut tiles: Vec<(f64, usize)> =
+            (0..self.cells.len()).step_by(TILE).map(|start| (apart(start), start)).collect();
+        tiles.sort_by(|a, b| a.0.total_cmp(&b.0));
+        tiles
+    }
+
+    fn nearest_of_block(&self, asked: &Self, start: usize, k: usize) -> Vec<Nearest> {
         let n_obs = self.cells.len();
-        let queries = asked.points.slice(s![start..asked.cells.len().min(start + QUERY_BLOCK), ..]);
+        let end = asked.cells.len().min(start + QUERY_BLOCK);
+        let queries = asked.points.slice(s![start..end, ..]);
         let mut found: Vec<Nearest> = (0..queries.nrows()).map(|_| Nearest::new(k)).collect();
         let mut products = Array2::<f64>::zeros((queries.nrows(), TILE.min(n_obs)));
-        for tile in (0..n_obs).step_by(TILE) {
+        for (apart, tile) in self.tiles([asked.along[start], asked.along[end - 1]]) {
+            if found.iter().all(|nearest| apart * apart > nearest.bound) {
+                break;
+            }
             let others = self.points.slice(s![tile..n_obs.min(tile + TILE), ..]);
             let mut products = products.slice_mut(s![.., ..others.nrows()]);
             general_mat_mul(1.0, &queries, &others.t(), 0.0, &mut products);

@@ -46,6 +46,19 @@ fn the_search_finds_what_comparing_all_pairs_finds() {
     }
 }
 
+/// Tiles that are too far away in one coordinate are not looked at: also where cells are spread along a line, and many equally distant.
+#[test]
+fn the_search_finds_the_same_along_a_line_and_on_a_lattice() {
+    let line = random(2500, 2, 5) * array![[50.0, 1.0]];
+    let lattice = (random(2500, 3, 6) * array![[20.0, 3.0, 2.0]]).mapv(f32::round);
+    for points in [line, lattice] {
+        let found = nearest(points.view(), 20).unwrap();
+        for (i, wanted) in by_hand(&points, 20).into_iter().enumerate() {
+            assert_eq!(columns(&found, i), wanted, "cell {i}");
+        }
+    }
+}
+
 #[test]
 fn of_equally_distant_cells_the_first_are_taken() {
     let square = array![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]];

@@ -30,6 +30,7 @@ use std::array;
 use ndarray::Array2;
 use rand::Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::course::{BETA, GAMMA, SCALING};
 use super::em::{Counts, Model};
@@ -38,7 +39,7 @@ use super::fit::drawn;
 use super::gene::Pair;
 use super::scores::dense;
 use crate::data::quantities::{FIT_DEPARTURE_S, FIT_DEPARTURE_U, FIT_S, FIT_U, VELOCITY};
-use crate::data::{Fit, Run};
+use crate::data::{Fit, Run, Team};
 use crate::error::Result;
 use crate::negative_binomial;
 use crate::neighbors::nearest;
@@ -88,16 +89,17 @@ pub(super) struct Departures {
 }
 
 impl Departures {
-    /// Learns departures from the curves of `model`, of which `fit` has the means over the posteriors.
+    /// Learns departures from the curves of `model`, of which `fit` has the means over the posteriors. The processes of `team` each work on
+    /// some of the genes.
     ///
     /// # Errors
-    /// If an abundance is not finite.
+    /// If an abundance is not finite, or another process of `team` has ended.
     pub(super) fn new(
         model: &Model,
         counts: &Counts,
         posteriors: &[Posterior],
         fit: &Fit,
-        rng: &mut impl Rng,
+        (team, rng): (&Team, &mut impl Rng),
     ) -> Result<Self> {
         let (n_obs, n_vars) = (counts.n_obs(), counts.n_vars());
         // Each half of the genes needs two components, and K has to be a part of T.
@@ -109,7 +111,7 @@ impl Departures {
         let around = cells.neighborhoods()?;
         let left_out = drawn(n_obs, LEFT_OUT, rng);
         let gains_of = |gene: usize| [0, 1].map(|species| cells.gains(gene, species, &around, &left_out));
-        let gains: Vec<Pair<Gains>> = (0..n_vars).into_par_iter().map(gains_of).collect();
+        let gains: Vec<Pair<Gains>> = team.joined(team.part(n_vars).into_par_iter().map(gains_of).collect())?;
         let of = |species: usize, k: usize| gains.iter().map(|gains| gains[species][k]).collect::<Vec<_>>();
         let tried = AROUND.iter().filter(|&&k| k <= around.most).count();
         let best = (0..tried)
@@ -118,10 +120,8 @@ impl Departures {
             .max_by(|(_, a), (_, b)| (a[0].1 + a[1].1).total_cmp(&(b[0].1 + b[1].1)))
             .expect("the least number is always tried");
         let (k, [(of_u, gain_u), (of_s, gain_s)]) = best;
-        let moved: Vec<Moved> = (0..n_vars)
-            .into_par_iter()
-            .map(|gene| cells.moved(gene, [&of_u[gene], &of_s[gene]], AROUND[k], &around))
-            .collect();
+        let moved = |gene: usize| cells.moved(gene, [&of_u[gene], &of_s[gene]], AROUND[k], &around);
+        let moved: Vec<Moved> = team.joined(team.part(n_vars).into_par_iter().map(moved).collect())?;
         let mut velocity = fit[VELOCITY].clone();
         for (mut velocity, moved) in velocity.columns_mut().into_iter().zip(&moved) {
             velocity.iter_mut().zip(&moved.velocity).for_each(|(velocity, moved)| *velocity += moved);
@@ -388,6 +388,7 @@ impl Cells<'_> {
 }
 
 /// What the departures of one gene come to.
+#[derive(Serialize, Deserialize)]
 struct Moved {
     /// What they add to the velocity of every cell.
     velocity: Vec<f32>,

@@ -109,8 +109,8 @@ impl VelocityModel for SoftGrid {
         }
         let mut fit = outputs::cells(&fitted.model, &fitted.posteriors, true, self.uncertainty);
         if self.uncertainty || self.velocity == VelocityOf::Cell {
-            let rng = &mut run.rng("cells around the curve", 0);
-            let departures = Departures::new(&fitted.model, &cells.counts, &fitted.posteriors, &fit, rng)?;
+            let shared = (run.team(), &mut run.rng("cells around the curve", 0));
+            let departures = Departures::new(&fitted.model, &cells.counts, &fitted.posteriors, &fit, shared)?;
             departures.tell(&mut fit, run);
             outputs::velocities(&mut fit, self.velocity, departures.velocity);
         }
