@@ -64,7 +64,7 @@ def simulate(name, seed, values, target):
         for layer in ("unspliced", "spliced"):
             data.layers[layer] = np.round(data.layers[layer])
     data.X = data.layers["spliced"].copy()
-    # Names that no simulator gives: without them both have numbers, which are told apart badly.
+    # The simulators number both cells and genes from 0.
     data.obs_names = [f"cell{i}" for i in range(data.n_obs)]
     data.var_names = [f"gene{i}" for i in range(data.n_vars)]
     data.write_h5ad(target)
@@ -118,7 +118,7 @@ def score(fit, simulated, target):
     data = truth if fit == simulated else anndata.read_h5ad(fit)
     data = data[truth.obs_names]
     if fit == simulated:
-        # What somebody who knows every course and every time, and not the noise, comes to: the bound for curves.
+        # What somebody comes to who knows every course and every time, but not the noise: the most that a curve can reach.
         velocity, scores = truth.layers["course_velocity"], {}
     else:
         velocity, scores = dense(data.layers["velocity"]), times(data, truth)
