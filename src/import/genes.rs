@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::lists::list;
 use super::source::Genes;
-use super::text;
 use crate::error::{Error, Result};
 
 /// Names made unique as anndata's `var_names_make_unique` does it: the first of equal names stays, the others get `-1`, `-2`, …, of
@@ -44,7 +44,7 @@ pub(super) fn unique_with(names: &[String], sign: &str) -> Vec<String> {
 /// [`Error::File`].
 pub(super) fn from_features(path: &Path) -> Result<Genes> {
     let (mut ids, mut symbols, mut has_symbols) = (Vec::new(), Vec::new(), false);
-    text::fields(path, |_, fields| {
+    list(path, |fields| {
         // kb and STAR write lists of genes with a space behind names, too.
         let id = fields[0].trim();
         let symbol = fields.get(1).map(|symbol| symbol.trim()).filter(|symbol| !symbol.is_empty());
