@@ -295,6 +295,7 @@ fn tables_of_all_endings_may_hold_reads_that_span() {
         put("intron", ["1 0", "0 2"]);
         put("spanning", ["7 1", "0 0"]);
         let (counts, _) = import(&program, "est");
+        assert_eq!(counts.obs.get("sample").unwrap().to_labels()[0], "est");
         assert_eq!(counts.spliced, rows(&[&[5.0, 0.0], &[0.0, 3.0]]), "{end}");
         assert_eq!(counts.unspliced, rows(&[&[8.0, 0.0], &[1.0, 2.0]]), "{end}");
     }
