@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::choice::first_file;
 use super::find::sample_of;
+use super::lists::first_names;
 use super::mtx;
 use super::source::{Ambiguous, Called, Entries, Genes, Part, Source, Split, Visit};
-use super::text::{find, find_any, first_fields};
+use super::text::{find, find_any};
 use crate::data::Reporter;
 use crate::error::{Error, Result};
 
@@ -43,7 +44,7 @@ pub(super) fn at(path: &Path) -> Vec<PathBuf> {
 pub(super) fn open(folder: &Path) -> Result<Source> {
     let file = find_any(folder, &["quants_mat.mtx"])?;
     let columns_file = find_any(folder, &["quants_mat_cols.txt"])?;
-    let (cells, columns) = (first_fields(&find_any(folder, &["quants_mat_rows.txt"])?)?, first_fields(&columns_file)?);
+    let (cells, columns) = (first_names(&find_any(folder, &["quants_mat_rows.txt"])?)?, first_names(&columns_file)?);
     let above = folder.parent().filter(|above| *above != Path::new("")).unwrap_or(Path::new("."));
     let usa = ["quant.json", "meta_info.json"].iter().find_map(|name| {
         let text = std::fs::read_to_string(above.join(name)).ok()?;

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::lists::first_names;
 use super::source::{Called, Source};
-use super::text;
 use crate::data::Reporter;
 use crate::error::{Error, Result};
 
@@ -36,8 +36,9 @@ impl Choice {
     /// [`Error::Input`] if the file names no cell.
     pub(super) fn new(file: Option<&Path>, least: Option<f64>) -> Result<Self> {
         let listed = file.map(|file| {
-            const HEADS: [&str; 8] = ["", "barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "bc_wells"];
-            let mut names = text::first_fields(file)?;
+            // R calls a column without a name x.
+            const HEADS: [&str; 9] = ["", "x", "barcode", "barcodes", "cell", "cells", "cell_id", "cellid", "bc_wells"];
+            let mut names = first_names(file)?;
             if names.first().is_some_and(|first| HEADS.contains(&first.to_lowercase().as_str())) {
                 names.remove(0);
             }

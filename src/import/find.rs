@@ -242,7 +242,7 @@ pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
 
 /// A sample's name from its path: the last part that is no name of pipelines.
 pub(super) fn sample_of(path: &Path) -> String {
-    const COMMON: [&str; 31] = [
+    const COMMON: [&str; 39] = [
         "raw",
         "filtered",
         "velocyto",
@@ -268,19 +268,37 @@ pub(super) fn sample_of(path: &Path) -> String {
         "matrix",
         "spliced",
         "unspliced",
+        "mature",
+        "exon",
+        "exons",
+        "exonic",
         "per_sample_outs",
         "sample_filtered_feature_bc_matrix",
         "filtered_feature_bc_matrix",
         "raw_feature_bc_matrix",
+        "raw_gene_bc_matrices",
+        "filtered_gene_bc_matrices",
+        "raw_gene_bc_matrices_h5",
+        "filtered_gene_bc_matrices_h5",
         "gene",
         "genefull",
     ];
     let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     for part in absolute.iter().rev() {
         let mut name = part.to_string_lossy().into_owned();
-        for end in
-            [".gz", ".h5ad", ".loom", ".h5", ".csv", ".tsv", ".mtx", ".Solo.out", "_raw_matrix", "_filtered_matrix"]
-        {
+        for end in [
+            ".gz",
+            ".h5ad",
+            ".loom",
+            ".h5",
+            ".csv",
+            ".tsv",
+            ".txt",
+            ".mtx",
+            ".Solo.out",
+            "_raw_matrix",
+            "_filtered_matrix",
+        ] {
             name = name.strip_suffix(end).unwrap_or(&name).to_owned();
         }
         if !COMMON.contains(&name.to_lowercase().as_str()) && name != "/" {

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::lists::list;
 use super::source::Genes;
-use super::text;
 use crate::error::{Error, Result};
 
 /// Names made unique as anndata's `var_names_make_unique` does it: the first of equal names stays, the others get `-1`, `-2`, …, of
@@ -38,13 +38,39 @@ pub(super) fn unique_with(names: &[String], sign: &str) -> Vec<String> {
     renamed
 }
 
+/// Names as they were before [`unique`], where they were made so: `nascent import` and scanpy write such names into files. A number
+/// counts where it is the next for a name that came before, which `NKX2-1` without `NKX2` has not, nor `IGHV3-30` behind `IGHV3`.
+pub(super) fn before_unique(names: &[String]) -> Vec<String> {
+    let all: HashSet<&str> = names.iter().map(String::as_str).collect();
+    if all.len() < names.len() {
+        return names.to_vec();
+    }
+    let (mut seen, mut counts): (HashSet<&str>, HashMap<&str, usize>) = (HashSet::new(), HashMap::new());
+    let mut restored = Vec::with_capacity(names.len());
+    for name in names {
+        let parts = name.rsplit_once('-').and_then(|(stem, number)| Some((stem, number.parse::<usize>().ok()?)));
+        let before = parts.filter(|&(stem, number)| {
+            let next = counts.get(stem).copied().unwrap_or_default() + 1;
+            // Numbers are passed over that a name has of its own, before or behind.
+            let passed = || (next..number).all(|passed| all.contains(&format!("{stem}-{passed}")[..]));
+            seen.contains(stem) && number >= next && passed()
+        });
+        if let Some((stem, number)) = before {
+            counts.insert(stem, number);
+        }
+        seen.insert(name);
+        restored.push(before.map_or_else(|| name.clone(), |(stem, _)| stem.to_owned()));
+    }
+    restored
+}
+
 /// Genes from a list of features: an id, a symbol, whatever else. Of a list with one field the field is the id.
 ///
 /// # Errors
 /// [`Error::File`].
 pub(super) fn from_features(path: &Path) -> Result<Genes> {
     let (mut ids, mut symbols, mut has_symbols) = (Vec::new(), Vec::new(), false);
-    text::fields(path, |_, fields| {
+    list(path, |fields| {
         // kb and STAR write lists of genes with a space behind names, too.
         let id = fields[0].trim();
         let symbol = fields.get(1).map(|symbol| symbol.trim()).filter(|symbol| !symbol.is_empty());
@@ -106,6 +132,19 @@ mod tests {
     fn equal_names_are_told_apart_as_anndata_does_it() {
         assert_eq!(unique(&words(&["a", "a", "b", "a-1", "a", "b"])), ["a", "a-2", "b", "a-1", "a-3", "b-1"]);
         assert_eq!(unique(&words(&["x", "y"])), ["x", "y"]);
+    }
+
+    #[test]
+    fn names_that_were_made_unique_are_known_again() {
+        for before in [
+            words(&["a", "a", "b", "c", "a", "b"]),
+            words(&["Y_RNA", "AC1.1", "Y_RNA", "AC1.1", "Y_RNA"]),
+            words(&["NKX2-1", "NKX2-5", "IGHV3", "IGHV3-30", "HLA-A"]),
+        ] {
+            assert_eq!(before_unique(&unique(&before)), before);
+        }
+        // Names that are not unique were not made so.
+        assert_eq!(before_unique(&words(&["a", "a", "a-1"])), ["a", "a", "a-1"]);
     }
 
     /// R's documentation of `make.unique`: numbers are appended from 1 on, names that are there already are passed over.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::choice::places;
 use super::find::sample_of;
+use super::lists::first_names;
 use super::source::{Ambiguous, Called, Entries, Genes, Part, Source, Split, Visit};
-use super::text::{find, find_any, first_fields};
+use super::text::{find, find_any};
 use super::{genes, mtx};
 use crate::data::Reporter;
 use crate::error::{Error, Result};
@@ -133,9 +134,9 @@ pub(super) fn open(folder: &Path) -> Result<Source> {
 
 /// Barcodes, with the batch before them where kb lists it.
 fn barcodes_of(file: &Path, prefixes: Option<&Path>) -> Result<Vec<String>> {
-    let names = first_fields(file)?;
+    let names = first_names(file)?;
     let Some(prefixes) = prefixes else { return Ok(names) };
-    let before = first_fields(prefixes)?;
+    let before = first_names(prefixes)?;
     if before.len() != names.len() {
         let problem = format!("{} prefixes for {} barcodes", before.len(), names.len());
         return Err(Error::input(prefixes, "file", problem, "the two lists are of different runs"));
@@ -153,7 +154,7 @@ fn genes_of(tables: &[(Part, PathBuf, PathBuf, PathBuf)], symbols: Option<&Path>
         }
     }
     if let Some(path) = symbols {
-        let names = first_fields(path)?;
+        let names = first_names(path)?;
         if names.len() == genes.ids.len() {
             // kb leaves a line empty where the reference has no symbol.
             let named = names.into_iter().zip(&genes.ids);
@@ -175,7 +176,7 @@ fn called(folder: &Path) -> Result<Called> {
         find_any(&place, &names).ok()
     });
     Ok(match list {
-        Some(file) => Called::Listed { names: first_fields(&file)?, file },
+        Some(file) => Called::Listed { names: first_names(&file)?, file },
         None => Called::Nobody {
             hint: "name the cells: --barcodes FILE; or let kb call them: kb count --filter bustools".to_owned(),
         },

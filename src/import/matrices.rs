@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::choice::{bare, places};
 use super::find::{entries, sample_of};
+use super::lists::{first_names, separator_of_table};
 use super::source::{Ambiguous, Called, Entries, Genes, Part, Source, Split, Visit};
 use super::text::{self, Text, find};
 use super::{genes, mtx};
@@ -57,10 +58,9 @@ fn is_mtx(path: &Path) -> bool {
 /// Which class a file holds, by its name.
 fn part(path: &Path) -> Option<Part> {
     let name = plain(path);
-    let is_table = [".mtx", ".csv", ".tsv", ".txt"].iter().any(|end| name.ends_with(end));
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     match () {
-        () if !is_table || is_list(&name) || has(&["spanning"]) => None,
+        () if !is_table(&name) || has(&["spanning"]) => None,
         () if has(&["unspliced", "nascent", "intron"]) => Some(Part::Unspliced),
         () if has(&["ambiguous"]) => Some(Part::Ambiguous),
         () if has(&["spliced", "mature", "exon"]) => Some(Part::Spliced),
@@ -71,12 +71,13 @@ fn part(path: &Path) -> Option<Part> {
 /// Whether a file holds reads over an end of an intron, by its name.
 fn is_spanning(path: &Path) -> bool {
     let name = plain(path);
-    name.contains("spanning") && [".mtx", ".csv", ".tsv"].iter().any(|end| name.ends_with(end)) && !is_list(&name)
+    name.contains("spanning") && is_table(&name)
 }
 
-/// Whether a name is one of lists of names.
-fn is_list(name: &str) -> bool {
-    ["barcode", "gene", "feature"].iter().any(|word| name.contains(word))
+/// Whether a name is that of a matrix, and not of a list of names.
+fn is_table(name: &str) -> bool {
+    let is_list = ["barcode", "gene", "feature"].iter().any(|word| name.contains(word));
+    !is_list && [".mtx", ".csv", ".tsv", ".txt"].iter().any(|end| name.ends_with(end))
 }
 
 /// The files of matrices at `path`: itself, or those in a folder that has both classes.
@@ -217,7 +218,7 @@ fn axes_beside(file: &Path) -> Result<Axes> {
             "put barcodes.tsv and genes.tsv in the same folder, one name on each line",
         ));
     };
-    let (mut cells, mut genes) = (text::first_fields(&cells)?, genes::from_features(&genes)?);
+    let (mut cells, mut genes) = (first_names(&cells)?, genes::from_features(&genes)?);
     let [n_rows, n_cols] = mtx::shape(file)?;
     // A list may have a line of heads.
     let fits = |length: usize, n: usize| length == n || length == n + 1;
@@ -246,7 +247,7 @@ fn axes_beside(file: &Path) -> Result<Axes> {
 
 /// Names in the first line and the first column of a table.
 fn axes_within(file: &Path) -> Result<Axes> {
-    let separator = text::separator(file);
+    let separator = separator_of_table(file)?;
     let (mut rows, mut columns, mut width) = (Vec::new(), None, 0);
     let mut text = Text::open(file)?;
     while let Some(line) = text.next()? {
@@ -266,7 +267,7 @@ fn axes_within(file: &Path) -> Result<Axes> {
     if columns.len() == width {
         columns.drain(..1);
     }
-    if columns.len() + 1 != width || rows.is_empty() {
+    if columns.is_empty() || columns.len() + 1 != width || rows.is_empty() {
         let problem = format!(
             "names of rows and columns were wanted around the counts, found {} heads over {width} fields",
             columns.len()
@@ -275,7 +276,7 @@ fn axes_within(file: &Path) -> Result<Axes> {
             file,
             "line 1",
             problem,
-            "write the table with names: pandas' to_csv, or R's write.csv",
+            "write the table with names, and a comma or a tab between: pandas' to_csv, or R's write.csv",
         ));
     }
     let barcodes =
@@ -309,7 +310,7 @@ fn dense(
     reporter: &mut dyn Reporter,
     visit: &mut dyn FnMut(usize, usize, f64) -> Result<()>,
 ) -> Result<()> {
-    let separator = text::separator(file);
+    let separator = separator_of_table(file)?;
     let mut text = Text::open(file)?;
     text.begin(reporter);
     text.next()?;
@@ -326,8 +327,11 @@ fn dense(
             ));
         }
         for (column, field) in fields[1..].iter().enumerate() {
-            match mtx::number(field.trim().as_bytes()) {
-                Some(value) if value >= 0.0 && value.is_finite() => {
+            // Where semicolons stand between numbers, as of R's write.csv2, a comma stands within them.
+            let decimal = if separator == ';' { field.replace(',', ".") } else { String::new() };
+            let number = if separator == ';' { &decimal } else { *field };
+            match mtx::number(number.trim().as_bytes()) {
+                Some(value) if mtx::is_count(value) => {
                     if value > 0.0 {
                         visit(row, column, value)?;
                     }

@@ -14,6 +14,7 @@ mod inspect;
 mod join;
 mod kb;
 mod layered;
+mod lists;
 mod matrices;
 mod merge;
 mod mtx;

@@ -79,8 +79,14 @@ pub(super) fn read<const N: usize>(
         if row == 0 || row > n_rows || col == 0 || col > n_cols {
             return Err(text.wrong(format!("entry {row}, {col} in a matrix of {n_rows} × {n_cols}"), ANEW));
         }
-        if let Some(wrong) = values.iter().find(|value| !value.is_finite() || **value < 0.0) {
-            return Err(text.wrong(format!("a count was wanted, found {wrong}"), "give the raw counts of the pipeline"));
+        if let Some(wrong) = values.iter().find(|value| !is_count(**value)) {
+            // In decimals a number of R's for what is not there fills the screen.
+            let (wrong, hint) = if *wrong > f64::from(f32::MAX) {
+                (format!("{wrong:e}"), "R writes 1e308 for NA: put 0 where nothing was counted")
+            } else {
+                (wrong.to_string(), "give the raw counts of the pipeline")
+            };
+            return Err(text.wrong(format!("a count was wanted, found {wrong}"), hint));
         }
         visit(row - 1, col - 1, values)?;
         found += 1;
@@ -110,6 +116,11 @@ fn whole(word: &[u8]) -> Option<usize> {
         sum.checked_mul(10)?.checked_add(digit)
     };
     word.iter().try_fold(0, digit)
+}
+
+/// Whether a number may be a count, and fits where counts are held.
+pub(super) fn is_count(value: f64) -> bool {
+    value >= 0.0 && (value as f32).is_finite()
 }
 
 /// A number; most are small and whole, and read without the general way.

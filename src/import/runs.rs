@@ -1,17 +1,19 @@
 //! Two runs on the same reads, one with introns and one without: what the first has more is unspliced.
 //!
 //! Folders of 10x's shape (`matrix.mtx`, `barcodes.tsv`, `features.tsv`; genes × cells), as Cell Ranger, PIPseeker and others write
-//! them, or Cell Ranger's `.h5`, which holds the same. Of several types of features, genes are kept. A molecule that only the run without introns has, which alignment makes possible, counts as spliced; the
-//! difference is never below zero.
+//! them, or Cell Ranger's `.h5`, which holds the same. Before Cell Ranger 3 a folder or file holds one matrix for each genome
+//! (`raw_gene_bc_matrices/GRCh38`). Of several types of features, genes are kept. A molecule that only the run without introns has,
+//! which alignment makes possible, counts as spliced; the difference is never below zero.
 
 use std::path::{Path, PathBuf};
 
 use super::cellranger::GENES;
 use super::choice::places;
-use super::find::sample_of;
+use super::find::{entries, sample_of};
+use super::lists::{first_names, list};
 use super::source::{Called, Entries, Genes, Part, Source, Split, Visit};
 use super::tally::Tally;
-use super::text::{self, find, find_any, first_fields};
+use super::text::{find, find_any};
 use super::{genes, mtx};
 use crate::data::Reporter;
 use crate::error::{Error, Result};
@@ -21,6 +23,11 @@ use crate::sparse::Csr;
 /// Types of features that are no genes, as Cell Ranger names them.
 const OTHERS: [&str; 5] =
     ["Antibody Capture", "CRISPR Guide Capture", "Multiplexing Capture", "Antigen Capture", "Custom"];
+
+/// Folders of raw matrices; files have `.h5` or `_h5.h5` behind these names.
+const RAW: [&str; 3] = ["raw_feature_bc_matrix", "raw_gene_bc_matrices", "raw_matrix"];
+/// Folders in which Cell Ranger before version 3 puts a folder for each genome.
+const OF_GENOMES: &str = "gene_bc_matrices";
 
 /// Where the counts of a run are.
 enum Matrix {
@@ -100,14 +107,60 @@ pub(super) fn at(path: &Path) -> Vec<PathBuf> {
     if path.is_file() {
         return is_matrix_file(path).then(|| path.to_path_buf()).into_iter().collect();
     }
-    let below = ["", "raw_feature_bc_matrix", "outs/raw_feature_bc_matrix", "raw_gene_bc_matrices", "raw_matrix"];
-    let is_matrix = |folder: &PathBuf| {
-        find(folder, "matrix.mtx").is_some()
-            && ["features.tsv", "genes.tsv"].iter().any(|name| find(folder, name).is_some())
-    };
-    let folder = below.iter().map(|name| path.join(name)).find(is_matrix);
-    let files = ["raw_feature_bc_matrix.h5", "outs/raw_feature_bc_matrix.h5"].map(|name| path.join(name));
-    folder.or_else(|| files.into_iter().find(|file| file.is_file() && is_matrix_file(file))).into_iter().collect()
+    let above = ["", "outs"].map(|name| path.join(name));
+    let below = || above.iter().flat_map(|folder| RAW.map(|name| folder.join(name)));
+    let folder = std::iter::once(path.to_path_buf()).chain(below()).find_map(|folder| folder_of_matrix(&folder));
+    let files =
+        below().flat_map(|folder| ["", "_h5"].map(|more| PathBuf::from(format!("{}{more}.h5", folder.display()))));
+    let file = || files.into_iter().find(|file| is_matrix_file(file));
+    match folder {
+        // Where each of several genomes has a folder, the file has them all.
+        Some(folder) if has_matrix(&folder) => vec![folder],
+        other => file().or(other).into_iter().collect(),
+    }
+}
+
+fn has_matrix(folder: &Path) -> bool {
+    find(folder, "matrix.mtx").is_some()
+        && ["features.tsv", "genes.tsv"].iter().any(|name| find(folder, name).is_some())
+}
+
+/// The folder that has the matrix: this one, or that of the only genome below it; this one, too, if there are several genomes.
+fn folder_of_matrix(folder: &Path) -> Option<PathBuf> {
+    if has_matrix(folder) {
+        return Some(folder.to_path_buf());
+    }
+    match &genomes(folder)[..] {
+        [] => None,
+        [only] => Some(only.clone()),
+        _ => Some(folder.to_path_buf()),
+    }
+}
+
+/// The folders of genomes in one of Cell Ranger before version 3.
+fn genomes(folder: &Path) -> Vec<PathBuf> {
+    if !name_of(folder).ends_with(OF_GENOMES) {
+        return Vec::new();
+    }
+    entries(folder).into_iter().filter(|genome| has_matrix(genome)).collect()
+}
+
+/// The name of a folder or file, whatever the path to it looks like.
+fn name_of(path: &Path) -> String {
+    absolute(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The folder that says whether a matrix is raw: its own, or, before Cell Ranger 3, that of all genomes with the name of its genome.
+fn top(place: &Path) -> (PathBuf, Option<String>) {
+    let own = absolute(place);
+    match own.parent().filter(|above| name_of(above).ends_with(OF_GENOMES)) {
+        Some(above) => (above.to_path_buf(), Some(name_of(&own))),
+        None => (own, None),
+    }
 }
 
 /// Whether Cell Ranger's matrix is in the file.
@@ -142,16 +195,22 @@ fn lists(place: &Path) -> Result<Lists> {
             is_gene,
         });
     }
-    let list = find_any(place, &["features.tsv", "genes.tsv"])?;
+    if let [one, ..] = &genomes(place)[..] {
+        let names = genomes(place).iter().map(|genome| name_of(genome)).collect::<Vec<_>>().join(", ");
+        let hint =
+            format!("give the folders of one genome, such as {}, or the .h5 files, which have all", one.display());
+        return Err(Error::input(place, "folder", format!("each genome has a matrix of its own here: {names}"), hint));
+    }
+    let names = find_any(place, &["features.tsv", "genes.tsv"])?;
     let mut is_gene = Vec::new();
     // Before Cell Ranger 3, and of others, there is no third field: all are genes.
-    text::fields(&list, |_, fields| {
+    list(&names, |fields| {
         is_gene.push(fields.get(2).is_none_or(|kind| !OTHERS.contains(&kind.trim())));
         Ok(())
     })?;
     let file = find_any(place, &["matrix.mtx"])?;
-    let barcodes = first_fields(&find_any(place, &["barcodes.tsv"])?)?;
-    Ok(Lists { matrix: Matrix::Text(file.clone()), file, barcodes, features: genes::from_features(&list)?, is_gene })
+    let barcodes = first_names(&find_any(place, &["barcodes.tsv"])?)?;
+    Ok(Lists { matrix: Matrix::Text(file.clone()), file, barcodes, features: genes::from_features(&names)?, is_gene })
 }
 
 /// Opens two runs as one source. Its cells are those that were called, or all barcodes if the user wants others.
@@ -200,7 +259,7 @@ pub(super) fn open(places_of_runs: &[PathBuf], others: bool) -> Result<Source> {
     let runs = [run(one), run(other)];
     let hint = "name the cells: --barcodes FILE, such as the barcodes.tsv.gz of the filtered matrix".to_owned();
     Ok(Source {
-        name: sample_of(first),
+        name: sample_of(&top(first).0),
         files,
         called: match calls {
             Some((file, names)) => Called::Listed { names, file },
@@ -227,21 +286,26 @@ fn shared(first: &Lists, second: &Lists) -> Genes {
     Genes { ids: pick(&all.ids), symbols: all.symbols.as_deref().map(pick), more: Vec::new() }
 }
 
-fn is_raw(folder: &Path) -> bool {
-    let absolute = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-    absolute.file_name().is_some_and(|name| name.to_string_lossy().contains("raw"))
+fn is_raw(place: &Path) -> bool {
+    name_of(&top(place).0).contains("raw")
 }
 
 /// The called cells beside raw counts, and the file that names them.
 fn called(place: &Path) -> Result<Option<(PathBuf, Vec<String>)>> {
-    let absolute = std::fs::canonicalize(place).unwrap_or_else(|_| place.to_path_buf());
-    let Some(above) = absolute.parent().filter(|_| is_raw(place)) else { return Ok(None) };
+    let (top, genome) = top(place);
+    let Some(above) = top.parent().filter(|_| is_raw(place)) else { return Ok(None) };
     for name in ["filtered_feature_bc_matrix", "filtered_gene_bc_matrices", "filtered_matrix"] {
-        if let Some(list) = find(&above.join(name), "barcodes.tsv") {
-            return Ok(Some((list.clone(), first_fields(&list)?)));
+        let folder = above.join(name);
+        let folder = match &genome {
+            Some(genome) => folder.join(genome),
+            None => folder_of_matrix(&folder).unwrap_or(folder),
+        };
+        if let Some(list) = find(&folder, "barcodes.tsv") {
+            return Ok(Some((list.clone(), first_names(&list)?)));
         }
-        let file = above.join(format!("{name}.h5"));
-        if is_matrix_file(&file) {
+        // The file has the cells of all genomes.
+        let files = [".h5", "_h5.h5"].map(|end| above.join(format!("{name}{end}")));
+        if let Some(file) = files.into_iter().find(|file| genome.is_none() && is_matrix_file(file)) {
             let barcodes = FeatureMatrix::open(&file)?.barcodes().to_vec();
             return Ok(Some((file, barcodes)));
         }

@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::find::{entries, sample_of};
+use super::lists::first_names;
 use super::source::{Ambiguous, Called, Entries, Part, Source, Split, Visit};
-use super::text::{find, find_any, first_fields};
+use super::text::{find, find_any};
 use super::{genes, mtx};
 use crate::data::Reporter;
 use crate::error::Result;
@@ -80,7 +81,7 @@ pub(super) fn at(path: &Path) -> Vec<PathBuf> {
 pub(super) fn open(folder: &Path) -> Result<Source> {
     let Some(layout) = layout(folder) else { return Err(super::find::nothing_at(folder)) };
     let genes = genes::from_features(&find_any(folder, &FEATURES)?)?;
-    let cells = first_fields(&find_any(folder, &BARCODES)?)?;
+    let cells = first_names(&find_any(folder, &BARCODES)?)?;
     let shape = [genes.ids.len(), cells.len()];
     let files = match &layout {
         Layout::Apart(files) => files.to_vec(),
@@ -116,7 +117,7 @@ fn called(folder: &Path) -> Result<Called> {
     ];
     let list = places.into_iter().flatten().find_map(|place| BARCODES.iter().find_map(|name| find(&place, name)));
     Ok(match list {
-        Some(file) => Called::Listed { names: first_fields(&file)?, file },
+        Some(file) => Called::Listed { names: first_names(&file)?, file },
         None => Called::Nobody {
             hint: "name the cells: --barcodes FILE (STAR calls them unless --soloCellFilter is None)".to_owned(),
         },

@@ -121,8 +121,19 @@ pub(super) fn find_any(folder: &Path, names: &[&str]) -> Result<PathBuf> {
 ///
 /// # Errors
 /// [`Error::File`], and those of `visit`.
-pub(super) fn fields(path: &Path, mut visit: impl FnMut(&Text, &[&str]) -> Result<()>) -> Result<()> {
-    let separator = separator(path);
+pub(super) fn fields(path: &Path, visit: impl FnMut(&Text, &[&str]) -> Result<()>) -> Result<()> {
+    fields_between(path, separator(path), visit)
+}
+
+/// The same with what stands between fields.
+///
+/// # Errors
+/// [`Error::File`], and those of `visit`.
+pub(super) fn fields_between(
+    path: &Path,
+    separator: char,
+    mut visit: impl FnMut(&Text, &[&str]) -> Result<()>,
+) -> Result<()> {
     let mut text = Text::open(path)?;
     while let Some(line) = text.next()? {
         let line = String::from_utf8_lossy(line).into_owned();
@@ -161,19 +172,6 @@ pub(super) fn split(line: &str, separator: char) -> Vec<&str> {
     }
     fields.push(line[start..].trim_matches('"'));
     fields
-}
-
-/// The first field of every line.
-///
-/// # Errors
-/// [`Error::File`].
-pub(super) fn first_fields(path: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    fields(path, |_, fields| {
-        names.push(fields[0].trim().to_owned());
-        Ok(())
-    })?;
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use hdf5::Group;
 
-use super::h5;
+use super::{features, h5};
 
 /// What lies at a path instead of an `.h5ad` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ pub(super) fn other_hdf5(root: &Group) -> Option<(&'static str, &'static str)> {
         () if has("barcode_idx") => {
             Some(("Cell Ranger's molecule_info.h5", "convert it: nascent import IN.h5 --output OUT.h5ad"))
         }
-        () if has("matrix") && !has("obs") => Some((
+        () if !has("obs") && (has("matrix") || !features::genomes(root).is_empty()) => Some((
             "a 10x matrix, in which spliced and unspliced molecules are one number",
             "take molecule_info.h5 of the same run: nascent import molecule_info.h5 --output OUT.h5ad",
         )),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hdf5::{File, Group};
 
+use super::features;
 use super::frame::{self, quoted};
 use super::h5::{self, Node};
 use super::matrix::{Matrix, Stored, row_blocks};
@@ -47,7 +48,7 @@ pub fn file_kind(path: &Path) -> Result<FileKind> {
         () if has("row_attrs") && has("col_attrs") => FileKind::Loom,
         () if has("barcode_idx") => FileKind::Molecules,
         () if has("obs") && has("var") => FileKind::H5ad,
-        () if has("matrix") => FileKind::FeatureMatrix,
+        () if has("matrix") || !features::genomes(&file).is_empty() => FileKind::FeatureMatrix,
         () => FileKind::Other,
     })
 }

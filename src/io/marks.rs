@@ -5,11 +5,13 @@
 //! `metrics_json` of `molecule_info.h5` (`molecule_counter.py`), which is `templated_ligation` where probes are counted.
 //! scanpy keeps the attributes of spatial matrices in `uns["spatial"][LIBRARY]["metadata"]`.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use hdf5::File;
 use serde_json::Value;
 
+use super::features;
 use super::h5::{self, Node};
 use super::place::{At, Place};
 use super::read;
@@ -26,6 +28,8 @@ pub struct Marks {
     pub probes: bool,
     /// Of Cell Ranger's matrix: numbers of features and barcodes.
     pub matrix: Option<[usize; 2]>,
+    /// Of Cell Ranger's matrix: whether it is of a version before 3, which has a matrix for each genome.
+    pub by_genome: bool,
     /// Of Cell Ranger's matrix: kinds of features.
     pub feature_types: Vec<String>,
     /// Of `.h5ad`: where `nascent import` found the counts, and those that `nascent merge` added.
@@ -73,7 +77,7 @@ fn of_probes(chemistry: &str) -> bool {
 }
 
 fn matrix(file: &File, marks: &mut Marks, place: &Place) -> Result<()> {
-    let Some(Node::Group(matrix)) = Node::open(file, "matrix") else { return Ok(()) };
+    let Some(Node::Group(matrix)) = Node::open(file, "matrix") else { return of_genomes(file, marks, place) };
     let place = place.child("matrix");
     let size = |name: &str| matrix.dataset(name).map_or(0, |dataset| dataset.size());
     marks.matrix = Some([size("features/id"), size("barcodes")]);
@@ -82,6 +86,25 @@ fn matrix(file: &File, marks: &mut Marks, place: &Place) -> Result<()> {
         kinds.sort_unstable();
         kinds.dedup();
         marks.feature_types = kinds;
+    }
+    Ok(())
+}
+
+/// Before Cell Ranger 3, each genome has a matrix of its own, and lists the barcodes that it has.
+fn of_genomes(file: &File, marks: &mut Marks, place: &Place) -> Result<()> {
+    let (mut n_genes, mut barcodes) = (0, HashSet::new());
+    let genomes = features::genomes(file);
+    for genome in &genomes {
+        let size = |name: &str| file.dataset(&format!("{genome}/{name}")).map_or(0, |dataset| dataset.size());
+        n_genes += size("genes");
+        if let Ok(list) = file.dataset(&format!("{genome}/barcodes")) {
+            barcodes.extend(h5::texts(&list).at(&place.child(genome).child("barcodes"))?);
+        }
+    }
+    if !genomes.is_empty() {
+        marks.by_genome = true;
+        marks.matrix = Some([n_genes, barcodes.len()]);
+        marks.feature_types = genomes.iter().map(|genome| format!("genes of {genome}")).collect();
     }
     Ok(())
 }

@@ -44,6 +44,8 @@ mod grid_fits;
 #[cfg(feature = "h5ad")]
 mod import;
 #[cfg(feature = "h5ad")]
+mod import_from_r;
+#[cfg(feature = "h5ad")]
 mod import_made;
 #[cfg(feature = "h5ad")]
 mod import_runs;

@@ -363,3 +363,32 @@ fn case_10_names_of_genes() {
     refused(&["ENSG00000000003", "ENSG00000000005"], &["their ids begin with ENSG and ENSMUSG: two species"]);
     refused(&["0", "1", "2"], &["numbers, not names"]);
 }
+
+/// What `nascent import` wrote has names that were made unique as anndata does it; Seurat took its genes from the pipeline itself, and puts a
+/// dash where Cell Ranger has an underscore between genome and gene.
+#[test]
+fn genes_of_seurat_are_found_in_what_import_wrote() {
+    let program = Program::new();
+    looms(&program);
+    program.succeed("import NAin.h5ad --output counts.h5ad");
+    let cells: Vec<_> = (3..20).map(|at| (0, at)).collect();
+    for (genes, rule, places) in [
+        (
+            vec!["Aldoa.1", "Aldoa", "HLA-A", "Sox17", "mt-Nd1"],
+            "symbols with .1 of the counts, underscores being dashes as in Seurat",
+            vec![1, 0, 2, 3, 5],
+        ),
+        (
+            vec!["mm10-Sox17", "mm10---Aldoa", "mm10-HLA-A", "mm10-Gata1", "mm10-Aldoa.1"],
+            "without names of genomes, underscores being dashes as in Seurat",
+            vec![3, 0, 2, 4, 1],
+        ),
+    ] {
+        processed(&program, &names(&cells, |_, barcode| format!("s1_{barcode}-1")), &genes, Vec::new());
+        let said = program.succeed("merge processed.h5ad counts.h5ad --output merged.h5ad");
+        assert!(said.contains("genes: 5 of 5 have counts") && said.contains(rule), "{said}");
+        let merged = io::read(&program.path("merged.h5ad"), &InputConfig::default()).unwrap();
+        let expected: Vec<f32> = places.iter().map(|&gene| count(0, 3, gene)).collect();
+        assert_eq!(merged.spliced.row(0).1, expected, "{said}");
+    }
+}

@@ -189,6 +189,11 @@ fn matrix(path: &Path, marks: &Marks) -> Inspection {
     let molecules = places.iter().map(|name| folder.join(name)).find(|file| file.is_file());
     let (warnings, next) = if marks.probes {
         (vec![PROBES.to_owned()], None)
+    } else if marks.by_genome {
+        // Nor does the molecule_info.h5 of such a run tell them apart.
+        let next = "count the reads again with Cell Ranger 7 or later, and give its molecule_info.h5; or give the matrices of two \
+                    runs, with introns and without: nascent import WITH.h5 WITHOUT.h5 --output counts.h5ad";
+        (Vec::new(), Some(next.to_owned()))
     } else {
         let file = molecules.map_or_else(|| shown(&folder.join("molecule_info.h5")), |file| shown(&file));
         (Vec::new(), Some(format!("nascent import {file} --output counts.h5ad")))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::data::gene_names::without_version;
 use crate::data::{Column, Frame};
-use crate::import::genes::{unique, unique_with};
+use crate::import::genes::{before_unique, unique, unique_with};
 use crate::import::source::Genes;
 
 const IDS: &str = "ids";
@@ -28,25 +28,32 @@ enum Change {
     Genomes,
     /// Seurat's names: it allows no underscores.
     Dashes,
+    /// Seurat's names of genes that had that of the genome before them: `GRCh38-HLA-A` was `GRCh38_HLA_A`.
+    GenomesAndDashes,
 }
 
-const CHANGES: [(Change, &str); 4] = [
+const CHANGES: [(Change, &str); 5] = [
     (Change::None, ""),
     (Change::Versions, ", without versions"),
     (Change::Genomes, ", without names of genomes"),
     (Change::Dashes, ", underscores being dashes as in Seurat"),
+    (Change::GenomesAndDashes, ", without names of genomes, underscores being dashes as in Seurat"),
 ];
 
 fn changed(name: &str, change: Change) -> String {
     match change {
         Change::None => name.to_owned(),
         Change::Versions => without_version(name).to_owned(),
-        Change::Genomes => {
-            let without = ["GRCh38", "GRCm39", "hg19", "mm10"].iter().find_map(|genome| name.strip_prefix(genome));
-            without.map_or(name, |rest| rest.trim_start_matches(['_', '-'])).to_owned()
-        }
+        Change::Genomes => without_genome(name).to_owned(),
         Change::Dashes => name.replace('_', "-"),
+        Change::GenomesAndDashes => without_genome(name).replace('_', "-"),
     }
+}
+
+fn without_genome(name: &str) -> &str {
+    const GENOMES: [&str; 8] = ["GRCh38", "GRCm39", "GRCm38", "GRCz11", "hg38", "hg19", "mm39", "mm10"];
+    let rest = GENOMES.iter().find_map(|genome| name.strip_prefix(genome)).filter(|rest| rest.starts_with(['_', '-']));
+    rest.map_or(name, |rest| rest.trim_start_matches(['_', '-']))
 }
 
 /// Finds the genes of the counts in `var`: by the pair of names, of each side, that finds most; of equals, by ids. Of the genes that are
@@ -129,7 +136,7 @@ fn their_names(genes: &Genes) -> Vec<(&'static str, Vec<String>)> {
     let symbols = genes.symbols.as_ref().unwrap_or(&genes.ids);
     let of_anndata = unique(symbols);
     // As R's `make.unique` tells equal names apart.
-    let of_r = unique_with(symbols, ".");
+    let of_r = unique_with(&before_unique(symbols), ".");
     let differ = of_r != of_anndata;
     if genes.symbols.is_some() {
         names.push(("symbols", of_anndata));
