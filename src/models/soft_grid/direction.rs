@@ -10,7 +10,6 @@ use std::fmt;
 
 use super::rounds::{Cells, Fitted};
 use super::settings::SoftGrid;
-use super::skeleton::Skeleton;
 use crate::data::{CaptureTimes, Dataset};
 use crate::error::{Error, Result};
 use crate::negative_binomial;
@@ -124,15 +123,15 @@ fn contributions(fitted: &Fitted, cells: &Cells) -> Vec<f64> {
     fitted.model.genes.par_iter().enumerate().map(one).collect()
 }
 
-/// The tip at which the user says that time begins: that nearest to the cells of `model.root`, or to the earliest capture time.
-pub(super) fn asked_root(
+/// Where the user says that time begins: the positions in `sample` of the cells of `model.root`, or of the earliest capture time; none if
+/// nothing is said.
+pub(super) fn first_cells(
     settings: &SoftGrid,
     data: &Dataset,
     groups: &CaptureTimes,
     sample: &[usize],
-    skeleton: &Skeleton,
-) -> Result<Option<usize>> {
-    let cells: Vec<usize> = if let Some((name, value)) = settings.root.split_once('=') {
+) -> Result<Vec<usize>> {
+    if let Some((name, value)) = settings.root.split_once('=') {
         let unusable = |problem: String| Error::Data {
             problem: format!("model.root = \"{}\": {problem}", settings.root),
             hint: "name a column of obs and a value in it, such as clusters=Ductal; or set model.root to \"\""
@@ -144,14 +143,12 @@ pub(super) fn asked_root(
         if cells.is_empty() {
             return Err(unusable(format!("no cell has {value:?} in obs[{name:?}]")));
         }
-        cells
-    } else if settings.capture_time.is_empty() {
-        return Ok(None);
-    } else {
-        // A day of few cells may be missing in the sample.
-        let earliest = sample.iter().map(|&i| groups.of[i]).min();
-        (0..sample.len()).filter(|&at| Some(groups.of[sample[at]]) == earliest).collect()
-    };
-    let distance = |tip: usize| cells.iter().map(|&cell| skeleton.distances[tip][cell]).sum::<f64>();
-    Ok((0..skeleton.tips.len()).min_by(|&a, &b| distance(a).total_cmp(&distance(b))))
+        return Ok(cells);
+    }
+    if settings.capture_time.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A day of few cells may be missing in the sample.
+    let earliest = sample.iter().map(|&i| groups.of[i]).min();
+    Ok((0..sample.len()).filter(|&at| Some(groups.of[sample[at]]) == earliest).collect())
 }

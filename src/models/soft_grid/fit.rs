@@ -65,8 +65,12 @@ pub(super) fn decide(
     let cells = Cells::new(settings, data, groups, samples, &sample)?;
     let fixed = Fixed::new(settings);
     let wanted = if settings.lineages > 0 { settings.lineages } else { settings.max_lineages };
-    let skeleton = Skeleton::new(data, &sample, wanted + 1, settings.lineages > 0)?;
-    let asked = direction::asked_root(settings, data, groups, &sample, &skeleton)?;
+    let first = direction::first_cells(settings, data, groups, &sample)?;
+    let skeleton = Skeleton::new(data, &sample, wanted, settings.lineages > 0, &first)?;
+    if skeleton.begins_inside {
+        run.reporter().say("the cells with which time begins are at no end of the others: all lineages part from them");
+    }
+    let asked = skeleton.root;
     let search = Search { settings, fixed: &fixed, cells: &cells, skeleton: &skeleton };
     let (fitted, shape) = search.shape(asked, run)?;
     Ok(Decided { sample, cells, fitted, shape })

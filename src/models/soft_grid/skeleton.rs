@@ -33,6 +33,9 @@ const PASSES: usize = 2;
 /// A tip is off the paths between the others by at least this part of the longest one.
 const DETOUR: f64 = 0.1;
 
+/// Time begins at a tip if at least this part of the cells with which it begins are as near to it as a detour is long.
+const AT_TIP: f64 = 0.02;
+
 /// Cells are half-way between two others if their distances from them differ by less than this part of the longest path, ...
 const HALF_WAY: f64 = 0.1;
 /// ... and the way by them is longer by less than this part.
@@ -46,31 +49,37 @@ pub(super) struct Skeleton {
     pub(super) tips: Vec<usize>,
     /// Distance of every cell from each tip, `[n_tips][n_cells]`, in units of the longest path.
     pub(super) distances: Vec<Vec<f64>>,
+    /// The tip at which time begins, if it is known.
+    pub(super) root: Option<usize>,
+    /// Whether that is no end of the cells.
+    pub(super) begins_inside: bool,
     /// If cells lie on a ring: how far around it each one is, from 0 at the first tip to 1 there again.
     pub(super) ring: Option<Vec<f64>>,
 }
 
 impl Skeleton {
-    /// At most `most` tips of the cells at the positions `cells`, and always two; `exactly` so many, however short the detours, if asked.
+    /// Tips of the cells at the positions `cells`: one more than `most` at most, and always two; `exactly` so many, however short the detours,
+    /// if asked. Where time begins with the cells `first` of them (none: it is not known) and no tip is among these, the one in their middle
+    /// is a tip, too: the others lie on several sides of it.
     ///
     /// # Errors
     /// If principal components or neighbours cannot be found.
-    pub(super) fn new(data: &Dataset, cells: &[usize], most: usize, exactly: bool) -> Result<Self> {
+    pub(super) fn new(data: &Dataset, cells: &[usize], most: usize, exactly: bool, first: &[usize]) -> Result<Self> {
         let space = space(data, cells)?;
         let mut graph = Graph::new(&space)?;
         graph.join(&space);
         let farthest = |distances: &[f64]| {
             (0..distances.len()).max_by(|&a, &b| distances[a].total_cmp(&distances[b])).unwrap_or(0)
         };
-        let first = farthest(&graph.distances(0));
-        let from_first = graph.distances(first);
-        let second = farthest(&from_first);
-        let longest = from_first[second].max(f64::MIN_POSITIVE);
-        let both = [from_first, graph.distances(second)];
+        let one = farthest(&graph.distances(0));
+        let from_one = graph.distances(one);
+        let other = farthest(&from_one);
+        let longest = from_one[other].max(f64::MIN_POSITIVE);
+        let both = [from_one, graph.distances(other)];
         let ring = around(&graph, &both, longest);
         let mut distances = Vec::from(both);
-        let mut tips = vec![first, second];
-        while tips.len() < most {
+        let mut tips = vec![one, other];
+        while tips.len() < most + 1 {
             let detour = |i: usize| {
                 let pairs = (0..tips.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
                 pairs
@@ -85,12 +94,23 @@ impl Skeleton {
             distances.push(graph.distances(next));
             tips.push(next);
         }
+        let mut root = nearest_tip(&distances, first);
+        let is_near = |tip: usize| share_within(&distances[tip], first, DETOUR * longest) >= AT_TIP;
+        let begins_inside = root.is_some_and(|tip| !is_near(tip));
+        if begins_inside {
+            tips.truncate(most);
+            distances.truncate(most);
+            let middle = middle(&space, first);
+            root = Some(tips.len());
+            tips.push(middle);
+            distances.push(graph.distances(middle));
+        }
         for from_tip in &mut distances {
             for distance in from_tip.iter_mut() {
                 *distance /= longest;
             }
         }
-        Ok(Self { tips, distances, ring })
+        Ok(Self { tips, distances, root, begins_inside, ring })
     }
 
     /// All tips but `root`: the farthest from it, then again and again that with the longest detour from the paths between those before. (By
@@ -120,6 +140,26 @@ impl Skeleton {
     pub(super) fn off_path(&self, root: usize, end: usize, i: usize) -> f64 {
         (self.distances[root][i] + self.distances[end][i] - self.distances[root][self.tips[end]]).max(0.0)
     }
+}
+
+/// The tip that is nearest to the cells `first` in the mean; `None` if there are none.
+fn nearest_tip(distances: &[Vec<f64>], first: &[usize]) -> Option<usize> {
+    let distance = |tip: &Vec<f64>| first.iter().map(|&cell| tip[cell]).sum::<f64>();
+    let tips = (0..distances.len()).filter(|_| !first.is_empty());
+    tips.min_by(|&a, &b| distance(&distances[a]).total_cmp(&distance(&distances[b])))
+}
+
+/// Which part of `cells` is no farther away than `most`.
+fn share_within(distances: &[f64], cells: &[usize], most: f64) -> f64 {
+    cells.iter().filter(|&&cell| distances[cell] <= most).count() as f64 / cells.len() as f64
+}
+
+/// That of `cells` which is nearest to the mean of all of them.
+fn middle(space: &Array2<f32>, cells: &[usize]) -> usize {
+    let chosen = space.select(Axis(0), cells);
+    let mean = chosen.mean_axis(Axis(0)).unwrap_or_default();
+    let squared = |at: usize| chosen.row(at).iter().zip(&mean).map(|(x, mean)| (x - mean).powi(2)).sum::<f32>();
+    (0..cells.len()).min_by(|&a, &b| squared(a).total_cmp(&squared(b))).map_or(0, |at| cells[at])
 }
 
 /// How far around a ring each cell is, in turns, given its distances from two opposite cells; `None` if there is no ring.
