@@ -1,6 +1,6 @@
 //! What commands print for people.
 
-use crate::import::{FEW, Inspection, MANY, Shares, VERY_FEW};
+use crate::import::{AMBIGUOUS, FEW, Inspection, MANY, Shares, VERY_FEW};
 use crate::io::{ColumnDescription, Description, MatrixDescription};
 use crate::metrics::Evaluation;
 use crate::pipeline::TruthScores;
@@ -96,9 +96,13 @@ fn verdict(file: &Description) -> String {
         FEW..MANY => "as usual",
         _ => "many, as in nuclei: the model of splicing may not hold",
     };
+    let molecules = match file.layers.iter().any(|layer| layer.name == AMBIGUOUS) {
+        true => "molecules, the ambiguous ones left out,",
+        false => "molecules",
+    };
     let taken = match &file.count_layers {
         Some([spliced, unspliced]) if spliced != "spliced" => {
-            let lost = if file.layers.iter().any(|layer| layer.name == "ambiguous") {
+            let lost = if file.layers.iter().any(|layer| layer.name == AMBIGUOUS) {
                 "; layer \"ambiguous\" is left out: nascent import counts it"
             } else {
                 ""
@@ -107,5 +111,5 @@ fn verdict(file: &Description) -> String {
         }
         _ => String::new(),
     };
-    format!("ready for velocity: {percent:.1} % of the molecules are unspliced ({comment}){taken}")
+    format!("ready for velocity: {percent:.1} % of the {molecules} are unspliced ({comment}){taken}")
 }

@@ -12,7 +12,8 @@ use crate::data::{Column, Frame, Reporter};
 use crate::error::{Error, Result};
 use crate::io::{LayeredFile, known_pair};
 
-const AMBIGUOUS: &str = "ambiguous";
+/// Name of the layer of molecules that may be of either form.
+pub const AMBIGUOUS: &str = "ambiguous";
 
 struct Layers {
     file: Rc<LayeredFile>,

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 pub use find::Kind;
 pub(crate) use inspect::{FEW, MANY, VERY_FEW};
 pub use inspect::{Inspection, Shares, inspect};
+pub use layered::AMBIGUOUS;
 pub use merge::{MergeJob, Merged, merge};
 pub use source::Ambiguous;
 
@@ -127,7 +128,7 @@ pub fn import(job: &ImportJob, reporter: &mut dyn Reporter) -> Result<Imported> 
     let record = imported.record(&sources, &joined.by);
     let mut counts = vec![(SPLICED.key().to_owned(), joined.spliced), (UNSPLICED.key().to_owned(), joined.unspliced)];
     let x = counts[0].1.clone();
-    counts.extend(joined.ambiguous.map(|left_out| ("ambiguous".to_owned(), left_out)));
+    counts.extend(joined.ambiguous.map(|left_out| (AMBIGUOUS.to_owned(), left_out)));
     let file = NewFile {
         x: Some(x),
         counts,

@@ -3,6 +3,7 @@
 use std::fs;
 
 use nascent::config::Config;
+use nascent::data::quantities::VELOCITY_GENES;
 use nascent::data::{Column, Frame, Silent};
 use nascent::io::{self, FittedFile, InputConfig, NewFile, OutputConfig};
 use nascent::pipeline::{ExplainJob, Explained, Settings, explain};
@@ -10,6 +11,7 @@ use nascent::preprocess;
 use nascent::sparse::Csr;
 use ndarray::Array2;
 
+use crate::io_samples::opened;
 use crate::program::{Program, errors};
 
 const STEADY_STATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/steady_state.toml");
@@ -276,6 +278,10 @@ fn the_report_tells_which_filter_took_which_gene() {
     program.succeed("graph fit.h5ad --set scores.draws=2 --genes all");
     program.succeed("report fit.h5ad");
     let page = fs::read_to_string(program.path("fit.report/report.html")).unwrap();
+    // The graph was told to use all genes; how far the arrows can be trusted depends on those that the model chose.
+    let chosen = opened(&program.path("fit.h5ad")).column(VELOCITY_GENES).and_then(Column::truths).unwrap();
+    let chosen = chosen.into_iter().filter(|&chosen| chosen).count();
+    assert!(page.contains(&format!("the model itself chose {chosen} as velocity genes")), "{chosen}");
     let section = page.split("<h2>Genes that fell out</h2>").nth(1).expect("the section");
     let section = section.split("</section>").next().unwrap();
     for (filter, taken) in explained(&program, "fit.h5ad", &[]).taken() {

@@ -23,12 +23,10 @@ use super::{find, join, name};
 use crate::data::quantities::{SPLICED, UNSPLICED};
 use crate::data::{Column, Frame, Reporter};
 use crate::error::{Error, Result, require};
-use crate::import::Kind;
+use crate::import::{AMBIGUOUS, Kind};
 use crate::io::{self, Extras, Outline, OutputConfig};
 use crate::sparse::Csr;
 
-/// The layer of molecules that are neither.
-const AMBIGUOUS: &str = "ambiguous";
 /// The column of obs that tells cells with counts from those without.
 const HAS_COUNTS: &str = "has_counts";
 

@@ -8,6 +8,7 @@ use ndarray::Array2;
 use serde_json::Value;
 
 use super::ReportJob;
+use super::trust::chosen_otherwise;
 use crate::config::Analysis;
 use crate::data::quantities::{
     CELL_CV, CELL_SIZE, DIRECTIONAL_COSINE_SIM_MEAN, END_POINTS, LATENT_TIME, LATENT_TIME_GENES, LATENT_TIME_STD,
@@ -53,7 +54,7 @@ pub(super) fn cells(
     let mut summary = vec![
         ("cells".to_owned(), n_obs.to_string()),
         ("genes".to_owned(), file.var().index.len().to_string()),
-        ("velocity genes".to_owned(), graph.n_genes.to_string()),
+        ("velocity genes".to_owned(), chosen_otherwise(file, graph).unwrap_or(graph.n_genes).to_string()),
         ("model".to_owned(), file.mode().to_owned()),
     ];
     summary.extend(file.fit().map(|fit| ("seed".to_owned(), fit.seed.to_string())));

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::ReportJob;
 use crate::data::quantities::{
     DIRECTIONAL_COSINE_SIM_MEAN, MU, PERMUTATION_NULL, PERMUTATION_SCORE, SOFT_GRID, VELOCITY_BOUNDARIES,
-    VELOCITY_CONFIDENCE, VELOCITY_RECONSTRUCTABILITY,
+    VELOCITY_CONFIDENCE, VELOCITY_GENES, VELOCITY_RECONSTRUCTABILITY,
 };
-use crate::data::{GraphRecord, Groups};
+use crate::data::{Column, GenesUsed, GraphRecord, Groups};
 use crate::error::Result;
 use crate::io::{FittedFile, InputConfig};
 use crate::pipeline::compare::fits;
@@ -87,7 +87,15 @@ fn unspliced(file: &FittedFile, input: &InputConfig) -> Result<Trust> {
 }
 
 fn genes(content: &Content, asked: &Subject) -> Trust {
+    const QUESTION: &str = "Do enough genes carry the arrows?";
     let (used, all) = (asked.genes.len(), asked.file.var().index.len());
+    let value = format!("{used} of {all} genes");
+    if let Some(chosen) = chosen_otherwise(asked.file, asked.graph) {
+        let explanation = format!(
+            "The graph was told which genes to use; the model itself chose {chosen} as velocity genes, and the answer is about these."
+        );
+        return line(QUESTION, value, verdict::velocity_genes(chosen), &explanation);
+    }
     let mut reasons: Vec<(&str, usize)> = Vec::new();
     for gene in content.genes.iter().filter(|gene| !gene.why_not.is_empty()) {
         match reasons.iter_mut().find(|(why, _)| *why == gene.why_not) {
@@ -105,13 +113,16 @@ fn genes(content: &Content, asked: &Subject) -> Trust {
     if !list.is_empty() {
         explanation = format!("{explanation} The others fell out: {}.", list.join("; "));
     }
-    let question = "Do enough genes carry the arrows?";
-    Trust {
-        question: question.to_owned(),
-        value: format!("{used} of {all} genes"),
-        verdict: verdict::velocity_genes(used),
-        explanation,
+    line(QUESTION, value, verdict::velocity_genes(used), &explanation)
+}
+
+/// How many genes the model chose as velocity genes, if the graph was told to use others.
+pub(super) fn chosen_otherwise(file: &FittedFile, graph: &GraphRecord) -> Option<usize> {
+    if graph.genes == GenesUsed::default() {
+        return None;
     }
+    let chosen = file.column(VELOCITY_GENES).and_then(Column::truths)?;
+    Some(chosen.into_iter().filter(|&chosen| chosen).count())
 }
 
 fn permutation(file: &FittedFile) -> Trust {
