@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 NEURAL = (
-    "train --input counts.h5ad --output OUT --threads 1 --set model.init=steady_state --set model.train.epochs=2 --set model.start_epochs=1 "
+    "train velovae --input counts.h5ad --output OUT --threads 1 --set model.init=steady_state --set model.train.epochs=2 --set model.start_epochs=1 "
     "--set model.refine_epochs=1 --set model.refine_rounds=1 --set model.n_samples=2 --set model.hidden=[16,8] --set model.train.device=cpu "
     "--set model.train.checkpoint_seconds=0 --set model.train.patience=0"
 )
