@@ -232,10 +232,9 @@ nascent() {
   if [ "$1" = train ]; then
     case " $* " in
       *steady_state* | *dynamical*) ;;
-      *soft_grid*) short=(--set model.max_rounds=6 --set model.choice_rounds=3 --set model.max_lineages=2 --set model.grid=30
-        --set model.pieces=6) ;;
+      *velovae*) short=(--set model.train.epochs=2 --set model.start_epochs=2 --set model.refine_epochs=2 --set model.refine_rounds=1) ;;
       *velovi*) short=(--set model.train.epochs=2 --set model.uncertainty.n_samples=2) ;;
-      *) short=(--set model.train.epochs=2 --set model.start_epochs=2 --set model.refine_epochs=2 --set model.refine_rounds=1) ;;
+      *) short=(--set model.max_rounds=6 --set model.choice_rounds=3 --set model.max_lineages=2 --set model.grid=30 --set model.pieces=6) ;;
     esac
   fi
   "$NASCENT" "$@" "${short[@]}"
