@@ -96,20 +96,15 @@ fn verdict(file: &Description) -> String {
         FEW..MANY => "as usual",
         _ => "many, as in nuclei: the model of splicing may not hold",
     };
-    let molecules = match file.layers.iter().any(|layer| layer.name == AMBIGUOUS) {
-        true => "molecules, the ambiguous ones left out,",
-        false => "molecules",
-    };
-    let taken = match &file.count_layers {
+    let ambiguous = file.layers.iter().any(|layer| layer.name == AMBIGUOUS);
+    let (mut molecules, mut taken) = ("molecules", String::new());
+    match &file.count_layers {
         Some([spliced, unspliced]) if spliced != "spliced" => {
-            let lost = if file.layers.iter().any(|layer| layer.name == AMBIGUOUS) {
-                "; layer \"ambiguous\" is left out: nascent import counts it"
-            } else {
-                ""
-            };
-            format!("; taken are layers {spliced:?} and {unspliced:?}{lost}")
+            let lost = if ambiguous { "; layer \"ambiguous\" is left out: nascent import counts it" } else { "" };
+            taken = format!("; taken are layers {spliced:?} and {unspliced:?}{lost}");
         }
-        _ => String::new(),
-    };
+        _ if ambiguous => molecules = "molecules, the ambiguous ones left out,",
+        _ => {}
+    }
     format!("ready for velocity: {percent:.1} % of the {molecules} are unspliced ({comment}){taken}")
 }
