@@ -437,8 +437,8 @@ class SoftGridModel(TypedDict, total=False):
     own, relative to spliced ones and common to its genes, and all share kinetics, times and tree; empty: one sample.
     Default: ""."""
     root: str
-    """Where time starts, as column=value of obs (clusters=Ductal); empty: each end of the data is tried, and the
-    likelihood decides. Default: ""."""
+    """Where time starts, as column=value of obs (clusters=Ductal): at the end of the data that is nearest to these
+    cells, or amid them if they lie at no end; empty: each end is tried, and the likelihood decides. Default: ""."""
     evidence: float
     """Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best, less
     the same on counts without a direction, must be at least this many standard errors to count as determined. Default:
