@@ -133,6 +133,9 @@ impl GraphConfig {
     pub fn validate(&self) -> Result<()> {
         let most = self.max_candidates;
         require(most != 1, "graph.max_candidates", most, "must be 0 (no limit) or at least 2")?;
+        let components =
+            "must be 0 (in the genes) or at least 2: in one component vectors have no direction to be compared";
+        require(self.n_pcs != 1, "graph.n_pcs", self.n_pcs, components)?;
         self.transitions.validate()?;
         let bounded = self.similarity != Measure::DotProduct || self.transitions.kernel == KernelKind::Softmax;
         let problem = "has no bound: choose graph.transitions.kernel = \"softmax\", whose scale adapts";

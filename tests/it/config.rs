@@ -261,6 +261,7 @@ fn settings_of_the_graph_that_cannot_be_used_are_named() {
     for (setting, wanted) in [
         ("graph.transitions.scale=-1", "graph.transitions.scale"),
         ("graph.similarity=dot_product", "softmax"),
+        ("graph.n_pcs=1", "graph.n_pcs = 1: must be 0"),
         ("graph.transitions.weight_diffusion=1", "weight_diffusion"),
         ("graph.neighbours=2", "did you mean neighbors?"),
         ("scores.edges=[\"Ductal\"]", "Ductal > Beta"),
