@@ -121,6 +121,8 @@ def main():
     parser.add_argument("--gigabytes", type=float, default=8)
     parser.add_argument("--only", default="", help="only cases with this in the config's name or the key")
     options = parser.parse_args()
+    # It is run in other folders.
+    options.nascent = str(Path(options.nascent).resolve())
     every = list(cases(options.configs, options.only))
     drawn = random.Random(options.seed).sample(every, min(options.cases, len(every))) if options.cases else every
     counts = collections.Counter()
