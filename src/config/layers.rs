@@ -30,7 +30,7 @@ pub(super) fn settled<T: Serialize + DeserializeOwned>(
     layers: Vec<(String, Table)>,
     file: Option<&Path>,
 ) -> Result<T> {
-    let defaults = Table::try_from(defaults).expect("settings are numbers, words, lists and tables");
+    let defaults = table_of(defaults);
     let mut effective = defaults.clone();
     let mut given = Vec::new();
     for (place, layer) in layers {
@@ -46,15 +46,21 @@ pub(super) fn settled<T: Serialize + DeserializeOwned>(
     })
 }
 
-/// The first key of `table` that `defaults` do not have.
-pub(super) fn first_unknown(defaults: &impl Serialize, table: &Table) -> Option<String> {
-    leaves("", table).into_iter().map(|(key, _)| key).find(|key| is_unknown(defaults, key))
+/// Settings as a table of tables.
+pub(super) fn table_of(settings: &impl Serialize) -> Table {
+    Table::try_from(settings).expect("settings are numbers, words, lists and tables")
 }
 
-/// Whether `defaults` have no key of this name.
-pub(super) fn is_unknown(defaults: &impl Serialize, key: &str) -> bool {
-    let table = Table::try_from(defaults).expect("settings are numbers, words, lists and tables");
-    key.split('.').try_fold(&Value::Table(table), |at, name| at.get(name)).is_none()
+/// The value at a dotted key.
+pub(super) fn value_at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let (name, rest) = key.split_once('.').map_or((key, None), |(name, rest)| (name, Some(rest)));
+    let value = table.get(name)?;
+    rest.map_or(Some(value), |rest| value_at(value.as_table()?, rest))
+}
+
+/// The first dotted key of a value of `table` that `defaults` do not have.
+pub(super) fn first_unknown(defaults: &Table, table: &Table) -> Option<String> {
+    leaves("", table).into_iter().map(|(key, _)| key).find(|key| value_at(defaults, key).is_none())
 }
 
 /// Dotted keys of all values of `table`.
@@ -73,8 +79,7 @@ fn culprit<T: DeserializeOwned>(defaults: &Table, given: &[(String, String, Valu
         let mut alone = defaults.clone();
         overlay(&mut alone, nested(key, value.clone())?, place, "").ok()?;
         let reason = Value::Table(alone).try_into::<T>().err()?;
-        let default =
-            key.split('.').try_fold(&Value::Table(defaults.clone()), |at, name| at.get(name)).map(Value::to_string);
+        let default = value_at(defaults, key).map(Value::to_string);
         Some(Error::Config {
             place: place.clone(),
             problem: format!("{key} = {value}: {}", wanted(reason.message())),

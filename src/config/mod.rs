@@ -66,22 +66,25 @@ impl Config {
         let named = |(_, table): &(String, Table)| Some(table.get("model")?.get("kind")?.as_str()?.to_owned());
         let kind = layers.iter().rev().find_map(named).unwrap_or_else(|| ModelConfig::DEFAULT_KIND.to_owned());
         let defaults = Self::default_for(&kind)?;
-        Self::knows_models_keys(&defaults, &layers)?;
+        defaults.knows_models_keys(&layers)?;
         let config: Self = layers::settled(&defaults, layers, file)?;
         config.validate()?;
         Ok(config)
     }
 
-    /// Fails at the first setting in `layers` that models have, but not that of `defaults`.
-    fn knows_models_keys(defaults: &Self, layers: &[(String, Table)]) -> Result<()> {
+    /// Fails at the first setting in `layers` that other models have, but not that of these settings.
+    fn knows_models_keys(&self, layers: &[(String, Table)]) -> Result<()> {
+        let known = layers::table_of(self);
         for (place, table) in layers {
-            let Some(key) = layers::first_unknown(defaults, table) else { continue };
-            let has = |kind: &&&str| Self::default_for(kind).is_ok_and(|other| !layers::is_unknown(&other, &key));
+            let Some(key) = layers::first_unknown(&known, table) else { continue };
+            let has = |kind: &&&str| {
+                Self::default_for(kind).is_ok_and(|other| layers::value_at(&layers::table_of(&other), &key).is_some())
+            };
             let others: Vec<&str> = ModelConfig::KINDS.iter().filter(has).copied().collect();
             if !others.is_empty() {
                 return Err(Error::Config {
                     place: place.clone(),
-                    problem: format!("the model {} has no setting {key}", defaults.model.kind()),
+                    problem: format!("the model {} has no setting {key}", self.model.kind()),
                     hint: format!(
                         "it is a setting of {}: name the model, as in `nascent train {} …` or model.kind=\"{}\"",
                         others.join(", "),

@@ -35,6 +35,13 @@ fn matrices(program: &Program) {
     }
 }
 
+/// The same folder, made, with a plain list of cells.
+fn matrices_with_barcodes(program: &Program) {
+    fs::create_dir(program.path("r")).unwrap();
+    matrices(program);
+    fs::write(program.path("r/barcodes.tsv"), CELLS.join("\n")).unwrap();
+}
+
 /// A head, the end of the file's name, and a line.
 type Way<'a> = (&'a str, &'a str, &'a dyn Fn(&str, usize) -> String);
 
@@ -72,9 +79,7 @@ fn lists_of_names_may_have_quotes_heads_and_numbers_of_rows() {
 #[test]
 fn features_of_a_frame_keep_ids_and_symbols() {
     let program = Program::new();
-    fs::create_dir(program.path("r")).unwrap();
-    matrices(&program);
-    fs::write(program.path("r/barcodes.tsv"), CELLS.join("\n")).unwrap();
+    matrices_with_barcodes(&program);
     let features = "\"id\"\t\"symbol\"\n\"1\"\t\"G1\"\t\"HLA-A\"\n\"2\"\t\"G2\"\t\"Gata1\"\n";
     fs::write(program.path("r/features.tsv"), features).unwrap();
     let (counts, _) = import(&program, "r");
@@ -120,9 +125,7 @@ fn tables_may_have_spaces_or_semicolons_between_their_fields() {
 #[test]
 fn what_is_not_there_in_r_is_no_count() {
     let program = Program::new();
-    fs::create_dir(program.path("r")).unwrap();
-    matrices(&program);
-    fs::write(program.path("r/barcodes.tsv"), CELLS.join("\n")).unwrap();
+    matrices_with_barcodes(&program);
     fs::write(program.path("r/genes.tsv"), GENES.join("\n")).unwrap();
     // As writeMM writes NA.
     let whole = fs::read_to_string(program.path("r/spliced.mtx")).unwrap();

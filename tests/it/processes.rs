@@ -84,6 +84,12 @@ fn processes_that_stream_their_own_cells_come_to_the_same_objective() {
     }
 }
 
+fn nothing_is_left(program: &Program) {
+    for left in ["out.h5ad", "out.run", "out.shards"] {
+        assert!(!program.path(left).exists(), "{left}");
+    }
+}
+
 #[test]
 fn processes_that_do_not_begin_alike_all_end_and_nothing_is_written() {
     let program = program();
@@ -94,9 +100,7 @@ fn processes_that_do_not_begin_alike_all_end_and_nothing_is_written() {
     for (succeeded, said) in [first, ending(second)] {
         assert!(!succeeded && said.contains("do not begin alike"), "{said}");
     }
-    for left in ["out.h5ad", "out.run", "out.shards"] {
-        assert!(!program.path(left).exists(), "{left}");
-    }
+    nothing_is_left(&program);
 }
 
 #[test]
@@ -119,9 +123,7 @@ fn a_process_that_has_ended_ends_the_others() {
     second.wait().expect("it ends");
     let (succeeded, said) = ending(first);
     assert!(!succeeded && said.contains("process 2 of 2 has ended"), "{said}");
-    for left in ["out.h5ad", "out.run", "out.shards"] {
-        assert!(!program.path(left).exists(), "{left}");
-    }
+    nothing_is_left(&program);
 }
 
 #[test]
