@@ -37,6 +37,7 @@ MIB_PER_MIB = 100
 # Of each command: what it reads, and its words. IN is the damaged file, OTHER a sound fit.
 COMMANDS = {
     "inspect": (["counts", "fit", "graph"], ["inspect IN"]),
+    "gather": (["counts", "fit", "graph"], ["gather IN --output out.h5ad"]),
     "train": (["counts", "fit", "graph"], ["train steady.toml --input IN --output out.h5ad"]),
     "graph": (["fit", "graph"], ["graph IN --output out.h5ad", "graph IN"]),
     "evaluate": (["counts", "fit", "graph"], ["evaluate IN", "evaluate IN --json"]),

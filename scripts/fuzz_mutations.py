@@ -201,6 +201,28 @@ def linked(rng, file):
         file[name] = h5py.SoftLink(other)
 
 
+def elsewhere(rng, file):
+    """Values that lie in another file, or are put together from other datasets."""
+    item = rng.choice([item for item in items(file) if numbers(item) and item.shape])
+    name, shape, kind, kept = item.name, item.shape, item.dtype, list(item.attrs.items())
+    other = rng.choice([item.name for item in items(file)])
+    shape = rng.choice([shape, shape, tuple(2 * n for n in shape), (1 << 40,) * len(shape)])
+    whole = item.shape
+    del file[name]
+    if rng.random() < 0.5:
+        layout = h5py.VirtualLayout(shape=shape, dtype=kind)
+        for at in range(rng.choice([1, 1, 2, 200])):
+            part = rng.choice([whole, shape]) if at == 0 else shape
+            source = h5py.VirtualSource(rng.choice(["other.h5ad", ".", "gone.h5", "/etc/passwd", "part-%b.h5"]), rng.choice([name, name, other]), shape=part)
+            layout[...] = source
+        made = file.create_virtual_dataset(name, layout)
+    else:
+        places = [(rng.choice(["in.h5ad", "other.h5ad", "/etc/passwd", "/dev/zero", "gone"]), rng.choice([0, 8, 1 << 40]), rng.choice([8, 800, 1 << 40]))]
+        made = file.create_dataset(name, shape, kind, external=places * rng.choice([1, 1, 3]))
+    for key, value in kept:
+        made.attrs[key] = value
+
+
 def swapped(rng, file):
     first, second = (chosen(rng, file, h5py.Dataset) for _ in range(2))
     if first.name != second.name:
@@ -401,7 +423,7 @@ def strange_uns(rng, file):
 
 
 STRUCTURAL = [
-    other_shape, huge, other_type, missing, renamed, linked, swapped, other_kind, attributes, attributes, lies, lies, values, values, codes,
+    other_shape, huge, other_type, missing, renamed, linked, elsewhere, swapped, other_kind, attributes, attributes, lies, lies, values, values, codes,
     pointers, pointers, texts, empty, stored, strange_uns,
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 mod after;
 mod explain;
+mod gather;
 mod genes;
 mod import;
 mod merge;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::after::{Compare, Graph, Report};
 use self::explain::Explain;
+use self::gather::Gather;
 use self::import::Import;
 use self::merge::Merge;
 use self::shell::{Completions, Man};
@@ -73,6 +75,8 @@ enum Command {
     Import(Import),
     /// Add spliced and unspliced counts to a file that already has its clusters and embedding
     Merge(Merge),
+    /// Put a file that reaches into other files, by links or virtual datasets, into one
+    Gather(Gather),
     /// Say what a file or folder is, whether it is ready for velocity, and which command gets it there
     Inspect(Inspect),
     /// Say of each gene whether it is kept, and which filter took it otherwise
@@ -303,6 +307,7 @@ impl Cli {
             Command::Compare(options) => options.run(),
             Command::Import(options) => options.run(),
             Command::Merge(options) => options.run(),
+            Command::Gather(options) => options.run(),
             Command::Inspect(options) => options.run(),
             Command::Explain(options) => options.run(),
             Command::Settings(options) => options.run(),

@@ -210,7 +210,8 @@ fn system(error: &std::io::Error) -> String {
     inner.map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder in which a file lies.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder.to_path_buf(),
         _ => PathBuf::from("."),

@@ -114,6 +114,12 @@ pub(super) fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// As [`open`].
 pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
+    require_file(path)?;
+    screened(path, bytes)
+}
+
+/// Fails unless `path` names an HDF5 file that no other program has open to write.
+fn require_file(path: &Path) -> Result<()> {
     let place = Place::root(path);
     let about = fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => place.error("no such file", "check the path"),
@@ -125,8 +131,7 @@ pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
     if !is_hdf5(path)? {
         return Err(not_hdf5(path, &place));
     }
-    drop(hold(path)?);
-    screened(path, bytes)
+    hold(path).map(drop)
 }
 
 /// Opens a file to read that is held already, or that only we know.
@@ -134,9 +139,24 @@ pub(super) fn open_caching(path: &Path, bytes: usize) -> Result<File> {
 /// # Errors
 /// As [`open`].
 pub(super) fn screened(path: &Path, bytes: usize) -> Result<File> {
+    let file = opened(path, bytes)?;
+    screen(&file, &Place::root(path))?;
+    Ok(file)
+}
+
+/// Opens a file to read that may reach beyond itself: for whoever asks of each element where it lies.
+///
+/// # Errors
+/// As [`open`], but for what `screen.rs` finds.
+pub(super) fn unscreened(path: &Path) -> Result<File> {
+    require_file(path)?;
+    opened(path, 0)
+}
+
+fn opened(path: &Path, bytes: usize) -> Result<File> {
     stuck::reading(path);
     let place = Place::root(path);
-    let file = caching(options(), bytes).open(path).map_err(|error| {
+    caching(options(), bytes).open(path).map_err(|error| {
         let (all, words) = (error.to_string(), reason(&error));
         if all.contains("truncated") {
             return place.error(
@@ -145,9 +165,7 @@ pub(super) fn screened(path: &Path, bytes: usize) -> Result<File> {
             );
         }
         place.damaged(format!("HDF5 cannot open it: {words}"))
-    })?;
-    screen(&file, &place)?;
-    Ok(file)
+    })
 }
 
 /// Keeps other programs from opening a file to write as long as the result lives. HDF5 takes the same lock for its writers, and

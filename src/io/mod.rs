@@ -18,6 +18,7 @@ mod filters;
 mod fitted;
 mod foreign;
 mod frame;
+mod gather;
 mod h5;
 mod layered;
 mod lengths;
@@ -56,6 +57,7 @@ pub use extras::{Extras, Outline, outline, write_extras};
 pub use features::FeatureMatrix;
 pub use fitted::{FittedFile, read_layer};
 pub use foreign::{Foreign, foreign};
+pub use gather::{Gathered, gather};
 pub use h5::is_hdf5;
 #[doc(hidden)]
 pub use h5::options as h5_options;

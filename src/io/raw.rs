@@ -3,11 +3,12 @@
 #![allow(unsafe_code, reason = "the safe interface of the hdf5 crate needs the type at compile time")]
 
 use std::cell::Cell;
-use std::ffi::{c_uint, c_void};
+use std::ffi::{CStr, CString, c_uint, c_void};
 use std::ops::Range;
 
+use hdf5::plist::DatasetCreate;
 use hdf5::types::TypeDescriptor;
-use hdf5::{Container, Dataset, Dataspace, Datatype};
+use hdf5::{Container, Dataset, Dataspace, Datatype, Group};
 use hdf5_sys::h5::{herr_t, hsize_t};
 use hdf5_sys::h5a::{H5Aread, H5Awrite};
 use hdf5_sys::h5d::{H5Dread, H5Dread_chunk1, H5Dwrite, H5Dwrite_chunk};
@@ -16,8 +17,14 @@ use hdf5_sys::h5e::{
     H5Ewalk2,
 };
 use hdf5_sys::h5i::{H5I_type_t, H5Iget_type, hid_t};
-use hdf5_sys::h5p::H5P_DEFAULT;
-use hdf5_sys::h5s::H5S_ALL;
+use hdf5_sys::h5l::H5Lget_val;
+use hdf5_sys::h5p::{
+    H5P_DEFAULT, H5Pget_virtual_count, H5Pget_virtual_dsetname, H5Pget_virtual_filename, H5Pget_virtual_srcspace,
+    H5Pget_virtual_vspace,
+};
+use hdf5_sys::h5s::{
+    H5S_ALL, H5S_MAX_RANK, H5S_sel_type, H5Sget_select_bounds, H5Sget_select_npoints, H5Sget_select_type,
+};
 
 use super::chunks::Number;
 
@@ -142,6 +149,120 @@ pub(super) fn write_rows<T: Number>(target: &Dataset, rows: Range<usize>, values
     let status =
         hdf5::sync::sync(|| unsafe { H5Dwrite(target.id(), kind.id(), memory.id(), part.id(), H5P_DEFAULT, address) });
     check(status)
+}
+
+/// The path that a link by name leads to.
+///
+/// # Errors
+/// HDF5's, and if the path is longer than 64 KiB or not UTF-8.
+pub(super) fn soft_link(parent: &Group, name: &str) -> hdf5::Result<String> {
+    let value = link_value(parent, name)?;
+    Ok(word(&value)?.to_owned())
+}
+
+/// The file that a link into another file names, and the path in it.
+///
+/// # Errors
+/// As [`soft_link`].
+pub(super) fn external_link(parent: &Group, name: &str) -> hdf5::Result<[String; 2]> {
+    let value = link_value(parent, name)?;
+    // Its version (0) and flags (0), then two words with a zero after each.
+    let Some((0, words)) = value.split_first() else {
+        return Err("a link into another file of a newer kind".into());
+    };
+    let file = word(words)?;
+    let path = word(&words[file.len() + 1..])?;
+    Ok([file.to_owned(), path.to_owned()])
+}
+
+/// Values that a virtual dataset takes from another.
+pub(super) struct VirtualPart {
+    /// The file of the other dataset, `.` for the same.
+    pub(super) file: String,
+    /// The other dataset's path.
+    pub(super) dataset: String,
+    /// Which of its values are taken; `None` for all.
+    pub(super) taken: Option<Taken>,
+    /// Where they come; `None` if they are all that the virtual dataset has.
+    pub(super) come: Option<Taken>,
+}
+
+/// Some of the values of a dataset.
+pub(super) struct Taken {
+    /// Their number; `None` if it grows with the dataset.
+    pub(super) n_values: Option<usize>,
+    /// The last position along each dimension.
+    pub(super) last: Vec<usize>,
+}
+
+/// What a virtual dataset is put together from. (The `hdf5` crate cannot read the parts that h5py writes: one block of many values.)
+///
+/// # Errors
+/// HDF5's, and if a name is longer than 64 KiB or not UTF-8.
+pub(super) fn virtual_parts(made: &DatasetCreate) -> hdf5::Result<Vec<VirtualPart>> {
+    let id = made.id();
+    hdf5::sync::sync(|| {
+        let mut n_parts = 0;
+        // SAFETY: the list of properties is alive, here and below; `sync` holds the library's lock.
+        check(unsafe { H5Pget_virtual_count(id, &raw mut n_parts) })?;
+        let part = |at: usize| {
+            let mut room = vec![0_u8; ROOM];
+            // SAFETY: `room` has the room that is said but for a last zero.
+            hdf5::h5check(unsafe { H5Pget_virtual_filename(id, at, room.as_mut_ptr().cast(), ROOM - 1) })?;
+            let file = word(&room)?.to_owned();
+            room.fill(0);
+            // SAFETY: as above.
+            hdf5::h5check(unsafe { H5Pget_virtual_dsetname(id, at, room.as_mut_ptr().cast(), ROOM - 1) })?;
+            let dataset = word(&room)?.to_owned();
+            // SAFETY: HDF5 gives both spaces away; the results close them.
+            let [taken, come]: [Dataspace; 2] = unsafe {
+                [hdf5::from_id(H5Pget_virtual_srcspace(id, at))?, hdf5::from_id(H5Pget_virtual_vspace(id, at))?]
+            };
+            Ok(VirtualPart { file, dataset, taken: selected(&taken)?, come: selected(&come)? })
+        };
+        (0..n_parts).map(part).collect()
+    })
+}
+
+/// What of a space is selected; `None` for all of it.
+fn selected(space: &Dataspace) -> hdf5::Result<Option<Taken>> {
+    // SAFETY: the space is alive, here and below; whoever calls holds the library's lock.
+    if unsafe { H5Sget_select_type(space.id()) } == H5S_sel_type::H5S_SEL_ALL {
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let n_values = unsafe { H5Sget_select_npoints(space.id()) };
+    // HDF5 says "without end" by the largest unsigned number.
+    let n_values = usize::try_from(n_values).ok();
+    let mut bounds = [[0; H5S_MAX_RANK as usize]; 2];
+    let [first, last] = &mut bounds;
+    if n_values.is_some_and(|n| n > 0) {
+        // SAFETY: both have room for as many dimensions as a space can have.
+        check(unsafe { H5Sget_select_bounds(space.id(), first.as_mut_ptr(), last.as_mut_ptr()) })?;
+    }
+    let last = last.iter().take(space.ndim()).map(|&at| usize::try_from(at).unwrap_or(usize::MAX)).collect();
+    Ok(Some(Taken { n_values, last }))
+}
+
+/// What stands before the first zero.
+fn word(bytes: &[u8]) -> hdf5::Result<&str> {
+    let word = CStr::from_bytes_until_nul(bytes).map_err(|_| "the path of a link has no end")?;
+    Ok(word.to_str().map_err(|_| "the path of a link is not UTF-8")?)
+}
+
+/// Room for names: longer than any path. HDF5 cuts off what does not fit.
+const ROOM: usize = 64 << 10;
+
+/// What a link that is no hard one holds; zeros follow.
+fn link_value(parent: &Group, name: &str) -> hdf5::Result<Vec<u8>> {
+    let name = CString::new(name).map_err(|_| "the name of a link has a zero in it")?;
+    let mut value = vec![0_u8; ROOM];
+    // SAFETY: the group is alive, `name` ends with a zero, and `value` has the room that is said but for a last zero; `sync` holds the lock.
+    let status = hdf5::sync::sync(|| unsafe {
+        H5Lget_val(parent.id(), name.as_ptr(), value.as_mut_ptr().cast(), ROOM - 1, H5P_DEFAULT)
+    });
+    check(status)?;
+    Ok(value)
 }
 
 thread_local! {

@@ -14,16 +14,16 @@ const DEEPEST: usize = 64;
 /// Elements in a file, those below a group with several links counted as often as it has links.
 const MOST: usize = 250_000;
 /// Values may take so many bytes though the file holds nothing for them: filled with one value, as HDF5 does by itself.
-const UNSTORED: usize = 64 << 20;
+pub(super) const UNSTORED: usize = 64 << 20;
 /// deflate makes values at most 1,032 times shorter; the others that are read do less.
-const MOST_PACKED: usize = 1_100;
+pub(super) const MOST_PACKED: usize = 1_100;
 
 /// Chunks that a dataset may be cut into though the file holds nothing for them: to read it, HDF5 takes 4 KiB for each.
 const UNWRITTEN: usize = 1 << 14;
 
 /// What to do about a file whose values lie elsewhere.
-const COPY_IN: &str =
-    "put everything into one file: python -c \"import anndata; anndata.read_h5ad('IN.h5ad').write_h5ad('OUT.h5ad')\"";
+const GATHER: &str =
+    "if you trust the file, put all that it reaches into one: nascent gather FILE.h5ad --output WHOLE.h5ad";
 
 /// Fails unless all that can be reached from the top of `file` lies within it, without circles, and can be held by it.
 ///
@@ -31,8 +31,17 @@ const COPY_IN: &str =
 /// [`Error::Input`] naming the first element that does not satisfy this.
 pub(super) fn screen(file: &File, place: &Place) -> Result<()> {
     let top = file.loc_info().at(place)?;
-    let mut walk = Walk { file_number: top.fileno, above: vec![top.token], n_seen: 0 };
-    walk.members(file, place)
+    // A link by name can lead through a link into another file, which HDF5 would open to look: those are found first.
+    let mut soft_too = false;
+    loop {
+        let mut walk =
+            Walk { file_number: top.fileno, above: vec![top.token], n_seen: 0, soft_too, met_soft_links: false };
+        walk.members(file, place)?;
+        if soft_too || !walk.met_soft_links {
+            return Ok(());
+        }
+        soft_too = true;
+    }
 }
 
 struct Walk<T> {
@@ -41,23 +50,45 @@ struct Walk<T> {
     /// The groups in which the walk is.
     above: Vec<T>,
     n_seen: usize,
+    /// Whether links by name are followed.
+    soft_too: bool,
+    met_soft_links: bool,
+}
+
+/// The links of a group: their names, and what they are.
+///
+/// # Errors
+/// [`Error::Input`] if HDF5 cannot read them.
+pub(super) fn links(group: &Group, place: &Place) -> Result<Vec<(String, LinkType)>> {
+    let mut links = Vec::new();
+    let listed = group.iter_visit_default(|name, link| {
+        links.push((name.to_owned(), link.link_type));
+        Ok(())
+    });
+    listed.at(place)?;
+    Ok(links)
+}
+
+/// Fails if so many elements were seen that there is no end to them.
+///
+/// # Errors
+/// [`Error::Input`].
+pub(super) fn bounded(n_seen: usize, place: &Place) -> Result<()> {
+    if n_seen > MOST {
+        return Err(place.damaged(format!("the file has more than {MOST} elements")));
+    }
+    Ok(())
 }
 
 impl Walk<hdf5::LocationToken> {
     fn members(&mut self, group: &Group, place: &Place) -> Result<()> {
-        let mut links = Vec::new();
-        let listed = group.iter_visit_default(|name, link| {
-            links.push((name.to_owned(), link.link_type));
-            Ok(())
-        });
-        listed.at(place)?;
+        let links = links(group, place)?;
         self.n_seen += links.len();
-        if self.n_seen > MOST {
-            return Err(place.damaged(format!("the file has more than {MOST} elements")));
-        }
+        bounded(self.n_seen, place)?;
         for (name, link) in links {
             let here = place.child(&name);
             match link {
+                LinkType::Soft if !self.soft_too => self.met_soft_links = true,
                 LinkType::Hard | LinkType::Soft => self.element(group, &name, &here)?,
                 LinkType::External => return Err(elsewhere(&here, "it is a link into another file")),
             }
@@ -75,10 +106,8 @@ impl Walk<hdf5::LocationToken> {
             return Err(place.damaged("it contains itself"));
         }
         match Node::open(parent, name) {
-            Some(Node::Group(_)) if self.above.len() > DEEPEST => {
-                Err(place.damaged(format!("there are more than {DEEPEST} groups within each other")))
-            }
             Some(Node::Group(group)) => {
+                shallow(self.above.len(), place)?;
                 self.above.push(about.token);
                 self.members(&group, place)?;
                 self.above.pop();
@@ -88,6 +117,17 @@ impl Walk<hdf5::LocationToken> {
             None => Ok(()),
         }
     }
+}
+
+/// Fails if so many groups are within each other that there is no end to them.
+///
+/// # Errors
+/// [`Error::Input`].
+pub(super) fn shallow(n_above: usize, place: &Place) -> Result<()> {
+    if n_above > DEEPEST {
+        return Err(place.damaged(format!("there are more than {DEEPEST} groups within each other")));
+    }
+    Ok(())
 }
 
 /// Fails unless the values of a dataset lie in its file, and are no more than it can hold.
@@ -127,5 +167,5 @@ pub(super) fn values(dataset: &Dataset, place: &Place) -> Result<()> {
 }
 
 fn elsewhere(place: &Place, what: &str) -> Error {
-    place.error(format!("{what}, and only what lies in the file itself is read"), COPY_IN)
+    place.error(format!("{what}, and only what lies in the file itself is read"), GATHER)
 }

@@ -60,6 +60,8 @@ mod io_bad_input;
 #[cfg(feature = "h5ad")]
 mod io_chunks;
 #[cfg(feature = "h5ad")]
+mod io_gather;
+#[cfg(feature = "h5ad")]
 mod io_open;
 #[cfg(feature = "h5ad")]
 mod io_python;

@@ -11,7 +11,7 @@ use crate::io::place::{At, Place};
 use crate::io::raw;
 
 impl Cut<'_> {
-    pub(super) fn attributes(&self, from: &Location, to: &Location, place: &Place) -> Result<()> {
+    pub(in crate::io) fn attributes(&self, from: &Location, to: &Location, place: &Place) -> Result<()> {
         self.attributes_except(from, to, &[], place)
     }
 
@@ -56,7 +56,7 @@ impl Cut<'_> {
         }
     }
 
-    pub(super) fn mend_frame(&self, copy: &Group, source: &Group) -> Result<()> {
+    pub(in crate::io) fn mend_frame(&self, copy: &Group, source: &Group) -> Result<()> {
         if !source.link_exists(LEGACY_CATEGORIES) {
             return Ok(());
         }

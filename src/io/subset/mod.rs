@@ -47,6 +47,18 @@ pub(super) struct Cut<'a> {
     pub(super) left_out: Vec<String>,
 }
 
+/// Copies the values of a dataset with rows into one of the same name, wherever they lie. Returns whether they are of a kind that can be.
+///
+/// # Errors
+/// [`Error`](crate::Error) if reading or writing fails.
+pub(super) fn values(sink: Sink, dataset: &Dataset, to: &Group, name: &str, place: &Place) -> Result<bool> {
+    let n = dataset.shape().first().copied().unwrap_or_default();
+    let all: Vec<usize> = (0..n).collect();
+    let mut cut = Cut { sink, axis: Some(Axis::Cells), kept: &all, n, skip: &[], left_out: Vec::new() };
+    cut.dataset(dataset, to, name, Axes::Rows, place)?;
+    Ok(cut.left_out.is_empty())
+}
+
 impl Cut<'_> {
     /// Copies all of `from` into the empty file `to`: what runs over the cut axis is cut, the rest is as it was.
     ///
@@ -126,7 +138,11 @@ impl Cut<'_> {
         }
     }
 
-    fn whole(&self, node: &Node, to: &Group, name: &str, place: &Place) -> Result<()> {
+    /// Copies an element with all that is in it.
+    ///
+    /// # Errors
+    /// As [`Cut::copied`].
+    pub(super) fn whole(&self, node: &Node, to: &Group, name: &str, place: &Place) -> Result<()> {
         self.copied(node.location(), to, name, place)?;
         self.mend_references(node, to, name)
     }
@@ -228,7 +244,11 @@ impl Cut<'_> {
         Ok(())
     }
 
-    fn empty_group(&self, group: &Group, to: &Group, name: &str, place: &Place) -> Result<Group> {
+    /// A group with the attributes of another.
+    ///
+    /// # Errors
+    /// As [`Cut::file`].
+    pub(super) fn empty_group(&self, group: &Group, to: &Group, name: &str, place: &Place) -> Result<Group> {
         let copy = to.create_group_builder().obj_track_times(false).create(name);
         let copy = self.sink.sure(copy, name)?;
         self.attributes(group, &copy, place)?;
