@@ -51,6 +51,9 @@ pub fn gather(output: &Path, input: &Path) -> Result<Gathered> {
     gathering.copy().attributes(&source, &target, &place)?;
     gathering.members(&source, &target, &place)?;
     let Gathering { read, elements, .. } = gathering;
+    // Links by name can lead in a circle, in the new file as in the old one.
+    sink.sure(target.flush(), "the file")?;
+    screen::screen(&target, &place)?;
     read.iter().try_for_each(Stamp::require_same)?;
     let bytes = finish(draft, &sink, target, Some(&stamp))?;
     let files = read.iter().map(|stamp| stamp.path().to_path_buf()).collect();

@@ -188,6 +188,12 @@ fn links_that_lead_on_or_round_are_refused() {
     says(&refused(&round), &["main.h5ad: uns", "contains itself"]);
 }
 
+#[test]
+fn links_by_name_that_lead_in_a_circle_are_named_in_the_file_that_has_them() {
+    let folder = two(|file, _| file.link_soft("/uns", "uns/again").unwrap(), |_| {});
+    says(&refused(&folder), &["main.h5ad: uns[\"again\"]", "contains itself"]);
+}
+
 /// HDF5 itself fills what is missing.
 #[test]
 fn values_that_the_other_files_do_not_have_are_not_made_up() {

@@ -75,3 +75,18 @@ fn an_x_of_zeros_is_no_expression() {
     let said = errors(&output);
     assert!(said.contains("X holds zeros alone") && said.contains("spliced counts are used"), "{said}");
 }
+
+/// As h5py writes `h5py.Empty`.
+#[test]
+fn attributes_without_a_value_stay_in_a_file_that_is_cut_to_the_fitted_genes() {
+    let program = Program::new();
+    let path = program.simulate("in.h5ad", 60, 20, 1);
+    let file = io::h5_options().open_rw(&path).unwrap();
+    let var = file.group("var").unwrap();
+    var.new_attr::<f64>().shape(hdf5::Extents::Null).create("nothing").unwrap();
+    drop(var);
+    file.close().unwrap();
+    program.succeed("train steady_state --input in.h5ad --output out.h5ad --set output.genes=fitted");
+    let out = io::h5_options().open(program.path("out.h5ad")).unwrap();
+    assert!(out.group("var").unwrap().attr("nothing").unwrap().space().unwrap().is_null());
+}

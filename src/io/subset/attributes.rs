@@ -40,7 +40,9 @@ impl Cut<'_> {
                 }
             } else if !raw::holds_addresses(&kind) {
                 let bytes = raw::read_bytes(&source, &kind).at(place)?;
-                let copy = to.new_attr_builder().empty_as(kind.clone()).shape(source.shape()).create(name.as_str());
+                // Of an attribute without a value, too, which has no shape.
+                let extents = source.space().and_then(|space| space.extents()).at(place)?;
+                let copy = to.new_attr_builder().empty_as(kind.clone()).shape(extents).create(name.as_str());
                 let copy = self.sink.sure(copy, &name)?;
                 self.sink.sure(raw::write_bytes(&copy, &kind, &bytes), &name)?;
             }
