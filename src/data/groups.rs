@@ -1,7 +1,6 @@
 //! Which group each cell is in.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use super::{Column, Frame};
@@ -77,18 +76,19 @@ impl Groups {
         })
     }
 
-    /// Cells without a label are in no group: missing ones, and those whose label is empty.
+    /// Cells without a label are in no group: missing ones, and those whose label is empty. Categories of one name, which damaged files
+    /// have, are one group.
     fn from_categories(codes: &[Option<u32>], categories: &[String]) -> Self {
-        let Some(empty) = categories.iter().position(String::is_empty) else {
-            return Self { names: categories.to_vec(), of: codes.to_vec() };
-        };
-        let names = categories.iter().filter(|name| !name.is_empty()).cloned().collect();
-        let shift = |code: u32| match (code as usize).cmp(&empty) {
-            Ordering::Less => Some(code),
-            Ordering::Equal => None,
-            Ordering::Greater => Some(code - 1),
-        };
-        Self { names, of: codes.iter().map(|code| code.and_then(shift)).collect() }
+        let mut names: Vec<String> = Vec::with_capacity(categories.len());
+        let mut places: HashMap<&str, u32> = HashMap::with_capacity(categories.len());
+        for name in categories.iter().filter(|name| !name.is_empty()) {
+            places.entry(name).or_insert_with(|| {
+                names.push(name.clone());
+                names.len() as u32 - 1
+            });
+        }
+        let place = |code: u32| places.get(categories[code as usize].as_str()).copied();
+        Self { of: codes.iter().map(|code| code.and_then(place)).collect(), names }
     }
 
     fn from_labels(labels: &[String]) -> Self {

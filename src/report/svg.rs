@@ -1,5 +1,6 @@
 //! A small writer of SVG: what the figures need, and no more.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use base64::Engine;
@@ -156,7 +157,7 @@ impl Figure {
                 " paint-order=\"stroke\" stroke=\"#ffffff\" stroke-opacity=\"0.9\" stroke-width=\"{halo}\" stroke-linejoin=\"round\""
             );
         }
-        let _ = writeln!(self.body, "<text {style}>{}</text>", escape(words));
+        let _ = writeln!(self.body, "<text {style}>{}</text>", escape(&shown(words)));
     }
 
     /// A PNG, stretched over the rectangle.
@@ -234,19 +235,30 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// What of a text is drawn: a label can be longer than any picture is wide.
+fn shown(text: &str) -> Cow<'_, str> {
+    /// Letters; the longest names of cell types have half of that.
+    const MOST: usize = 120;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Width of a text in our face, to a few per cent: enough to lay out a legend.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    let em: f64 =
-        text.chars()
-            .map(|c| match c {
-                'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' | ' ' | 'f' | 't' | 'I' | '/' | '('
-                | ')' => 0.29,
-                'm' | 'M' | 'W' | '@' | '%' => 0.86,
-                'w' | 'A'..='Z' => 0.70,
-                'r' | '-' | '*' => 0.36,
-                'a'..='z' | '0'..='9' | '_' => 0.55,
-                _ => 0.60,
-            })
-            .sum();
+    let em: f64 = shown(text)
+        .chars()
+        .map(|c| match c {
+            'i' | 'j' | 'l' | '\'' | '|' | '.' | ',' | ':' | ';' | '!' | ' ' | 'f' | 't' | 'I' | '/' | '(' | ')' => {
+                0.29
+            }
+            'm' | 'M' | 'W' | '@' | '%' => 0.86,
+            'w' | 'A'..='Z' => 0.70,
+            'r' | '-' | '*' => 0.36,
+            'a'..='z' | '0'..='9' | '_' => 0.55,
+            _ => 0.60,
+        })
+        .sum();
     em * size
 }

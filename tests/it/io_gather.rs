@@ -242,7 +242,7 @@ fn values_that_the_other_files_do_not_have_are_not_made_up() {
 fn the_command_says_what_it_read_and_others_send_there() {
     let program = Program::new();
     let [_, theirs] = ["ours.h5ad", "theirs.h5ad"].map(|name| program.simulate(name, 60, 20, 1));
-    let file = io::h5_options().open_rw(&program.path("ours.h5ad")).unwrap();
+    let file = io::h5_options().open_rw(program.path("ours.h5ad")).unwrap();
     link(&file, "theirs.h5ad", "/layers", "layers");
     file.close().unwrap();
     says(&program.fail("train steady_state --input ours.h5ad --output out.h5ad", 2), &["layers", "nascent gather"]);

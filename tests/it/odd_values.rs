@@ -3,7 +3,7 @@
 use std::fs;
 
 use hdf5::types::VarLenUnicode;
-use nascent::data::Column;
+use nascent::data::{Column, Frame, Groups};
 use nascent::io;
 
 use crate::program::{Program, errors};
@@ -89,4 +89,16 @@ fn attributes_without_a_value_stay_in_a_file_that_is_cut_to_the_fitted_genes() {
     program.succeed("train steady_state --input in.h5ad --output out.h5ad --set output.genes=fitted");
     let out = io::h5_options().open(program.path("out.h5ad")).unwrap();
     assert!(out.group("var").unwrap().attr("nothing").unwrap().space().unwrap().is_null());
+}
+
+#[test]
+fn empty_labels_are_no_group_and_labels_of_one_name_are_one_however_often_a_file_lists_them() {
+    let categories = ["b", "", "a", "", "b"].map(str::to_owned).to_vec();
+    let codes = [0, 1, 2, 3, 4].map(Some).into_iter().chain([None]).collect();
+    let column = Column::Categorical { codes, categories, ordered: false };
+    let cells = (0..6).map(|cell| cell.to_string()).collect();
+    let obs = Frame { index: cells, columns: vec![("clusters".to_owned(), column)] };
+    let groups = Groups::read(&obs, "clusters", "--groups").unwrap();
+    assert_eq!(groups.names, ["b", "a"]);
+    assert_eq!(groups.of, [Some(0), None, Some(1), None, Some(0), None]);
 }

@@ -190,6 +190,27 @@ fn names_cannot_end_the_script_or_the_markup() {
     }
 }
 
+/// A picture as wide as its longest label took gigabytes to draw.
+#[test]
+fn labels_of_any_length_leave_pictures_of_a_size_that_can_be_drawn() {
+    let mut content = content(60, 8);
+    let long = "x".repeat(70_000);
+    content.genes[2].name.clone_from(&long);
+    for colouring in &mut content.colourings {
+        colouring.name.clone_from(&long);
+        if let Values::Categorical { categories, .. } = &mut colouring.values {
+            categories.iter_mut().for_each(|name| name.clone_from(&long));
+        }
+    }
+    let figures = figures(&content, &Options::default()).expect("figures");
+    assert!(figures.iter().any(|(_, figure)| figure.to_svg().contains("xxx…")));
+    for (name, figure) in figures {
+        let tree = usvg::Tree::from_str(&figure.to_svg(), &options()).expect("SVG");
+        let [width, height] = [tree.size().width(), tree.size().height()];
+        assert!(width < 2500.0 && height < 2500.0, "{name}: {width} x {height}");
+    }
+}
+
 #[test]
 fn a_page_keeps_to_its_budget_and_says_what_it_leaves_out() {
     let content = content(30_000, 120);
