@@ -16,7 +16,11 @@ use ndarray::{Array1, Array2, Axis};
 
 /// A simulation small enough to be learned in seconds, and the same preprocessed.
 fn simulated(branches: usize) -> (Simulation, Dataset) {
-    let config = SimulateConfig { cells: 500, genes: 60, branches, seed: 5, ..SimulateConfig::default() };
+    simulated_as(&SimulateConfig { branches, ..SimulateConfig::default() })
+}
+
+fn simulated_as(config: &SimulateConfig) -> (Simulation, Dataset) {
+    let config = SimulateConfig { cells: 500, genes: 60, seed: 5, ..config.clone() };
     let simulation = simulate(&config).expect("valid settings");
     let (data, _) = preprocess::run(&simulation.counts, &PreprocessConfig::default()).expect("valid data");
     (simulation, data)
@@ -247,4 +251,18 @@ fn on_counts_the_full_model_recovers_time_and_velocity_of_a_branching_lineage() 
     // How sure the direction of the start was goes into the file, and from there into the report.
     assert!(fit[SOFT_GRID]["direction_determined"] == true && fit[SOFT_GRID]["direction_nats"].as_f64() > Some(0.0));
     assert!(scores.velocity_gene_pearson > Some(0.85), "{scores:?}");
+}
+
+/// From `u₀ = s₀ = 0` at one transcription rate, nothing can fall: where many genes do, such velocities run backward.
+#[test]
+fn velocities_that_contradict_the_direction_of_their_start_are_not_called_determined() {
+    let (_, data) = simulated_as(&SimulateConfig { branches: 1, repressed: 0.8, ..SimulateConfig::default() });
+    let settings = Velovae { init: Init::SoftGrid, refine_rounds: 0, ..quick(Variant::Full) };
+    let fit = fit(&settings, &data);
+    let said = |key: &str| &fit[SOFT_GRID][key];
+    println!("{:?}", (said("direction_flow"), said("direction_flow_share"), said("direction_order")));
+    assert!(fit[VELOCITY].iter().all(|&velocity| velocity > -1e-3), "a velocity below 0");
+    assert_eq!(said("direction_determined_at_start"), true);
+    assert!(said("direction_flow").as_f64() < Some(0.0), "{:?}", said("direction_flow"));
+    assert_eq!(said("direction_determined"), false);
 }
