@@ -16,11 +16,7 @@ use ndarray::{Array1, Array2, Axis};
 
 /// A simulation small enough to be learned in seconds, and the same preprocessed.
 fn simulated(branches: usize) -> (Simulation, Dataset) {
-    simulated_as(&SimulateConfig { branches, ..SimulateConfig::default() })
-}
-
-fn simulated_as(config: &SimulateConfig) -> (Simulation, Dataset) {
-    let config = SimulateConfig { cells: 500, genes: 60, seed: 5, ..config.clone() };
+    let config = SimulateConfig { cells: 500, genes: 60, branches, seed: 5, ..SimulateConfig::default() };
     let simulation = simulate(&config).expect("valid settings");
     let (data, _) = preprocess::run(&simulation.counts, &PreprocessConfig::default()).expect("valid data");
     (simulation, data)
@@ -253,16 +249,19 @@ fn on_counts_the_full_model_recovers_time_and_velocity_of_a_branching_lineage() 
     assert!(scores.velocity_gene_pearson > Some(0.85), "{scores:?}");
 }
 
-/// From `u₀ = s₀ = 0` at one transcription rate, nothing can fall: where many genes do, such velocities run backward.
+/// From `u₀ = s₀ = 0` at one transcription rate, nothing can fall: where many genes do, such velocities can run backward. Measured: flow -.06, in
+/// 39 % of the cells above 0, and along the true time -.32. With 60 genes and the settings of the tests above flows were .30 and .37 and arrows right.
 #[test]
 fn velocities_that_contradict_the_direction_of_their_start_are_not_called_determined() {
-    let (_, data) = simulated_as(&SimulateConfig { branches: 1, repressed: 0.8, ..SimulateConfig::default() });
-    let settings = Velovae { init: Init::SoftGrid, refine_rounds: 0, ..quick(Variant::Full) };
+    let config = SimulateConfig { cells: 600, genes: 200, seed: 1, repressed: 0.4, ..SimulateConfig::default() };
+    let counts = simulate(&SimulateConfig { branches: 1, ..config }).expect("valid settings").counts;
+    let (data, _) = preprocess::run(&counts, &PreprocessConfig::default()).expect("valid data");
+    let mut settings = Velovae { refine_rounds: 0, n_samples: 0, ..Velovae::default() };
+    settings.uncertainty.n_samples = 0;
     let fit = fit(&settings, &data);
     let said = |key: &str| &fit[SOFT_GRID][key];
-    println!("{:?}", (said("direction_flow"), said("direction_flow_share"), said("direction_order")));
     assert!(fit[VELOCITY].iter().all(|&velocity| velocity > -1e-3), "a velocity below 0");
     assert_eq!(said("direction_determined_at_start"), true);
-    assert!(said("direction_flow").as_f64() < Some(0.0), "{:?}", said("direction_flow"));
+    assert!(said("direction_flow").as_f64() < Some(0.0), "{}", said("direction_flow"));
     assert_eq!(said("direction_determined"), false);
 }
