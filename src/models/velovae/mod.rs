@@ -76,7 +76,7 @@ impl VelocityModel for Velovae {
             time: &fit[LATENT_TIME].to_vec(),
             ms: fit.get(MS).unwrap_or(&data.ms).view(),
             velocity: fit[VELOCITY].view(),
-            velocity_genes: &fit[VELOCITY_GENES].to_vec(),
+            velocity_genes: &fit[VELOCITY_GENES],
             neighbors: &data.neighbors,
         };
         let evidence = verdict::evidence(&start, &written, run.reporter());

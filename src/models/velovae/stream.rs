@@ -90,7 +90,7 @@ impl Velovae {
             time: &of_sample.times,
             ms: of_sample.ms.view(),
             velocity: of_sample.velocity.view(),
-            velocity_genes: &fit[VELOCITY_GENES].to_vec(),
+            velocity_genes: &fit[VELOCITY_GENES],
             neighbors: &data.neighbors,
         };
         let evidence = verdict::evidence(&start, &written, run.reporter());
