@@ -39,7 +39,7 @@ const ROWS: &[(&str, u8, &[&str])] = &[
     ("report", 3, &[]),
     ("exchange", 3, &[]),
     ("preprocess", 2, &[]),
-    ("models", 2, &["preprocess", "train", "nn", "uncertainty", "graph"]),
+    ("models", 2, &["preprocess", "train", "nn", "uncertainty", "graph", "scores"]),
     ("train", 2, &["nn"]),
     ("nn", 2, &[]),
     ("uncertainty", 2, &["graph"]),

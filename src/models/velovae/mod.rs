@@ -41,6 +41,7 @@ mod settings;
 mod start;
 mod start_file;
 mod stream;
+mod verdict;
 
 pub use bench::bench;
 pub use first_steps::first_steps;
@@ -52,7 +53,9 @@ use ndarray::Array2;
 pub(super) use self::outputs::WRITES;
 use self::program::{Program, Seen, Trained};
 use self::start::Start;
+use self::verdict::Written;
 use super::VelocityModel;
+use crate::data::quantities::{LATENT_TIME, MS, SOFT_GRID, VELOCITY, VELOCITY_GENES};
 use crate::data::{CaptureColumn, Dataset, Fit, Run};
 use crate::error::Result;
 use crate::nn;
@@ -69,7 +72,15 @@ impl VelocityModel for Velovae {
         let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages };
         let trained = program.run(fresh, run)?;
         let mut fit = outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)?;
-        outputs::set_evidence(&mut fit, &start);
+        let written = Written {
+            time: &fit[LATENT_TIME].to_vec(),
+            ms: fit.get(MS).unwrap_or(&data.ms).view(),
+            velocity: fit[VELOCITY].view(),
+            velocity_genes: &fit[VELOCITY_GENES],
+            neighbors: &data.neighbors,
+        };
+        let evidence = verdict::evidence(&start, &written, run.reporter());
+        fit.set_some(SOFT_GRID, evidence);
         Ok(fit)
     }
 

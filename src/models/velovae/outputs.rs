@@ -11,7 +11,6 @@ use super::network::VelovaeModule;
 use super::program::scaling_of;
 use super::reconstruction::{Chunks, Further, Reconstruction};
 use super::settings::{Variant, Velovae};
-use super::start::Start;
 use crate::data::quantities::{
     About, CELL_CV, CELL_SIZE, FIT_ALPHA, FIT_ALPHA_STD, FIT_BETA, FIT_BETA_LINEAGES, FIT_BETA_STD, FIT_CV,
     FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_GAMMA_BETA_STD, FIT_GAMMA_LINEAGES, FIT_GAMMA_STD,
@@ -140,12 +139,6 @@ pub(super) fn set_rates(fit: &mut Fit, settings: &Velovae, module: &VelovaeModul
         fit.set(FIT_BETA_LINEAGES, by_gene(rates.beta));
         fit.set(FIT_GAMMA_LINEAGES, by_gene(rates.gamma));
     }
-}
-
-/// Adds what the soft grid that the times start from says of the direction of time, if they do.
-pub(super) fn set_evidence(fit: &mut Fit, start: &Start) {
-    let evidence = (!start.evidence.is_null()).then(|| start.evidence.clone());
-    fit.set_some(SOFT_GRID, evidence);
 }
 
 /// What the model writes.

@@ -20,10 +20,11 @@ use super::program::{self, Program, Seen};
 use super::reconstruction::{Chunks, Reconstruction};
 use super::settings::Velovae;
 use super::start::{self, Start};
+use super::verdict::{self, Written};
 use super::{columns, start_file};
 use crate::data::quantities::{
-    CELL_SIZE, FIT_LIKELIHOOD, FIT_S, FIT_U, LATENT_TIME, LATENT_TIME_STD, VELOCITY, VELOCITY_GENES, VELOCITY_SPLIT,
-    X_VELOVAE, X_VELOVAE_STD,
+    CELL_SIZE, FIT_LIKELIHOOD, FIT_S, FIT_U, LATENT_TIME, LATENT_TIME_STD, SOFT_GRID, VELOCITY, VELOCITY_GENES,
+    VELOCITY_SPLIT, X_VELOVAE, X_VELOVAE_STD,
 };
 use crate::data::{CellSource, Dataset, Fit, Layers, MomentUnits, Run, split_labels};
 use crate::error::Result;
@@ -83,9 +84,17 @@ impl Velovae {
         let module = program.run(fresh, run)?.module;
         let mut fit = Fit::of("velovae");
         self.of_cells(&mut fit, &module, cells.as_ref(), &split)?;
-        self.of_genes(&mut fit, &module, &data, &sample)?;
+        let of_sample = self.of_genes(&mut fit, &module, &data, &sample)?;
         outputs::set_rates(&mut fit, self, &module);
-        outputs::set_evidence(&mut fit, &start);
+        let written = Written {
+            time: &of_sample.times,
+            ms: of_sample.ms.view(),
+            velocity: of_sample.velocity.view(),
+            velocity_genes: &fit[VELOCITY_GENES],
+            neighbors: &data.neighbors,
+        };
+        let evidence = verdict::evidence(&start, &written, run.reporter());
+        fit.set_some(SOFT_GRID, evidence);
         Ok(Streamed { genes: data.genes, fit, layers: Some(layers(&module, cells)) })
     }
 
@@ -140,16 +149,19 @@ impl Velovae {
         Ok(())
     }
 
-    /// How well each gene is fitted, in the cells of the sample, which have neighbours.
-    fn of_genes(&self, fit: &mut Fit, module: &VelovaeModule, data: &Dataset, sample: &CountData) -> Result<()> {
+    /// How well each gene is fitted, in the cells of the sample, which have neighbours; and the times and velocities of these cells.
+    fn of_genes(&self, fit: &mut Fit, module: &VelovaeModule, data: &Dataset, sample: &CountData) -> Result<OfSample> {
         let chunks: Vec<Vec<usize>> = Chunks::all(sample.n_obs()).rows().collect();
         let (mut u, mut s, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut times, mut velocities) = (Vec::new(), Vec::new());
         let (fixed, noise) = (module.valid(), noise(module));
         for batch in sample.pass(&chunks) {
             let batch = batch?;
             let fitted = Reconstruction::of_batch(&fixed, &batch, &mut Draws::Mean);
             let counts = [batch.u, batch.s].map(arrays::to_array);
             sizes.extend(sizes_given(self, &counts, [&fitted.u, &fitted.s], &noise));
+            times.extend(fitted.time);
+            velocities.push(fitted.velocity);
             u.push(fitted.u);
             s.push(fitted.s);
         }
@@ -158,8 +170,15 @@ impl Velovae {
         let quality = Quality::new([&mu, &ms], &u, &s);
         fit.set(FIT_LIKELIHOOD, quality.likelihood);
         fit.set(VELOCITY_GENES, quality.velocity_genes);
-        Ok(())
+        Ok(OfSample { times, ms, velocity: stacked(&velocities).unwrap_or_default() })
     }
+}
+
+/// What the trained module says of the cells of the sample.
+struct OfSample {
+    times: Vec<f64>,
+    ms: Array2<f32>,
+    velocity: Array2<f32>,
 }
 
 /// Velocities and fitted abundances of all cells at the posterior means.

@@ -174,25 +174,49 @@ pub(super) fn direction(
 
 /// What the soft grid found when it compared the likelihood of both directions.
 fn grid_direction(file: &FittedFile) -> Result<Option<Trust>> {
-    let Some(record) = file.record(SOFT_GRID)? else { return Ok(None) };
-    let Some(determined) = record.get("direction_determined").and_then(Value::as_bool) else { return Ok(None) };
+    Ok(file.record(SOFT_GRID)?.and_then(|record| told_by_grid(&record)))
+}
+
+/// The same of a `record`: of the soft grid's own fit, or of one whose times started from it.
+fn told_by_grid(record: &Value) -> Option<Trust> {
+    let determined = record.get("direction_determined").and_then(Value::as_bool)?;
     let number = |key: &str| record.get(key).and_then(Value::as_f64);
-    let value = match (number("direction_nats"), number("direction_standard_errors")) {
+    let of_grid = match (number("direction_nats"), number("direction_standard_errors")) {
         (Some(nats), Some(z)) => format!(
             "log-likelihood ratio {nats:.0} nats; {z:.1} standard errors over genes above that on counts without a direction"
         ),
         _ => "given by the user".to_owned(),
     };
-    let (verdict, explanation) = if determined {
-        (
-            Verdict::Good,
-            "The soft grid that runs this way explains the counts clearly better than the best in another direction. It is the fit itself, \
-             or the times start from it.",
+    // Where the times of another model start from the grid, what was measured of its own fit.
+    let fitted = number("direction_flow").zip(number("direction_flow_share")).map(|(flow, share)| {
+        let order = number("direction_order").map_or_else(String::new, |order| {
+            format!("; correlation of its times with those of the grid {order:.2}")
+        });
+        format!(
+            "; velocities of this fit: mean cosine with where its time grows {flow:.2}, above 0 in {:.0} % of the cells{order}",
+            100.0 * share
         )
-    } else {
-        (Verdict::Caution, "NOT DETERMINED: fits in another direction explain the counts about as well.")
+    });
+    let value = of_grid + &fitted.unwrap_or_default();
+    let of_start = record.get("direction_determined_at_start").and_then(Value::as_bool);
+    let (verdict, explanation) = match (determined, of_start) {
+        (true, None) => (
+            Verdict::Good,
+            "The soft grid that runs this way, which is the fit itself, explains the counts clearly better than the best in another direction.",
+        ),
+        (true, Some(_)) => (
+            Verdict::Good,
+            "The soft grid that runs this way explains the counts clearly better than the best in another direction; the times of this fit start \
+             from it, and its velocities run along them.",
+        ),
+        (false, Some(true)) => (
+            Verdict::Bad,
+            "NOT DETERMINED for these velocities: the times that they start from have a direction that explains the counts clearly better, but \
+             after training the velocities do not run along them. Take the soft grid's own.",
+        ),
+        (false, _) => (Verdict::Caution, "NOT DETERMINED: fits in another direction explain the counts about as well."),
     };
-    Ok(Some(line("Forward against reversed likelihood of the soft grid?", value, verdict, explanation)))
+    Some(line("Forward against reversed likelihood of the soft grid?", value, verdict, explanation))
 }
 
 /// Which shape of the trajectory the soft grid found, and how much less likely the next best is for cells that it was not fitted to.
@@ -392,4 +416,32 @@ fn overall(lines: &[Trust]) -> Overall {
         text = format!("{text} Not asked: {unknown} of {} questions.", lines.len());
     }
     Overall { verdict, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Verdict, told_by_grid};
+
+    #[test]
+    fn a_direction_of_the_start_that_the_velocities_do_not_keep_is_called_bad_and_not_determined() {
+        let told = |determined: bool, at_start: Option<bool>, flow: f64| {
+            let mut record =
+                json!({"direction_determined": determined, "direction_nats": 9705.0, "direction_standard_errors": 5.8});
+            if let Some(at_start) = at_start {
+                record["direction_determined_at_start"] = at_start.into();
+                (record["direction_flow"], record["direction_flow_share"]) = (flow.into(), 0.52.into());
+            }
+            told_by_grid(&record).expect("there is a verdict")
+        };
+        let contradicted = told(false, Some(true), -0.08);
+        assert_eq!(contradicted.verdict, Verdict::Bad);
+        assert!(contradicted.explanation.starts_with("NOT DETERMINED for these velocities"), "{contradicted:?}");
+        assert!(contradicted.value.contains("grows -0.08, above 0 in 52 % of the cells"), "{contradicted:?}");
+        assert_eq!(told(true, Some(true), 0.7).verdict, Verdict::Good);
+        assert_eq!(told(false, Some(false), 0.7).verdict, Verdict::Caution);
+        let own = told(true, None, f64::NAN);
+        assert!(own.verdict == Verdict::Good && own.explanation.contains("which is the fit itself"), "{own:?}");
+    }
 }

@@ -68,8 +68,12 @@ pub struct TruthScores {
     pub edge_scores: BTreeMap<String, Option<f64>>,
     /// Whether time runs as in truth: `right` or `wrong`.
     pub direction: Option<&'static str>,
-    /// The model's own verdict: whether it calls its direction determined.
+    /// The model's own verdict on what it wrote: whether it calls its direction determined.
     pub direction_determined: Option<bool>,
+    /// Where its times start from the soft grid: whether that calls its direction determined.
+    pub direction_determined_at_start: Option<bool>,
+    /// There: mean cosine of the cells' velocities with where the fit's own time grows.
+    pub direction_flow: Option<f64>,
     /// Its evidence, in standard errors over genes.
     pub direction_standard_errors: Option<f64>,
     /// Verdict of the genes' votes on the fit's time, of any model (`good`, `caution`, `bad`).
@@ -187,9 +191,12 @@ impl TruthScores {
     /// What the model and the genes say of the direction of the fit's time.
     fn verdicts(&mut self, file: &FittedFile, time: Option<&[f64]>) -> Result<()> {
         if let Some(record) = file.record(SOFT_GRID)? {
-            self.direction_determined = record.get("direction_determined").and_then(serde_json::Value::as_bool);
-            self.direction_standard_errors =
-                record.get("direction_standard_errors").and_then(serde_json::Value::as_f64);
+            let truth = |key: &str| record.get(key).and_then(serde_json::Value::as_bool);
+            let number = |key: &str| record.get(key).and_then(serde_json::Value::as_f64);
+            self.direction_determined = truth("direction_determined");
+            self.direction_determined_at_start = truth("direction_determined_at_start");
+            self.direction_flow = number("direction_flow");
+            self.direction_standard_errors = number("direction_standard_errors");
         }
         if let (Some(time), Some(ms), Some(mu)) = (time, file.layer(MS)?, file.layer(MU)?) {
             let votes = scores::direction(ms.view(), mu.view(), time)?;
@@ -251,7 +258,8 @@ impl TruthScores {
         let number = |value: Option<f64>| value.map(|value| format!("{value:10.4}"));
         let count = |value: Option<usize>| value.map(|value| format!("{value:10}"));
         let word = |value: Option<&str>| value.map(|value| format!("{value:>10}"));
-        let determined = self.direction_determined.map(|sure| if sure { "determined" } else { "open" });
+        let [determined, of_start] = [self.direction_determined, self.direction_determined_at_start]
+            .map(|verdict| verdict.map(|sure| if sure { "determined" } else { "open" }));
         let lines = [
             ("velocity per gene, the velocity genes alone", number(self.velocity_gene_pearson_of_velocity_genes)),
             ("the same with the momentary velocity", number(self.velocity_gene_pearson_momentary)),
@@ -264,6 +272,8 @@ impl TruthScores {
         let last = [
             ("direction of time", word(self.direction)),
             ("direction, the model's verdict", word(determined)),
+            ("direction, verdict on the times it starts from", word(of_start)),
+            ("direction, velocities along the fit's own time", number(self.direction_flow)),
             ("direction, standard errors of its evidence", number(self.direction_standard_errors)),
             ("direction, verdict of the genes' votes", word(self.direction_vote.map(scores::Verdict::word))),
             ("direction, share of the votes", number(self.direction_vote_share)),
