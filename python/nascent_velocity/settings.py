@@ -200,6 +200,11 @@ class VelovaeModel(TypedDict, total=False):
     start_epochs: int
     """Maximum number of epochs in which the encoder first learns the initial times, and of those in which decoder and
     rates then follow; 0: none. Default: 100."""
+    joint_stage: str
+    """Full, on moments: whether times, states and rates are learned together before the rounds, each cell from u = s =
+    0, from where abundances only rise; "always" (paper); "never": times stay those of the start and states the
+    principal components, and the rounds learn the s.d. of both; "auto": only where the times do not come from the soft
+    grid, or no round follows. Default: "auto"."""
     refine_rounds: int
     """Maximum number of rounds in which each gene's residual s.d. and, with full, the initial conditions are estimated
     again and training goes on; they end at the first that does not raise the bound (ELBO) of held-out cells, which is

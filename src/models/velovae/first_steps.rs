@@ -41,7 +41,7 @@ pub fn first_steps(settings: &Velovae, device: &Device, n_obs: usize, n_vars: us
     let batch = data.batch(&(0..n_obs).collect::<Vec<_>>()).on(&device);
     let mut phases = vec![("times", Phase::Times), ("joint", Phase::Joint)];
     if settings.is_full() && !settings.carries() {
-        phases.push(("refine", Phase::Refine));
+        phases.extend([("refine", Phase::Refine), ("refine and spread", Phase::RefineAndSpread)]);
     }
     let step = |(name, phase): (&'static str, Phase)| {
         let module = VelovaeModule::new(settings, &start, n_obs, &stream(0, "weights", 0), &device);

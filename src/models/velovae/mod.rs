@@ -10,7 +10,8 @@
 //! - **basic** (paper 3.3): `α̃ = α` between the gene's times `t_on` and `t_off`, 0 outside; `u = s = 0` before.
 //! - **full** (paper 3.4, the variational mixture of ODEs): `α̃ = α ρ(c)` with `ρ` a network of the cell's state, so
 //!   cells of different lineages follow different curves. Trained in stages: first from `u₀ = s₀ = 0`, then, with
-//!   the encoder frozen, from initial conditions of each cell's own ancestors (`ancestors.rs`).
+//!   the encoder frozen, from initial conditions of each cell's own ancestors (`ancestors.rs`). The first of these cannot have a
+//!   velocity below 0 and moves the times: where times come from the soft grid it is left out (`joint_stage`).
 //!
 //! After each stage the residual s.d. σ are those of the fit (`reconstruction.rs`), and training goes on in rounds for as long
 //! as they raise the bound of held-out cells (`program.rs`).
@@ -45,7 +46,7 @@ mod verdict;
 
 pub use bench::bench;
 pub use first_steps::first_steps;
-pub use settings::{Init, Initial, Likelihood, Space, Variant, Velovae};
+pub use settings::{Init, Initial, JointStage, Likelihood, Space, Variant, Velovae};
 
 use burn::tensor::Device;
 use ndarray::Array2;
@@ -68,8 +69,8 @@ impl VelocityModel for Velovae {
         let start = start_file::of_run(run, |run| Start::new(self, data, &split, run))?;
         let fresh = program::fresh(self, &start, &split, &device, run);
         let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
-        let lineages = start.lineages();
-        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages };
+        let (lineages, joint) = (start.lineages(), self.has_joint_stage(start.by_soft_grid()));
+        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages, joint };
         let trained = program.run(fresh, run)?;
         let mut fit = outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)?;
         let written = Written {
@@ -126,8 +127,8 @@ impl super::Trained for Velovae {
         let start = start_file::load(run).map_or_else(|| Start::new(self, data, &split, run), Ok)?;
         let fresh = program::fresh(self, &start, &split, &device, run);
         let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
-        let lineages = start.lineages();
-        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages };
+        let (lineages, joint) = (start.lineages(), self.has_joint_stage(start.by_soft_grid()));
+        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages, joint };
         let Trained { module, seen } = program.reload(&checkpoint, fresh, run)?;
         let seen = seen.held();
         Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &seen.with_abundance(moments))).collect())

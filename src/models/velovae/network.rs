@@ -29,11 +29,18 @@ pub(super) enum Phase {
     Joint,
     /// The second decoder and the rates, from each cell's own initial conditions, with the encoder frozen.
     Refine,
+    /// The same, and with them the s.d. of times and states, whose means stay those of the start.
+    RefineAndSpread,
 }
 
 impl Phase {
     fn learns_encoder(self) -> bool {
         matches!(self, Self::Times | Self::Joint)
+    }
+
+    /// Whether cells start from initial conditions of their own.
+    fn refines(self) -> bool {
+        matches!(self, Self::Refine | Self::RefineAndSpread)
     }
 }
 
@@ -128,7 +135,10 @@ impl VelovaeModule {
         self.phase = phase;
         // Frozen also means that batch norm stops following the batches.
         self.encoder = if phase.learns_encoder() { self.encoder.unfreeze() } else { self.encoder.freeze() };
-        if phase == Phase::Refine {
+        if phase == Phase::RefineAndSpread {
+            self.encoder = self.encoder.with_stds_unfrozen();
+        }
+        if phase.refines() {
             self.decoder = self.decoder.map(Module::freeze);
         }
         self
@@ -188,7 +198,7 @@ impl VelovaeModule {
     ) -> Piece {
         match (&rates.on_off, self.phase) {
             (Some((on, off)), _) => switched(t, rates, on, off),
-            (None, Phase::Refine) => Piece {
+            (None, phase) if phase.refines() => Piece {
                 tau: activation::relu(t - batch.column(columns::T0)),
                 start: Some((batch.column(columns::U0), batch.column(columns::S0))),
                 alpha: Self::transcription(self.refined.as_ref(), rates, c, draws),
@@ -271,10 +281,11 @@ impl VelovaeModule {
 
 impl Objective for VelovaeModule {
     fn loss(&self, batch: &Batch, _: usize, draws: &mut Draws<'_>) -> Loss {
-        // A frozen encoder drops nothing, and no gradient goes through it.
-        let posterior = match self.phase.learns_encoder() {
-            true => self.encode(batch, draws),
-            false => self.encode(batch, &mut Draws::Mean).detach(),
+        // A frozen encoder drops nothing, and no gradient goes through it, unless to the s.d.
+        let posterior = match self.phase {
+            Phase::Times | Phase::Joint => self.encode(batch, draws),
+            Phase::RefineAndSpread => self.encode(batch, &mut Draws::Mean),
+            Phase::Rates | Phase::Refine => self.encode(batch, &mut Draws::Mean).detach(),
         };
         if self.phase == Phase::Times {
             return self.time_loss(batch, posterior);

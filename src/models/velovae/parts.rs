@@ -122,6 +122,11 @@ impl Encoder {
         Self { first, second, time_mean, time_std, state_mean: full.then(&mut state), state_std: full.then(&mut state) }
     }
 
+    /// The same encoder, which can learn the s.d. of times and states, whatever else of it is frozen.
+    pub(super) fn with_stds_unfrozen(self) -> Self {
+        Self { time_std: self.time_std.unfreeze(), state_std: self.state_std.map(Module::unfreeze), ..self }
+    }
+
     pub(super) fn forward(&self, x: Tensor<2>, draws: &mut Draws<'_>) -> Posterior {
         let h = self.second.forward(self.first.forward(x, draws), draws);
         let positive = |head: &Linear| activation::softplus(head.forward(h.clone()), 1.0);

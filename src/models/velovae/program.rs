@@ -1,6 +1,7 @@
 //! The stages of training, in order.
 //!
-//! The encoder learns the start times; the decoder and the rates follow; all learn together. Then come rounds: the residual s.d.
+//! The encoder learns the start times; the decoder and the rates follow; all learn together, unless this joint stage is left out
+//! ([`Velovae::has_joint_stage`]): then the encoder learns the states of the start along with the times. Then come rounds: the residual s.d.
 //! of each gene are taken from the fit, the full model estimates initial conditions from each cell's ancestors, and training goes
 //! on. A round that does not raise the bound of held-out cells is undone, and is the last.
 //!
@@ -45,6 +46,8 @@ pub(super) struct Program<'a> {
     pub(super) sample: Option<(&'a CountData, &'a Split)>,
     /// Share of each lineage with rates of its own in each cell, `[n_obs, n_lineages]`, if there are any.
     pub(super) lineages: Option<Array2<f32>>,
+    /// Whether there is a joint stage: [`Velovae::has_joint_stage`].
+    pub(super) joint: bool,
 }
 
 /// The cells that are trained on.
@@ -100,8 +103,16 @@ impl<'a> Program<'a> {
         }
         let mut state = Trained { module: trainer.restore(fresh)?, seen: self.cells.clone() };
         let skipped = if settings.start_epochs == 0 { JOINT } else { 0 };
-        for stage in settings.stages().iter().take(JOINT + 1).skip(skipped.max(trainer.first_stage())) {
-            let phase = settings.phase(stage.index);
+        if !self.joint && trainer.first_stage() <= JOINT {
+            trainer.run().reporter().say(
+                "no joint stage (model.joint_stage): the rounds begin from the start's times and principal components; with that \
+                 stage, every cell would first start from u0 = s0 = 0, from where abundances only rise",
+            );
+        }
+        for stage in
+            settings.stages(self.joint).iter().take(self.before_rounds() + 1).skip(skipped.max(trainer.first_stage()))
+        {
+            let phase = self.phase(stage.index);
             let mut before = None;
             if settings.carries() && stage.index > 0 {
                 state = self.renewed(trainer.begin(stage.index, state.module)?, &state.seen)?;
@@ -133,16 +144,38 @@ impl<'a> Program<'a> {
         Ok(trained)
     }
 
-    /// The rounds after the joint stage; returns the best state, and the stage that it comes from.
-    fn rounds(&self, joint: Trained<'a>, trainer: &mut Trainer<'_>) -> Result<(Trained<'a>, usize)> {
+    /// The stage before the first round.
+    fn before_rounds(&self) -> usize {
+        if self.joint { JOINT } else { JOINT - 1 }
+    }
+
+    /// The stage before a round.
+    fn before(&self, round: usize) -> usize {
+        if round == JOINT + 1 { self.before_rounds() } else { round - 1 }
+    }
+
+    /// What is learned in stage number `stage`.
+    fn phase(&self, stage: usize) -> Phase {
+        match stage {
+            0 => Phase::Times,
+            1 => Phase::Rates,
+            JOINT => Phase::Joint,
+            _ if !self.settings.is_full() || self.settings.carries() => Phase::Joint,
+            _ if self.joint => Phase::Refine,
+            _ => Phase::RefineAndSpread,
+        }
+    }
+
+    /// The rounds after the stages before; returns the best state, and the stage that it comes from.
+    fn rounds(&self, begun: Trained<'a>, trainer: &mut Trainer<'_>) -> Result<(Trained<'a>, usize)> {
         let settings = self.settings;
         let behind = trainer.first_stage().max(JOINT + 1);
         let (mut state, mut kept) = match trainer.first_stage() {
-            0..=JOINT => (self.settle(joint), JOINT),
-            resumed => (self.replay(joint, resumed - 1, trainer.run())?, resumed - 1),
+            0..=JOINT => (self.settle(begun), self.before_rounds()),
+            resumed => (self.replay(begun, resumed - 1, trainer.run())?, self.before(resumed)),
         };
-        for stage in settings.stages().iter().skip(behind) {
-            let before_it = settings.phase(stage.index - 1);
+        for stage in settings.stages(self.joint).iter().skip(behind) {
+            let before_it = self.phase(self.before(stage.index));
             state.module = trainer.begin(stage.index, state.module.with_phase(before_it))?;
             let before = trainer.held_out_loss(&state.module, state.seen.cells())?;
             let (start, lineage) = (snapshot(&state.module), state.module.lineage());
@@ -153,7 +186,7 @@ impl<'a> Program<'a> {
             } else if stage.index == JOINT + 1 {
                 next.module = next.module.with_decoder_copied();
             }
-            let module = next.module.with_phase(settings.phase(stage.index));
+            let module = next.module.with_phase(self.phase(stage.index));
             let module = trainer.train(module, stage, next.seen.cells())?;
             let next = self.settle(Trained { module, seen: next.seen });
             let gain = before - trainer.held_out_loss(&next.module, next.seen.cells())?;
@@ -181,14 +214,14 @@ impl<'a> Program<'a> {
         let state = Trained { module: fresh, seen: self.cells.clone() };
         let Trained { module, seen } = self.replay(state, last, run)?;
         let module = checkpoint.restore(run.dir(), module)?;
-        Ok(Trained { module: module.with_phase(self.settings.phase(last)), seen })
+        Ok(Trained { module: module.with_phase(self.phase(last)), seen })
     }
 
     /// `state` with the data, and what belongs to them in the module, that stage `last` came to. Its parameters are of no account.
     fn replay(&self, mut state: Trained<'a>, last: usize, run: &Run) -> Result<Trained<'a>> {
         let first = if self.settings.carries() { last.max(1) } else { JOINT + 1 };
         for stage in first..=last {
-            let module = stage_start(run, stage, state.module)?.with_phase(self.settings.phase(stage - 1));
+            let module = stage_start(run, stage, state.module)?.with_phase(self.phase(self.before(stage)));
             state = self.renewed(module, &state.seen)?;
         }
         Ok(state)
@@ -238,19 +271,9 @@ pub(super) fn scaling_of(module: &VelovaeModule) -> Array1<f32> {
 }
 
 impl Velovae {
-    /// What is learned in stage number `stage`.
-    pub(super) fn phase(&self, stage: usize) -> Phase {
-        match stage {
-            0 => Phase::Times,
-            1 => Phase::Rates,
-            JOINT => Phase::Joint,
-            _ if self.is_full() && !self.carries() => Phase::Refine,
-            _ => Phase::Joint,
-        }
-    }
-
-    /// The stages: the encoder learns the start times; the rates follow; all learn together; rounds.
-    pub(super) fn stages(&self) -> Vec<Stage> {
+    /// The stages: the encoder learns the start times; the rates follow; all learn together, which is left out where there is no
+    /// `joint` stage; rounds.
+    pub(super) fn stages(&self, joint: bool) -> Vec<Stage> {
         let train = &self.train;
         let network = |prefix| train.group(prefix);
         let undecayed = |prefix, learning_rate| {
@@ -261,7 +284,7 @@ impl Velovae {
         let clip_norm = train.clip_norm;
         let stage =
             |index, name: &str, epochs, groups| Stage { index, name: name.to_owned(), epochs, groups, clip_norm };
-        let joint = if self.is_full() { "times and states" } else { "times and rates" };
+        let together = if self.is_full() { "times and states" } else { "times and rates" };
         let mut stages = vec![
             stage(0, "start times", self.start_epochs, vec![undecayed("encoder", START_RATE)]),
             stage(
@@ -274,13 +297,15 @@ impl Velovae {
                     false => vec![undecayed("decoder", START_RATE), undecayed("rates", RATES_START_RATE)],
                 },
             ),
-            stage(JOINT, joint, train.epochs, vec![network("encoder"), network("decoder"), rates]),
+            stage(JOINT, together, train.epochs, vec![network("encoder"), network("decoder"), rates]),
         ];
         stages.extend((0..self.refine_rounds).map(|round| {
             let name = format!("round {}", round + 1);
             let groups = match (self.is_full(), self.carries()) {
                 (true, true) => vec![network("encoder"), network("decoder"), rates],
-                (true, false) => vec![network("refined"), rates],
+                (true, false) if joint => vec![network("refined"), rates],
+                // Of the encoder, what the round does not freeze: the s.d., which no stage has learned before.
+                (true, false) => vec![network("refined"), rates, undecayed("encoder", START_RATE)],
                 (false, _) => vec![network("encoder"), rates],
             };
             stage(JOINT + 1 + round, &name, self.refine_epochs, groups)

@@ -62,6 +62,11 @@ pub struct Velovae {
     /// Maximum number of epochs in which the encoder first learns the initial times, and of those in which decoder
     /// and rates then follow; 0: none. Not in the paper: without it times drift to fit the crude initial rates.
     pub start_epochs: usize,
+    /// `full`, on moments: whether times, states and rates are learned together before the rounds, each cell from
+    /// `u₀ = s₀ = 0`, from where abundances only rise: `always` (paper); `never`: times stay those of the start and
+    /// states the principal components, and the rounds learn the s.d. of both; `auto`: only where the times do not come
+    /// from the soft grid, or no round follows.
+    pub joint_stage: JointStage,
     /// Maximum number of rounds in which each gene's residual s.d. and, with `full`, the initial conditions are
     /// estimated again and training goes on. They end at the first that does not raise the bound (ELBO) of held-out
     /// cells; that one is undone.
@@ -124,6 +129,18 @@ pub enum Init {
     SoftGrid,
 }
 
+/// Whether times, states and rates are learned together before the rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JointStage {
+    /// Not where the times come from the soft grid and rounds of the full model on moments follow.
+    Auto,
+    /// They are.
+    Always,
+    /// They are not.
+    Never,
+}
+
 /// Source of a cell's initial conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +184,7 @@ impl Default for Velovae {
             gamma_prior: [0.5, 0.7],
             min_std: 0.1,
             start_epochs: 100,
+            joint_stage: JointStage::Auto,
             refine_rounds: 5,
             refine_epochs: 500,
             initial: Initial::Observed,
@@ -219,6 +237,21 @@ impl Velovae {
     /// Whether the model carries the abundances from the root to every cell itself.
     pub(super) fn carries(&self) -> bool {
         self.is_full() && self.of_counts()
+    }
+
+    /// Whether rounds can begin from what the encoder and the decoder learn of the start: those of the full model on moments find
+    /// initial conditions anew, and its first stages have epochs.
+    fn rounds_from_start(&self) -> bool {
+        self.is_full() && !self.of_counts() && self.start_epochs > 0 && self.refine_rounds > 0 && self.refine_epochs > 0
+    }
+
+    /// Whether times, states and rates are learned together before the rounds, where the times do or do not come from the soft grid.
+    pub(super) fn has_joint_stage(&self, by_soft_grid: bool) -> bool {
+        match self.joint_stage {
+            JointStage::Always => true,
+            JointStage::Never => false,
+            JointStage::Auto => !(by_soft_grid && self.rounds_from_start()),
+        }
     }
 
     /// Shape of the gamma prior of the sizes.
@@ -275,6 +308,13 @@ impl Velovae {
             "model.lineages",
             &self.lineages,
             "is only used with model.variant = \"branching\"",
+        )?;
+        require(
+            self.joint_stage != JointStage::Never || self.rounds_from_start(),
+            "model.joint_stage",
+            "never",
+            "needs rounds that begin from the start: must be \"auto\" or \"always\" unless model.variant = \"full\", model.likelihood = \
+             \"gaussian\", and model.start_epochs, model.refine_rounds and model.refine_epochs are at least 1",
         )?;
         self.captured().validate()?;
         let [from, to] = self.window;

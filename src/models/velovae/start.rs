@@ -96,6 +96,9 @@ impl Start {
             }
             _ => from_capture_time(settings, &data.obs, run)?,
         };
+        // What no joint stage will learn has to be there from the start.
+        let times_of_grid = with_soft_grid && settings.capture_time.is_empty();
+        let with_states = settings.carries() || !settings.has_joint_stage(times_of_grid);
         let scaling: Vec<f64> =
             genes.iter().map(|gene| if settings.of_counts() { 1.0 } else { gene.scaling }).collect();
         let rates: Vec<GeneRates> = (0..data.n_vars())
@@ -115,12 +118,12 @@ impl Start {
             u0: all(LEAST_ROOT),
             s0: all(LEAST_ROOT),
             lineages: lineages(settings, data, by_soft_grid.as_ref())?,
-            cell_state: if settings.carries() { leading_components(data, settings.n_latent) } else { Vec::new() },
+            cell_state: if with_states { leading_components(data, settings.n_latent) } else { Vec::new() },
             cell_time,
             prior_mean,
             prior_std,
             evidence: match &by_soft_grid {
-                Some(fit) if with_soft_grid && settings.capture_time.is_empty() => soft_grid::evidence(fit),
+                Some(fit) if times_of_grid => soft_grid::evidence(fit),
                 _ => serde_json::Value::Null,
             },
         };
@@ -128,6 +131,11 @@ impl Start {
             start.take_counts(settings, by_soft_grid.as_ref().filter(|_| with_soft_grid));
         }
         Ok(start)
+    }
+
+    /// Whether the times come from the soft grid.
+    pub(super) fn by_soft_grid(&self) -> bool {
+        !self.evidence.is_null()
     }
 
     /// What counts need: dispersions, and where the soft grid has fitted them, the rates and the root.
