@@ -270,7 +270,7 @@ fn the_container_gets_every_file_that_the_program_is_built_from() {
     let read = |name: &str| fs::read_to_string(root().join("packaging/docker").join(name)).expect("readable");
     let (build, heeded) = (read("Dockerfile"), read("Dockerfile.dockerignore"));
     // Of a line `COPY A B TO` in the first stage, A and B.
-    let stage = build.split("\nFROM ").next().expect("a stage");
+    let stage = build.split("\nFROM ").nth(1).expect("a stage");
     let copies = stage.lines().filter_map(|line| line.strip_prefix("COPY ")).flat_map(|words| {
         let words: Vec<&str> = words.split(' ').collect();
         words[..words.len() - 1].to_vec()
