@@ -54,9 +54,10 @@ impl Meter {
         finite
     }
 
-    /// Mean of each term over the cells, under `part/name`; the last was added.
-    pub(super) fn means(&self, part: &str) -> Vec<(String, f64)> {
-        let mean = |(name, sum): &(&'static str, f64)| (format!("{part}/{name}"), sum / self.cells);
+    /// Mean of each term over the cells, under `part/name`, where the loss itself is called `loss`; the last was added.
+    pub(super) fn means(&self, part: &str, loss: &str) -> Vec<(String, f64)> {
+        let named = |name: &'static str| if name == "loss" { loss } else { name };
+        let mean = |&(name, sum): &(&'static str, f64)| (format!("{part}/{}", named(name)), sum / self.cells);
         self.sums.iter().map(mean).collect()
     }
 

@@ -53,12 +53,45 @@ pub trait Objective: Module {
         self.loss(batch, usize::MAX, &mut Draws::Mean)
     }
 
+    /// What the loss is.
+    fn minimised(&self) -> Minimised {
+        Minimised::Bound
+    }
+
     /// Parameters per gene, and times of the cells of `batch`: logged as histograms, and searched for the culprits of a
     /// loss that is not finite.
     fn monitored(&self, batch: &Batch) -> Vec<Monitored>;
 
     /// The part of the loss that belongs to each gene, `[1, n_vars]`.
     fn gene_loss(&self, batch: &Batch) -> Tensor<2>;
+}
+
+/// What a loss is: it is named so in logs and on the terminal, for losses of different kinds do not go on from each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Minimised {
+    /// Minus the bound (ELBO), in nats per cell; logged as `loss`.
+    Bound,
+    /// A squared distance from what is to be learned; logged as `error`.
+    Error,
+}
+
+impl Minimised {
+    /// Name in logs, under `train/…` and `validation/…`.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Bound => "loss",
+            Self::Error => "error",
+        }
+    }
+
+    /// Name and value as people read them.
+    fn told(self, loss: f64) -> String {
+        match self {
+            Self::Bound => format!("ELBO {:.1}", -loss),
+            Self::Error => format!("error {loss:.1}"),
+        }
+    }
 }
 
 /// One quantity that [`Objective::monitored`] shows.

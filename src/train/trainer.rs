@@ -282,7 +282,8 @@ impl<'a> Trainer<'a> {
         state.position.epoch += 1;
         state.position.step = self.step;
 
-        let mut scalars = meter.means("train");
+        let minimised = module.minimised();
+        let mut scalars = meter.means("train", minimised.key());
         let throughput = self.split.train.len() as f64 / started.elapsed().as_secs_f64();
         scalars.push(("speed/cells_per_second".to_owned(), throughput));
         for group in &stage.groups {
@@ -299,10 +300,10 @@ impl<'a> Trainer<'a> {
         }
         state.position.finished = last || stop;
         self.log.scalars((&stage.name, state.position.epoch, self.step), &scalars, self.run.reporter());
-        let elbo = |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, loss)| -loss);
-        let train = elbo("train/loss").unwrap_or(f64::NAN);
-        let best = state.position.stopper.best.map_or_else(String::new, |loss| format!(", held-out {:.1}", -loss));
-        Ok((module, format!("ELBO {train:.1}{best}"), format!("ELBO {train:.1} per cell{best}")))
+        let train = minimised.told(meter.loss());
+        let best = state.position.stopper.best.map(|loss| format!(", held-out {}", minimised.told(loss)));
+        let best = best.unwrap_or_default();
+        Ok((module, format!("{train}{best}"), format!("{train} per cell{best}")))
     }
 
     /// The cells for validation.
@@ -344,7 +345,7 @@ impl<'a> Trainer<'a> {
         if !finite::all_finite(&fixed) {
             return Err(self.diverged(module, stage, epoch, None, (data, self.watched())));
         }
-        let scalars = meter.means("validation");
+        let scalars = meter.means("validation", module.minimised().key());
         let min_gain = self.config.min_gain * data.n_vars() as f64;
         let verdict = state.position.stopper.look(meter.loss(), min_gain, self.config.patience);
         if verdict.is_best {

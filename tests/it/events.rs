@@ -147,6 +147,9 @@ fn tensorboard_shows_each_step_of_a_run_that_repeats_some_once_and_as_without_re
     let ((whole, none), (parts, some)) = (shown(&program.path("whole.run")), shown(&program.path("parts.run")));
     assert!(none == 0 && some > 0, "{none}, {some}");
     assert!(whole["train/loss"].len() > 10 && whole.keys().any(|name| name.starts_with("parameters/")), "{whole:?}");
+    // The start's errors are no bound, and its curve is another.
+    let steps = |tag: &str| whole[tag].iter().map(|point| point.0).collect::<Vec<_>>();
+    assert!(steps("train/error").last() < steps("train/loss").first(), "{whole:?}");
     assert_eq!(whole, parts);
 }
 

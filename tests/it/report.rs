@@ -199,7 +199,7 @@ fn labels_of_any_length_leave_pictures_of_a_size_that_can_be_drawn() {
     for colouring in &mut content.colourings {
         colouring.name.clone_from(&long);
         if let Values::Categorical { categories, .. } = &mut colouring.values {
-            categories.iter_mut().for_each(|name| name.clone_from(&long));
+            categories.fill(long.clone());
         }
     }
     let figures = figures(&content, &Options::default()).expect("figures");

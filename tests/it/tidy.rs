@@ -247,3 +247,41 @@ fn whatever_the_page_of_faults_says_a_test_or_a_script_shows() {
     }
     assert!(n_rows > 20, "{n_rows}");
 }
+
+/// Files that `include_str!` and `include_bytes!` put into the program, as `configs/soft_grid.toml`.
+fn included() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in rust_files(&root().join("src")) {
+        let text = fs::read_to_string(&file).expect("readable");
+        for words in ["include_str!(\"", "include_bytes!(\""] {
+            for rest in text.split(words).skip(1) {
+                let name = rest.split('"').next().expect("a name");
+                let path = file.parent().expect("a folder").join(name).canonicalize().expect("it is there");
+                let within = path.strip_prefix(root().canonicalize().expect("it is there")).expect("one of ours");
+                found.insert(within.to_str().expect("UTF-8").to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_container_gets_every_file_that_the_program_is_built_from() {
+    let read = |name: &str| fs::read_to_string(root().join("packaging/docker").join(name)).expect("readable");
+    let (build, heeded) = (read("Dockerfile"), read("Dockerfile.dockerignore"));
+    // Of a line `COPY A B TO` in the first stage, A and B.
+    let stage = build.split("\nFROM ").nth(1).expect("a stage");
+    let copies = stage.lines().filter_map(|line| line.strip_prefix("COPY ")).flat_map(|words| {
+        let words: Vec<&str> = words.split(' ').collect();
+        words[..words.len() - 1].to_vec()
+    });
+    let copies: Vec<&str> = copies.collect();
+    let heeded: Vec<&str> = heeded.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let files = included();
+    assert!(files.contains("src/report/page/page.html"));
+    for file in files.iter().map(String::as_str).chain(["Cargo.toml", "Cargo.lock", "src/main.rs"]) {
+        let among = |paths: &[&str]| paths.iter().any(|path| Path::new(file).starts_with(path));
+        assert!(among(&copies), "{file}: no COPY in Dockerfile");
+        assert!(among(&heeded), "{file}: not in Dockerfile.dockerignore");
+    }
+}

@@ -16,7 +16,7 @@ use crate::nn::fused::counts::{CountNll, count_nll};
 use crate::nn::fused::solve::solve;
 use crate::nn::fused::{Kinetics, Observed, kinetic_nll};
 use crate::nn::layers::copied;
-use crate::train::{Batch, Loss, Monitored, Objective};
+use crate::train::{Batch, Loss, Minimised, Monitored, Objective};
 
 /// What the module is learning at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,6 +280,10 @@ impl VelovaeModule {
 }
 
 impl Objective for VelovaeModule {
+    fn minimised(&self) -> Minimised {
+        if self.phase == Phase::Times { Minimised::Error } else { Minimised::Bound }
+    }
+
     fn loss(&self, batch: &Batch, _: usize, draws: &mut Draws<'_>) -> Loss {
         // A frozen encoder drops nothing, and no gradient goes through it, unless to the s.d.
         let posterior = match self.phase {

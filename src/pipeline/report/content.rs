@@ -144,8 +144,9 @@ fn losses(run: &Path) -> Vec<Curve> {
     for line in &lines {
         let stage = line.get("stage").and_then(Value::as_str).unwrap_or_default();
         let Some(step) = line.get("step").and_then(Value::as_f64) else { continue };
-        for (key, name) in [("train/loss", "training"), ("validation/loss", "validation")] {
-            let Some(loss) = line.get(key).and_then(Value::as_f64) else { continue };
+        for (part, name) in [("train", "training"), ("validation", "validation")] {
+            let value = |kind: &str| line.get(format!("{part}/{kind}")).and_then(Value::as_f64);
+            let Some(loss) = ["loss", "error"].into_iter().find_map(value) else { continue };
             let name = if stage.is_empty() { name.to_owned() } else { format!("{name}, {stage}") };
             let at = curves.iter().position(|curve| curve.name == name).unwrap_or_else(|| {
                 curves.push(Curve { name, ..Curve::default() });
