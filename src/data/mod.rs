@@ -38,7 +38,7 @@ pub use record::{
     FORMAT, FitRecord, GraphRecord, LatentTimeRecord, MomentUnits, NeighborsRecord, PROGRAM, PermutationRecord,
     ReconstructionRecord, RootRecord, Source, is_written,
 };
-pub use run::{Prepare, Reporter, Run, Silent, stream};
+pub use run::{Heard, Prepare, Reporter, Run, Silent, stream};
 pub use scaling::{MinMax, MomentScaling};
 pub use source::CellSource;
 pub use stop::{Ending, Stop};

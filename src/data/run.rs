@@ -1,6 +1,7 @@
 //! The record of one run: its folder, its random streams, what it says and when it must stop.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -30,6 +31,39 @@ pub struct Silent;
 impl Reporter for Silent {
     fn say(&mut self, _: &str) {}
     fn warn(&mut self, _: &str) {}
+    fn begin(&mut self, _: &str, _: u64, _: u64) {}
+    fn advance(&mut self, _: u64, _: &str) {}
+    fn end(&mut self, _: &str) {}
+}
+
+/// A [`Reporter`] that keeps what it is told, for whoever asks afterwards; its clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    said: Arc<Mutex<Vec<String>>>,
+    warned: Arc<Mutex<Vec<String>>>,
+}
+
+impl Heard {
+    /// What was said so far.
+    #[must_use]
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The warnings so far.
+    #[must_use]
+    pub fn warned(&self) -> Vec<String> {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Reporter for Heard {
+    fn say(&mut self, message: &str) {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
+    }
+    fn warn(&mut self, message: &str) {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
+    }
     fn begin(&mut self, _: &str, _: u64, _: u64) {}
     fn advance(&mut self, _: u64, _: &str) {}
     fn end(&mut self, _: &str) {}

@@ -207,10 +207,9 @@ impl<'a> Gathering<'a> {
                 let problem = format!("{} takes other values from it than its {:?}", place.name(), source.shape());
                 return Err(there.error(problem, "one of the two files is not the one that belongs to the other"));
             }
-            stored = stored.saturating_add(usize::try_from(source.storage_size()).unwrap_or(usize::MAX));
+            stored = stored.saturating_add(screen::stored(&source));
         }
-        let limit = stored.saturating_mul(screen::MOST_PACKED).max(screen::UNSTORED);
-        require_at_most(dataset, limit, stored, place)
+        require_at_most(dataset, screen::unpacked(stored), stored, place)
     }
 
     /// Fails unless the files of external values have them all: HDF5 would fill what is missing.
@@ -263,7 +262,7 @@ fn require_plain_names(variable: &str, place: &Place) -> Result<()> {
 fn require_at_most(dataset: &Dataset, limit: usize, stored: usize, place: &Place) -> Result<()> {
     let width = dataset.dtype().at(place)?.size();
     let shape = dataset.shape();
-    if shape.iter().try_fold(width, |bytes, &length| bytes.checked_mul(length)).is_some_and(|bytes| bytes <= limit) {
+    if screen::takes_at_most(limit, width, &shape) {
         return Ok(());
     }
     Err(place.error(

@@ -14,9 +14,9 @@ const DEEPEST: usize = 64;
 /// Elements in a file, those below a group with several links counted as often as it has links.
 const MOST: usize = 250_000;
 /// Values may take so many bytes though the file holds nothing for them: filled with one value, as HDF5 does by itself.
-pub(super) const UNSTORED: usize = 64 << 20;
+const UNSTORED: usize = 64 << 20;
 /// deflate makes values at most 1,032 times shorter; the others that are read do less.
-pub(super) const MOST_PACKED: usize = 1_100;
+const MOST_PACKED: usize = 1_100;
 
 /// Chunks that a dataset may be cut into though the file holds nothing for them: to read it, HDF5 takes 4 KiB for each.
 const UNWRITTEN: usize = 1 << 14;
@@ -143,10 +143,8 @@ pub(super) fn values(dataset: &Dataset, place: &Place) -> Result<()> {
         return Err(elsewhere(place, &format!("its values lie in another file, {:?}", file.name)));
     }
     let width = dataset.dtype().at(place)?.size();
-    let bytes = |shape: &[usize]| shape.iter().try_fold(width, |bytes, &length| bytes.checked_mul(length));
-    let stored = usize::try_from(dataset.storage_size()).unwrap_or(usize::MAX);
-    let limit = stored.saturating_mul(MOST_PACKED).max(UNSTORED);
-    let fits = |shape: &[usize]| bytes(shape).is_some_and(|bytes| bytes <= limit);
+    let stored = stored(dataset);
+    let fits = |shape: &[usize]| takes_at_most(unpacked(stored), width, shape);
     if !fits(&dataset.shape()) || !made.chunk().is_none_or(|chunk| fits(&chunk)) {
         return Err(place.damaged(format!(
             "{:?} values are declared, but the file holds {stored} bytes for them",
@@ -164,6 +162,22 @@ pub(super) fn values(dataset: &Dataset, place: &Place) -> Result<()> {
         );
     }
     lengths::words(dataset, place)
+}
+
+/// Bytes that the file holds for a dataset.
+pub(super) fn stored(dataset: &Dataset) -> usize {
+    usize::try_from(dataset.storage_size()).unwrap_or(usize::MAX)
+}
+
+/// Bytes that values may take of which so many are stored.
+pub(super) fn unpacked(stored: usize) -> usize {
+    stored.saturating_mul(MOST_PACKED).max(UNSTORED)
+}
+
+/// Whether so many values, of `width` bytes each, take no more than `limit` bytes.
+pub(super) fn takes_at_most(limit: usize, width: usize, shape: &[usize]) -> bool {
+    let bytes = shape.iter().try_fold(width, |bytes, &length| bytes.checked_mul(length));
+    bytes.is_some_and(|bytes| bytes <= limit)
 }
 
 fn elsewhere(place: &Place, what: &str) -> Error {

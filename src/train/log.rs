@@ -141,32 +141,19 @@ fn lines_up_to(text: &str, last_step: u64) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::{Arc, Mutex};
 
     use super::{Log, lines_up_to};
-    use crate::data::Reporter;
-
-    struct Heard(Arc<Mutex<Vec<String>>>);
-
-    impl Reporter for Heard {
-        fn say(&mut self, _: &str) {}
-        fn warn(&mut self, message: &str) {
-            self.0.lock().expect("one thread").push(message.to_owned());
-        }
-        fn begin(&mut self, _: &str, _: u64, _: u64) {}
-        fn advance(&mut self, _: u64, _: &str) {}
-        fn end(&mut self, _: &str) {}
-    }
+    use crate::data::Heard;
 
     #[test]
     fn a_log_that_cannot_be_written_is_warned_of_once_and_no_error() {
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let mut heard = Heard::default();
         let mut log = Log::new(Path::new("no/such/folder"), None);
         for step in 1..5 {
-            log.scalars(("joint", 1, step), &[("train/loss".to_owned(), 1.0)], &mut Heard(Arc::clone(&heard)));
-            log.sync(&mut Heard(Arc::clone(&heard)));
+            log.scalars(("joint", 1, step), &[("train/loss".to_owned(), 1.0)], &mut heard);
+            log.sync(&mut heard);
         }
-        let heard = heard.lock().expect("one thread");
+        let heard = heard.warned();
         assert!(
             heard.len() == 2 && heard[0].contains("metrics.jsonl") && heard[1].contains("TensorBoard"),
             "{heard:?}"

@@ -1,12 +1,10 @@
 //! Laws of the steady-state model.
 
-use std::sync::{Arc, Mutex};
-
 use nascent::Error;
 use nascent::data::quantities::{
     VARIANCE_VELOCITY, VELOCITY, VELOCITY_GAMMA, VELOCITY_GENES, VELOCITY_OFFSET, VELOCITY_R2,
 };
-use nascent::data::{Column, Dataset, Fit, Reporter, Run, Silent};
+use nascent::data::{Column, Dataset, Fit, Heard, Run, Silent};
 use nascent::models::steady_state::{Extremes, Mode, Selection, SteadyState, fit_lines, velocity_genes};
 use nascent::models::{ModelConfig, VelocityModel};
 use nascent::preprocess::{self, PreprocessConfig};
@@ -44,27 +42,13 @@ fn r2(fit: &Fit) -> Vec<f64> {
     fit[VELOCITY_R2].to_vec()
 }
 
-/// Keeps what it is warned of.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Reporter for Warnings {
-    fn say(&mut self, _: &str) {}
-    fn warn(&mut self, message: &str) {
-        self.0.lock().expect("not poisoned").push(message.to_owned());
-    }
-    fn begin(&mut self, _: &str, _: u64, _: u64) {}
-    fn advance(&mut self, _: u64, _: &str) {}
-    fn end(&mut self, _: &str) {}
-}
-
 fn chosen(data: &Dataset, selection: &Selection) -> (Vec<bool>, Vec<String>) {
     let lines = fit_lines(data, Extremes::default());
     let r2: Vec<f64> = lines.iter().map(|gene| gene.r2).collect();
     let ratio: Vec<f64> = lines.iter().map(|gene| gene.extreme.slope).collect();
-    let mut warnings = Warnings::default();
-    let chosen = velocity_genes(data, &r2, &ratio, selection, &mut warnings);
-    let said = warnings.0.lock().expect("not poisoned").clone();
+    let mut heard = Heard::default();
+    let chosen = velocity_genes(data, &r2, &ratio, selection, &mut heard);
+    let said = heard.warned();
     (chosen, said)
 }
 

@@ -1,12 +1,10 @@
 //! VeloVAE recovers what it should from simulated counts, and what it says of its fit is true of that fit.
 
-use std::sync::{Arc, Mutex};
-
 use nascent::data::quantities::{
     CELL_CV, FIT_ALPHA, FIT_BETA, FIT_GAMMA, FIT_S, FIT_S_FUTURE, FIT_STD_S, FIT_STD_U, FIT_T_OFF, FIT_U, LATENT_TIME,
     LATENT_TIME_STD, SOFT_GRID, VELOCITY, VELOCITY_SPLIT, VELOCITY_U, X_VELOVAE,
 };
-use nascent::data::{Dataset, Fit, Reporter, Run, Silent, parts};
+use nascent::data::{Dataset, Fit, Heard, Reporter, Run, Silent, parts};
 use nascent::metrics::{Evaluation, Evidence, evaluate};
 use nascent::models::VelocityModel;
 use nascent::models::velovae::{Init, JointStage, Likelihood, Variant, Velovae};
@@ -42,25 +40,11 @@ fn fit_telling(settings: &Velovae, data: &Dataset, reporter: Box<dyn Reporter>) 
     settings.fit(data, &mut run).expect("the model can be fitted")
 }
 
-/// Keeps the lines that a run says.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
-
-impl Reporter for Heard {
-    fn say(&mut self, message: &str) {
-        self.0.lock().expect("not poisoned").push(message.to_owned());
-    }
-    fn warn(&mut self, _: &str) {}
-    fn begin(&mut self, _: &str, _: u64, _: u64) {}
-    fn advance(&mut self, _: u64, _: &str) {}
-    fn end(&mut self, _: &str) {}
-}
-
 /// The fit and the rounds that the run tells of, as it ended each: whether the round was undone.
 fn fit_with_rounds(settings: &Velovae, data: &Dataset) -> (Fit, Vec<bool>) {
     let heard = Heard::default();
     let fit = fit_telling(settings, data, Box::new(heard.clone()));
-    let lines = heard.0.lock().expect("not poisoned");
+    let lines = heard.said();
     let rounds = lines.iter().filter(|line| line.starts_with("round "));
     (fit, rounds.map(|line| line.contains("undone")).collect())
 }
@@ -264,7 +248,7 @@ fn without_a_joint_stage_times_keep_the_order_of_the_start_and_velocities_can_fa
         let order = fit[SOFT_GRID]["direction_order"].as_f64().expect("times come from the soft grid");
         let velocity = &fit[VELOCITY];
         let falling = velocity.iter().filter(|&&velocity| velocity < -1e-3).count() as f64 / velocity.len() as f64;
-        let told = heard.0.lock().expect("not poisoned").iter().any(|line| line.starts_with("no joint stage"));
+        let told = heard.said().iter().any(|line| line.starts_with("no joint stage"));
         (order, falling, told)
     };
     let (order, falling, told) = judged(&Velovae { refine_rounds: 1, ..settings.clone() });

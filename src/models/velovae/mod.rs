@@ -68,9 +68,7 @@ impl VelocityModel for Velovae {
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::of_run(run, |run| Start::new(self, data, &split, run))?;
         let fresh = program::fresh(self, &start, &split, &device, run);
-        let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
-        let (lineages, joint) = (start.lineages(), self.has_joint_stage(start.by_soft_grid()));
-        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages, joint };
+        let program = self.program(data, &split, &start, &device);
         let trained = program.run(fresh, run)?;
         let mut fit = outputs::predict(self, &trained.module, data, &split, trained.seen.held(), run)?;
         let written = Written {
@@ -126,9 +124,7 @@ impl super::Trained for Velovae {
         let split = Split::new(&data.obs, &self.train, run.rng("split", 0))?;
         let start = start_file::load(run).map_or_else(|| Start::new(self, data, &split, run), Ok)?;
         let fresh = program::fresh(self, &start, &split, &device, run);
-        let cells = Seen::Held(columns::with_start(self.observed(data, &device), &start));
-        let (lineages, joint) = (start.lineages(), self.has_joint_stage(start.by_soft_grid()));
-        let program = Program { settings: self, held: Some(data), split: &split, cells, sample: None, lineages, joint };
+        let program = self.program(data, &split, &start, &device);
         let Trained { module, seen } = program.reload(&checkpoint, fresh, run)?;
         let seen = seen.held();
         Ok(moments.iter().map(|moments| outputs::reconstruct(&module, &seen.with_abundance(moments))).collect())
@@ -136,6 +132,19 @@ impl super::Trained for Velovae {
 }
 
 impl Velovae {
+    /// Training on cells that are all held in memory.
+    fn program<'a>(&'a self, data: &'a Dataset, split: &'a Split, start: &Start, device: &Device) -> Program<'a> {
+        Program {
+            settings: self,
+            held: Some(data),
+            split,
+            cells: Seen::Held(columns::with_start(self.observed(data, device), start)),
+            sample: None,
+            lineages: start.lineages(),
+            joint: self.has_joint_stage(start.by_soft_grid()),
+        }
+    }
+
     /// What the likelihood is of, on `device`: moments, or counts.
     fn observed(&self, data: &Dataset, device: &Device) -> TrainingData {
         if !self.of_counts() {

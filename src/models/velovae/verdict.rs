@@ -121,12 +121,11 @@ pub(super) fn evidence(start: &Start, written: &Written, reporter: &mut dyn Repo
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use ndarray::{Array1, Array2};
     use serde_json::json;
 
     use super::*;
+    use crate::data::Heard;
     use crate::models::velovae::Velovae;
     use crate::sparse::Csr;
 
@@ -175,21 +174,7 @@ mod tests {
         };
         let mut heard = Heard::default();
         let record = evidence(&line.start, &written, &mut heard).expect("the start has evidence");
-        let warnings = heard.0.lock().expect("not poisoned").clone();
-        (record, warnings)
-    }
-
-    #[derive(Default)]
-    struct Heard(Arc<Mutex<Vec<String>>>);
-
-    impl Reporter for Heard {
-        fn say(&mut self, _: &str) {}
-        fn warn(&mut self, message: &str) {
-            self.0.lock().expect("not poisoned").push(message.to_owned());
-        }
-        fn begin(&mut self, _: &str, _: u64, _: u64) {}
-        fn advance(&mut self, _: u64, _: &str) {}
-        fn end(&mut self, _: &str) {}
+        (record, heard.warned())
     }
 
     #[test]

@@ -146,6 +146,7 @@ fn losses(run: &Path) -> Vec<Curve> {
         let Some(step) = line.get("step").and_then(Value::as_f64) else { continue };
         for (part, name) in [("train", "training"), ("validation", "validation")] {
             let value = |kind: &str| line.get(format!("{part}/{kind}")).and_then(Value::as_f64);
+            // As `train` names what is minimised, which builds without networks do not have.
             let Some(loss) = ["loss", "error"].into_iter().find_map(value) else { continue };
             let name = if stage.is_empty() { name.to_owned() } else { format!("{name}, {stage}") };
             let at = curves.iter().position(|curve| curve.name == name).unwrap_or_else(|| {
