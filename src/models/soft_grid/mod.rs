@@ -14,7 +14,7 @@
 //! - **E-step** (`expect.rs`): a sparse product of counts and a table `[genes, nodes]`; each cell's size with it;
 //! - **M-step** (`gene.rs`, `course.rs`): genes separate, and need sums over cells only; Fisher scoring; `models/dispersion.rs`;
 //! - **start** (`skeleton.rs`, `start.rs`): distances along the cloud of cells from each of its tips;
-//! - **direction** (`direction.rs`): every tip is tried as the root; genes vote;
+//! - **direction** (`direction.rs`): every tip is tried as the root, and the place amid them; genes vote;
 //! - **rounds** of both (`rounds.rs`);
 //! - **samples** (`samples.rs`): each captures unspliced molecules in another share;
 //! - **number of lineages** (`fit.rs`) by held-out cells, and each gene's held-out score (`scores.rs`, `rival.rs`);

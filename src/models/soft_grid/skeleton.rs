@@ -14,6 +14,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
@@ -43,24 +44,23 @@ const ROUNDABOUT: f64 = 0.3;
 /// Half-way cells lie on two sides of a ring if they are at least this part of the longest path apart: on a tree they are one place.
 const OPEN: f64 = 0.8;
 
-/// Tips of the cloud of cells.
+/// Places in the cloud of cells between which paths lead: its tips, and one amid them.
 pub(super) struct Skeleton {
-    /// Cells at the tips: first the two farthest apart, then by falling detour.
-    pub(super) tips: Vec<usize>,
-    /// Distance of every cell from each tip, `[n_tips][n_cells]`, in units of the longest path.
+    /// Cells at the places: first the two tips farthest apart, then the others by falling detour, and last the one amid them.
+    pub(super) places: Vec<usize>,
+    /// Distance of every cell from each place, `[n_places][n_cells]`, in units of the longest path.
     pub(super) distances: Vec<Vec<f64>>,
-    /// The tip at which time begins, if it is known.
+    /// The place at which time begins, if it is known.
     pub(super) root: Option<usize>,
-    /// Whether that is no end of the cells.
-    pub(super) begins_inside: bool,
     /// If cells lie on a ring: how far around it each one is, from 0 at the first tip to 1 there again.
     pub(super) ring: Option<Vec<f64>>,
 }
 
 impl Skeleton {
     /// Tips of the cells at the positions `cells`: one more than `most` at most, and always two; `exactly` so many, however short the detours,
-    /// if asked. Where time begins with the cells `first` of them (none: it is not known) and no tip is among these, the one in their middle
-    /// is a tip, too: the others lie on several sides of it.
+    /// if asked. Where time begins with the cells `first` of them (none: it is not known) and no tip is among these, it begins amid the tips:
+    /// at the one in the middle of `first`, for the others lie on several sides of it. Otherwise the place amid the tips is that from which
+    /// the sum of the squared distances to them is least.
     ///
     /// # Errors
     /// If principal components or neighbours cannot be found.
@@ -78,12 +78,12 @@ impl Skeleton {
         let both = [from_one, graph.distances(other)];
         let ring = around(&graph, &both, longest);
         let mut distances = Vec::from(both);
-        let mut tips = vec![one, other];
-        while tips.len() < most + 1 {
+        let mut places = vec![one, other];
+        while places.len() < most + 1 {
             let detour = |i: usize| {
-                let pairs = (0..tips.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+                let pairs = (0..places.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
                 pairs
-                    .map(|(a, b)| (distances[a][i] + distances[b][i] - distances[a][tips[b]]) / 2.0)
+                    .map(|(a, b)| (distances[a][i] + distances[b][i] - distances[a][places[b]]) / 2.0)
                     .fold(f64::INFINITY, f64::min)
             };
             let all: Vec<f64> = (0..cells.len()).map(detour).collect();
@@ -92,31 +92,43 @@ impl Skeleton {
                 break;
             }
             distances.push(graph.distances(next));
-            tips.push(next);
+            places.push(next);
         }
-        let mut root = nearest_tip(&distances, first);
+        let nearest = nearest_tip(&distances, first);
         let is_near = |tip: usize| share_within(&distances[tip], first, DETOUR * longest) >= AT_TIP;
-        let begins_inside = root.is_some_and(|tip| !is_near(tip));
-        if begins_inside {
-            tips.truncate(most);
+        let begins_inside = nearest.is_some_and(|tip| !is_near(tip));
+        let amid = if begins_inside {
+            places.truncate(most);
             distances.truncate(most);
-            let middle = middle(&space, first);
-            root = Some(tips.len());
-            tips.push(middle);
-            distances.push(graph.distances(middle));
-        }
-        for from_tip in &mut distances {
-            for distance in from_tip.iter_mut() {
+            middle(&space, first)
+        } else {
+            amid(&distances)
+        };
+        let root = if begins_inside { Some(places.len()) } else { nearest };
+        places.push(amid);
+        distances.push(graph.distances(amid));
+        for from_place in &mut distances {
+            for distance in from_place.iter_mut() {
                 *distance /= longest;
             }
         }
-        Ok(Self { tips, distances, root, begins_inside, ring })
+        Ok(Self { places, distances, root, ring })
+    }
+
+    /// The tips.
+    pub(super) fn tips(&self) -> Range<usize> {
+        0..self.amid()
+    }
+
+    /// The place amid the tips.
+    pub(super) fn amid(&self) -> usize {
+        self.places.len() - 1
     }
 
     /// All tips but `root`: the farthest from it, then again and again that with the longest detour from the paths between those before. (By
     /// detour from the first two of all, a tip beside the root could come first.)
     pub(super) fn others(&self, root: usize) -> Vec<usize> {
-        let mut left: Vec<usize> = (0..self.tips.len()).filter(|&tip| tip != root).collect();
+        let mut left: Vec<usize> = self.tips().filter(|&tip| tip != root).collect();
         let mut chosen = vec![root];
         while !left.is_empty() {
             // The paths to two tips part there. Of one tip twice, it is the distance from that one, which is never less than a detour.
@@ -130,15 +142,15 @@ impl Skeleton {
         chosen.split_off(1)
     }
 
-    /// Distance from tip `root` at which the paths to the tips `a` and `b` part.
+    /// Distance from the place `root` at which the paths to the tips `a` and `b` part.
     pub(super) fn parting(&self, root: usize, a: usize, b: usize) -> f64 {
-        let d = |a: usize, b: usize| self.distances[a][self.tips[b]];
+        let d = |a: usize, b: usize| self.distances[a][self.places[b]];
         (d(root, a) + d(root, b) - d(a, b)) / 2.0
     }
 
     /// How far cell `i` is from the path between the tips `root` and `end`.
     pub(super) fn off_path(&self, root: usize, end: usize, i: usize) -> f64 {
-        (self.distances[root][i] + self.distances[end][i] - self.distances[root][self.tips[end]]).max(0.0)
+        (self.distances[root][i] + self.distances[end][i] - self.distances[root][self.places[end]]).max(0.0)
     }
 }
 
@@ -147,6 +159,12 @@ fn nearest_tip(distances: &[Vec<f64>], first: &[usize]) -> Option<usize> {
     let distance = |tip: &Vec<f64>| first.iter().map(|&cell| tip[cell]).sum::<f64>();
     let tips = (0..distances.len()).filter(|_| !first.is_empty());
     tips.min_by(|&a, &b| distance(&distances[a]).total_cmp(&distance(&distances[b])))
+}
+
+/// The cell from which the sum of the squared distances to the tips is least.
+fn amid(distances: &[Vec<f64>]) -> usize {
+    let sum = |cell: usize| distances.iter().map(|from_tip| from_tip[cell].powi(2)).sum::<f64>();
+    (0..distances[0].len()).min_by(|&a, &b| sum(a).total_cmp(&sum(b))).unwrap_or(0)
 }
 
 /// Which part of `cells` is no farther away than `most`.

@@ -1,4 +1,4 @@
-//! First posteriors: times and lineages from the skeleton, seen from one of its tips.
+//! First posteriors: times and lineages from the skeleton, seen from one of its places.
 
 use super::expect::Posterior;
 use super::skeleton::Skeleton;
@@ -16,7 +16,7 @@ const STEM: f64 = 0.1;
 /// Where a fit starts.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
-    /// Tip at which time begins.
+    /// Place at which time begins.
     pub(super) root: usize,
     /// Tips at which the lineages end.
     pub(super) ends: Vec<usize>,
