@@ -35,7 +35,7 @@ pub(super) struct Direction {
 
 impl Direction {
     /// Of the best fit over the next best; a single one was given by the user.
-    pub(super) fn new(fits: &[&Fitted], cells: &Cells) -> Self {
+    pub(super) fn new(fits: &[Fitted], cells: &Cells) -> Self {
         let mut direction = Self {
             is_given: fits.len() < 2,
             nats: f64::INFINITY,
@@ -45,7 +45,7 @@ impl Direction {
             determined: true,
             n_cells: cells.counts.n_obs(),
         };
-        if let [best, next, ..] = *fits {
+        if let [best, next, ..] = fits {
             direction.nats = best.objective() - next.objective();
             direction.by_gene = advantage([best, next], cells);
             direction.alone = in_standard_errors(&direction.by_gene);

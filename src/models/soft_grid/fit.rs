@@ -180,7 +180,7 @@ impl Search<'_> {
         Ok((fitted, Found { direction, held_out, tried, ring: false }))
     }
 
-    /// Trees from each of `roots` to those of `tips` that are others; with more than one branch point if they are to be `nested`.
+    /// Trees from each of `roots` to those of `tips` that are others, and not amid them; with more than one branch point if they are to be `nested`.
     fn trees(&self, roots: &[usize], tips: &[usize], nested: bool) -> Vec<Start> {
         let from = |&root: &usize| {
             let ends: Vec<usize> =
@@ -282,25 +282,18 @@ impl Search<'_> {
 
     /// The first of the `two` best of the fits from `starts`, and how sure its direction is.
     fn judged(&self, starts: &[Start], two: Vec<(usize, Fitted)>, run: &mut Run) -> Result<(Fitted, Direction)> {
-        let direction = self.direction(starts, &two, run)?;
-        run.reporter().end(&direction.to_string());
-        let (_, best) = two.into_iter().next().expect("there is at least one fit");
-        Ok((best, direction))
-    }
-
-    /// How sure the direction of the first of the `two` best of the fits from `starts` is.
-    fn direction(&self, starts: &[Start], two: &[(usize, Fitted)], run: &mut Run) -> Result<Direction> {
-        let fits: Vec<&Fitted> = two.iter().map(|(_, fitted)| fitted).collect();
+        let (at, mut fits): (Vec<usize>, Vec<Fitted>) = two.into_iter().unzip();
         let mut direction = Direction::new(&fits, self.cells);
-        if let [(best, fitted), (next, _)] = two {
-            let without = null::undelayed(self.cells, fitted, run);
+        if fits.len() > 1 {
+            let without = null::undelayed(self.cells, &fits[0], run);
             // From where the two began: a fit that goes on from its end would have the counts' own direction in it.
             let all = self.settings.choice_rounds;
-            let mut anew = |at: &usize| self.candidate(&starts[*at], &without, None, all, run);
-            let pair = [anew(best)?, anew(next)?];
+            let mut anew = |at: usize| self.candidate(&starts[at], &without, None, all, run);
+            let pair = [anew(at[0])?, anew(at[1])?];
             direction.compare([&pair[0], &pair[1]], &without, self.settings.evidence);
         }
-        Ok(direction)
+        run.reporter().end(&direction.to_string());
+        Ok((fits.swap_remove(0), direction))
     }
 
     /// The objective of a short fit from `start` to four fifths of the cells, and the log-likelihood of each of the others.
