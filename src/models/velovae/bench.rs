@@ -27,6 +27,6 @@ pub fn bench(likelihood: Likelihood, device: &Device, n_vars: usize, plan: Plan)
     let start = Start::flat(&settings, n_obs, n_vars);
     let weights = stream(0, "weights", 0);
     let module = VelovaeModule::new(&settings, &start, n_obs, &weights, &device.clone().autodiff());
-    let stage = settings.stages(true).swap_remove(2);
+    let stage = settings.stages(false).swap_remove(2);
     time_steps(module.with_phase(Phase::Joint), &columns::with_start(data, &start), &stage, plan)
 }

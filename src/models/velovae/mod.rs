@@ -141,7 +141,7 @@ impl Velovae {
             cells: Seen::Held(columns::with_start(self.observed(data, device), start)),
             sample: None,
             lineages: start.lineages(),
-            joint: self.has_joint_stage(start.by_soft_grid()),
+            by_soft_grid: start.by_soft_grid(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The stages of training, in order.
 //!
 //! The encoder learns the start times; the decoder and the rates follow; all learn together, unless this joint stage is left out
-//! ([`Velovae::has_joint_stage`]): then the encoder learns the states of the start along with the times. Then come rounds: the residual s.d.
+//! ([`Velovae::has_joint_stage`]): then the encoder learns the states of the start along with the times, and the rates wait for the decoder
+//! ([`Velovae::keeps_start_rates`]). Then come rounds: the residual s.d.
 //! of each gene are taken from the fit, the full model estimates initial conditions from each cell's ancestors, and training goes
 //! on. A round that does not raise the bound of held-out cells is undone, and is the last.
 //!
@@ -15,7 +16,7 @@ use ndarray::{Array1, Array2};
 use super::lineage::Lineage;
 use super::network::{Phase, VelovaeModule};
 use super::reconstruction::{Chunks, Reconstruction, residual_spreads, times_and_states};
-use super::settings::{Init, Velovae};
+use super::settings::Velovae;
 use super::start::Start;
 use super::{ancestors, columns, counted};
 use crate::data::{Dataset, Run};
@@ -46,8 +47,8 @@ pub(super) struct Program<'a> {
     pub(super) sample: Option<(&'a CountData, &'a Split)>,
     /// Share of each lineage with rates of its own in each cell, `[n_obs, n_lineages]`, if there are any.
     pub(super) lineages: Option<Array2<f32>>,
-    /// Whether there is a joint stage: [`Velovae::has_joint_stage`].
-    pub(super) joint: bool,
+    /// Whether the start times come from the soft grid.
+    pub(super) by_soft_grid: bool,
 }
 
 /// The cells that are trained on.
@@ -103,14 +104,17 @@ impl<'a> Program<'a> {
         }
         let mut state = Trained { module: trainer.restore(fresh)?, seen: self.cells.clone() };
         let skipped = if settings.start_epochs == 0 { JOINT } else { 0 };
-        if !self.joint && trainer.first_stage() <= JOINT {
+        if !self.joint() && trainer.first_stage() <= JOINT {
             trainer.run().reporter().say(
                 "no joint stage (model.joint_stage): the rounds begin from the start's times and principal components; with that \
                  stage, every cell would first start from u0 = s0 = 0, from where abundances only rise",
             );
         }
-        for stage in
-            settings.stages(self.joint).iter().take(self.before_rounds() + 1).skip(skipped.max(trainer.first_stage()))
+        for stage in settings
+            .stages(self.by_soft_grid)
+            .iter()
+            .take(self.before_rounds() + 1)
+            .skip(skipped.max(trainer.first_stage()))
         {
             let phase = self.phase(stage.index);
             let mut before = None;
@@ -144,9 +148,14 @@ impl<'a> Program<'a> {
         Ok(trained)
     }
 
+    /// Whether there is a joint stage.
+    fn joint(&self) -> bool {
+        self.settings.has_joint_stage(self.by_soft_grid)
+    }
+
     /// The stage before the first round.
     fn before_rounds(&self) -> usize {
-        if self.joint { JOINT } else { JOINT - 1 }
+        if self.joint() { JOINT } else { JOINT - 1 }
     }
 
     /// The stage before a round.
@@ -161,7 +170,7 @@ impl<'a> Program<'a> {
             1 => Phase::Rates,
             JOINT => Phase::Joint,
             _ if !self.settings.is_full() || self.settings.carries() => Phase::Joint,
-            _ if self.joint => Phase::Refine,
+            _ if self.joint() => Phase::Refine,
             _ => Phase::RefineAndSpread,
         }
     }
@@ -174,7 +183,7 @@ impl<'a> Program<'a> {
             0..=JOINT => (self.settle(begun), self.before_rounds()),
             resumed => (self.replay(begun, resumed - 1, trainer.run())?, self.before(resumed)),
         };
-        for stage in settings.stages(self.joint).iter().skip(behind) {
+        for stage in settings.stages(self.by_soft_grid).iter().skip(behind) {
             let before_it = self.phase(self.before(stage.index));
             state.module = trainer.begin(stage.index, state.module.with_phase(before_it))?;
             let before = trainer.held_out_loss(&state.module, state.seen.cells())?;
@@ -272,9 +281,10 @@ pub(super) fn scaling_of(module: &VelovaeModule) -> Array1<f32> {
 
 impl Velovae {
     /// The stages: the encoder learns the start times; the rates follow; all learn together, which is left out where there is no
-    /// `joint` stage; rounds.
-    pub(super) fn stages(&self, joint: bool) -> Vec<Stage> {
+    /// joint stage; rounds. The times of the start may be those of the soft grid.
+    pub(super) fn stages(&self, by_soft_grid: bool) -> Vec<Stage> {
         let train = &self.train;
+        let joint = self.has_joint_stage(by_soft_grid);
         let network = |prefix| train.group(prefix);
         let undecayed = |prefix, learning_rate| {
             let group = train.group(prefix);
@@ -291,7 +301,7 @@ impl Velovae {
                 1,
                 "start rates",
                 self.start_epochs,
-                match self.carries() && self.init == Init::SoftGrid {
+                match self.keeps_start_rates(by_soft_grid) {
                     // The soft grid has fitted the rates to the same counts: they wait for a decoder as good.
                     true => vec![undecayed("decoder", START_RATE)],
                     false => vec![undecayed("decoder", START_RATE), undecayed("rates", RATES_START_RATE)],

@@ -254,6 +254,13 @@ impl Velovae {
         }
     }
 
+    /// Whether the rates start as those of the soft grid, and wait for the decoder to follow. On moments the decoder follows from
+    /// `u₀ = s₀ = 0`, where cells that express a gene from the beginning would draw its rates up, many times what they are; without
+    /// a joint stage nothing brings them back.
+    pub(super) fn keeps_start_rates(&self, by_soft_grid: bool) -> bool {
+        if self.carries() { self.init == Init::SoftGrid } else { by_soft_grid && !self.has_joint_stage(true) }
+    }
+
     /// Shape of the gamma prior of the sizes.
     pub(super) fn size_shape(&self) -> f64 {
         self.size_sd.powi(-2)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{Init, Likelihood, Variant, Velovae};
 use crate::data::quantities::{
-    FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_U0, LATENT_TIME,
+    FIT_ALPHA, FIT_BETA, FIT_DISPERSION_S, FIT_DISPERSION_U, FIT_GAMMA, FIT_S0, FIT_SCALING, FIT_U0, LATENT_TIME,
     LINEAGE_PROBABILITIES, Quantity,
 };
 use crate::data::{CaptureTimes, Dataset, Fit, Frame, Run};
@@ -129,6 +129,8 @@ impl Start {
         };
         if settings.of_counts() {
             start.take_counts(settings, by_soft_grid.as_ref().filter(|_| with_soft_grid));
+        } else if let Some(fit) = by_soft_grid.filter(|_| settings.keeps_start_rates(times_of_grid)) {
+            start.take_rates(&fit);
         }
         Ok(start)
     }
@@ -151,6 +153,15 @@ impl Start {
             let root = |values: Vec<f64>| values.into_iter().map(|value| value.max(LEAST_ROOT)).collect();
             (self.u0, self.s0) = (root(of(FIT_U0)), root(of(FIT_S0)));
         }
+    }
+
+    /// What moments need where no joint stage follows: the rates of the soft grid, and the scaling that they belong to.
+    fn take_rates(&mut self, fit: &Fit) {
+        self.scaling = fit[FIT_SCALING].to_vec();
+        self.alpha = fit[FIT_ALPHA].to_vec();
+        // It is written so that it acts on unscaled counts.
+        self.beta = (&fit[FIT_BETA] * &fit[FIT_SCALING]).to_vec();
+        self.gamma = fit[FIT_GAMMA].to_vec();
     }
 
     /// Share of each lineage with rates of its own in each cell, `[n_obs, n_lineages]`, if there are any.

@@ -80,7 +80,7 @@ impl Velovae {
             cells: Seen::Read(cells.as_ref()),
             sample: Some((&sample, &sample_split)),
             lineages: None,
-            joint: true,
+            by_soft_grid: start.by_soft_grid(),
         };
         let module = program.run(fresh, run)?.module;
         let mut fit = Fit::of("velovae");
