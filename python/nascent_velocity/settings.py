@@ -203,8 +203,9 @@ class VelovaeModel(TypedDict, total=False):
     joint_stage: str
     """Full, on moments: whether times, states and rates are learned together before the rounds, each cell from u = s =
     0, from where abundances only rise; "always" (paper); "never": times stay those of the start and states the
-    principal components, and the rounds learn the s.d. of both; "auto": only where the times do not come from the soft
-    grid, or no round follows. Default: "auto"."""
+    principal components, and the rounds learn the s.d. of both; where the times come from the soft grid, the rates
+    start as its rates, too; "auto": only where the times do not come from the soft grid, or no round follows. Default:
+    "auto"."""
     refine_rounds: int
     """Maximum number of rounds in which each gene's residual s.d. and, with full, the initial conditions are estimated
     again and training goes on; they end at the first that does not raise the bound (ELBO) of held-out cells, which is
@@ -443,7 +444,8 @@ class SoftGridModel(TypedDict, total=False):
     Default: ""."""
     root: str
     """Where time starts, as column=value of obs (clusters=Ductal): at the end of the data that is nearest to these
-    cells, or amid them if they lie at no end; empty: each end is tried, and the likelihood decides. Default: ""."""
+    cells, or amid them if they lie at no end; empty: each end is tried, and the middle of the data, and the likelihood
+    decides. Default: ""."""
     evidence: float
     """Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best, less
     the same on counts without a direction, must be at least this many standard errors to count as determined. Default:

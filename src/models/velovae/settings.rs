@@ -64,8 +64,8 @@ pub struct Velovae {
     pub start_epochs: usize,
     /// `full`, on moments: whether times, states and rates are learned together before the rounds, each cell from
     /// `u₀ = s₀ = 0`, from where abundances only rise: `always` (paper); `never`: times stay those of the start and
-    /// states the principal components, and the rounds learn the s.d. of both; `auto`: only where the times do not come
-    /// from the soft grid, or no round follows.
+    /// states the principal components, and the rounds learn the s.d. of both; where the times come from the soft grid,
+    /// the rates start as its rates, too; `auto`: only where the times do not come from the soft grid, or no round follows.
     pub joint_stage: JointStage,
     /// Maximum number of rounds in which each gene's residual s.d. and, with `full`, the initial conditions are
     /// estimated again and training goes on. They end at the first that does not raise the bound (ELBO) of held-out
