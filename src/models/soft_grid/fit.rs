@@ -138,8 +138,9 @@ impl Search<'_> {
         let title = format!("{} cells, {} tips: directions", self.cells.counts.n_obs(), tips.len());
         run.reporter().begin(&title, 0, self.settings.choice_rounds as u64 + 1);
         let mut two = self.two_best(&to_all, run)?;
+        // One lineage alone parts nowhere.
         if asked.is_none() && turns.is_none() && self.settings.lineages != 1 {
-            self.from_amid(&mut to_all, &mut two, run)?;
+            self.try_amid(&mut to_all, &mut two, run)?;
         }
         let Start { root, ref ends, .. } = to_all[two[0].0];
         let most = ends.len();
@@ -230,10 +231,10 @@ impl Search<'_> {
         Ok((found, ring))
     }
 
-    /// Puts the fit that begins amid the tips, from where all lineages part, before the `two` best that begin at a tip if it is the better one:
-    /// by the objective, after a third of the rounds and at their end, and, since it has more lineages with parameters of their own, by
-    /// [`AMID`] standard errors for held-out cells.
-    fn from_amid(&self, starts: &mut Vec<Start>, two: &mut Vec<(usize, Fitted)>, run: &mut Run) -> Result<()> {
+    /// Tries a root amid the tips, from where all lineages part: puts that fit before the `two` best, which begin at a tip, if it is the
+    /// better one by the objective, after a third of the rounds and at their end, and, since it has more lineages with parameters of
+    /// their own, by [`AMID`] standard errors for held-out cells.
+    fn try_amid(&self, starts: &mut Vec<Start>, two: &mut Vec<(usize, Fitted)>, run: &mut Run) -> Result<()> {
         let (at, best) = &two[0];
         let all = self.settings.choice_rounds;
         let amid = self.skeleton.amid();
