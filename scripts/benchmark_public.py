@@ -190,8 +190,11 @@ def table(published, target, *words):
                 return np.mean(each) if each else None
 
             def place(key, measure):
-                ahead = [method for method, seeds in there[measure].items() if mean(key) is None or np.mean(seeds) > mean(key)]
-                return f"{len(ahead) + 1}/{len(there[measure]) + 1}"
+                own = mean(key)
+                if own is None:
+                    return "–"
+                ahead = sum(np.mean(seeds) > own for seeds in there[measure].values())
+                return f"{ahead + 1}/{len(there[measure]) + 1}"
 
             def shown(key, digits=3):
                 return number(mean(key), digits) or "–"

@@ -12,6 +12,8 @@ use nascent::preprocess::{self, PreprocessConfig};
 use nascent::simulate::{SimulateConfig, Simulation, simulate};
 use ndarray::{Array1, Array2, Axis};
 
+use crate::grid_fits::numbers;
+
 /// A simulation small enough to be learned in seconds, and the same preprocessed.
 fn simulated(branches: usize) -> (Simulation, Dataset) {
     let config = SimulateConfig { cells: 500, genes: 60, branches, seed: 5, ..SimulateConfig::default() };
@@ -233,15 +235,21 @@ fn on_counts_the_full_model_recovers_time_and_velocity_of_a_branching_lineage() 
     assert!(scores.velocity_gene_pearson > Some(0.85), "{scores:?}");
 }
 
+/// One lineage of genes of which most are switched off, and the full model that starts from its soft grid.
+fn repressed() -> (Simulation, Dataset, Velovae) {
+    let config = SimulateConfig { cells: 300, genes: 100, seed: 3, repressed: 0.8, ..SimulateConfig::default() };
+    let simulation = simulate(&SimulateConfig { branches: 1, ..config }).expect("valid settings");
+    let (data, _) = preprocess::run(&simulation.counts, &PreprocessConfig::default()).expect("valid data");
+    let mut settings = Velovae { init: Init::SoftGrid, n_samples: 0, ..quick(Variant::Full) };
+    settings.uncertainty.n_samples = 0;
+    (simulation, data, settings)
+}
+
 /// The joint stage starts from `u₀ = s₀ = 0` at one transcription rate: nothing can fall, and a free rate of each cell moves its time. Measured:
 /// order .67 and .99, none and 49 % of the velocities below 0.
 #[test]
 fn without_a_joint_stage_times_keep_the_order_of_the_start_and_velocities_can_fall() {
-    let config = SimulateConfig { cells: 300, genes: 100, seed: 3, repressed: 0.8, ..SimulateConfig::default() };
-    let counts = simulate(&SimulateConfig { branches: 1, ..config }).expect("valid settings").counts;
-    let (data, _) = preprocess::run(&counts, &PreprocessConfig::default()).expect("valid data");
-    let mut settings = Velovae { init: Init::SoftGrid, n_samples: 0, ..quick(Variant::Full) };
-    settings.uncertainty.n_samples = 0;
+    let (_, data, settings) = repressed();
     let judged = |settings: &Velovae| {
         let heard = Heard::default();
         let fit = fit_telling(settings, &data, Box::new(heard.clone()));
@@ -262,17 +270,12 @@ fn without_a_joint_stage_times_keep_the_order_of_the_start_and_velocities_can_fa
 /// Measured, then and now: 3.78 and 1.00 times the truth, .469 and .657.
 #[test]
 fn without_a_joint_stage_rates_stay_near_the_truth() {
-    let config = SimulateConfig { cells: 300, genes: 100, seed: 3, repressed: 0.8, ..SimulateConfig::default() };
-    let simulation = simulate(&SimulateConfig { branches: 1, ..config }).expect("valid settings");
-    let (data, _) = preprocess::run(&simulation.counts, &PreprocessConfig::default()).expect("valid data");
-    let mut settings = Velovae { init: Init::SoftGrid, n_samples: 0, refine_rounds: 1, ..quick(Variant::Full) };
-    settings.uncertainty.n_samples = 0;
-    let fit = fit(&settings, &data);
-    let numbers =
-        |column: Option<&nascent::data::Column>| column.and_then(nascent::data::Column::to_numbers).expect("the truth");
-    let times = numbers(simulation.counts.obs.get("true_t"));
+    let (simulation, data, settings) = repressed();
+    let fit = fit(&Velovae { refine_rounds: 1, ..settings.clone() }, &data);
+    let times = numbers(&simulation.counts, "true_t");
     let span = times.iter().copied().fold(f64::MIN, f64::max) - times.iter().copied().fold(f64::MAX, f64::min);
-    let gammas = numbers(simulation.counts.var.get("true_gamma"));
+    let gammas =
+        simulation.counts.var.get("true_gamma").and_then(nascent::data::Column::to_numbers).expect("the truth");
     let known = data.genes.iter().map(|&gene| gammas[gene] * span / settings.t_max);
     let ratios: Vec<f64> = fit[FIT_GAMMA].iter().zip(known).map(|(fitted, known)| fitted / known).collect();
     let ratio = nascent::stats::median(&ratios);
