@@ -444,7 +444,7 @@ class SoftGridModel(TypedDict, total=False):
     Default: ""."""
     root: str
     """Where time starts, as column=value of obs (clusters=Ductal): at the end of the data that is nearest to these
-    cells, or amid them if they lie at no end; empty: each end is tried, and the middle of the data, and the likelihood
+    cells, or amid them if they lie at no end; empty: each end is tried, and a place amid the cells, and the likelihood
     decides. Default: ""."""
     evidence: float
     """Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best, less

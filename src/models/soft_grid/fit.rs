@@ -26,8 +26,8 @@ const EARLY: f64 = 0.65;
 /// A tree that is likelier than a ring by more standard errors is taken where cells lie on a ring.
 const RING: f64 = 2.0;
 
-/// A root amid the tips is taken if held-out cells are likelier with it by more standard errors than with a root at a tip. In simulations whose
-/// stem was cut off it is 7 and more; 3.6 in one of bursts that hide the direction, where neither root is right.
+/// A root amid the tips from which more lineages part is taken if held-out cells are likelier with it by more standard errors than with a root at
+/// a tip. In simulations whose stem was cut off it is 7 and more; 3.6 in one of bursts that hide the direction, where neither root is right.
 const AMID: f64 = 4.0;
 
 /// What was decided on a sample of the cells.
@@ -232,7 +232,7 @@ impl Search<'_> {
     }
 
     /// Tries a root amid the tips, from where all lineages part: puts that fit before the `two` best, which begin at a tip, if it is the
-    /// better one by the objective, after a third of the rounds and at their end, and, since it has more lineages with parameters of
+    /// better one by the objective, after a third of the rounds and at their end, and, if it has more lineages with parameters of
     /// their own, by [`AMID`] standard errors for held-out cells.
     fn try_amid(&self, starts: &mut Vec<Start>, two: &mut Vec<(usize, Fitted)>, run: &mut Run) -> Result<()> {
         let (at, best) = &two[0];
@@ -249,7 +249,8 @@ impl Search<'_> {
         }
         let parts = Parts::new(self.cells);
         let held_out = |start: &Start, run: &mut Run| self.held_out(start, &parts, run).map(|(_, cells)| cells);
-        if behind(&held_out(&start, run)?, &held_out(&starts[*at], run)?) > AMID {
+        let has_more = start.ends.len() > starts[*at].ends.len();
+        if !has_more || behind(&held_out(&start, run)?, &held_out(&starts[*at], run)?) > AMID {
             run.reporter().say("time begins amid the cells: lineages part there to all ends");
             two.insert(0, (starts.len(), fitted));
             two.truncate(2);

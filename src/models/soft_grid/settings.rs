@@ -43,7 +43,7 @@ pub struct SoftGrid {
     /// ones and common to its genes, and all share kinetics, times and tree; empty: one sample.
     pub batch: String,
     /// Where time starts, as `column=value` of obs (`clusters=Ductal`): at the end of the data that is nearest to these cells, or amid
-    /// them if they lie at no end; empty: each end is tried, and the middle of the data, and the likelihood decides.
+    /// them if they lie at no end; empty: each end is tried, and a place amid the cells, and the likelihood decides.
     pub root: String,
     /// Direction of time: the mean over genes of the log-likelihood ratio, chosen direction against the next best, less
     /// the same on counts without a direction, must be at least this many standard errors to count as determined.

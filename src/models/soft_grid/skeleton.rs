@@ -19,6 +19,7 @@ use std::ops::Range;
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
+use super::gaussian;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::neighbors;
@@ -36,6 +37,9 @@ const DETOUR: f64 = 0.1;
 
 /// Time begins at a tip if at least this part of the cells with which it begins are as near to it as a detour is long.
 const AT_TIP: f64 = 0.02;
+
+/// Part of the cells that are the first by their moments.
+const FIRST: f64 = 0.05;
 
 /// Cells are half-way between two others if their distances from them differ by less than this part of the longest path, ...
 const HALF_WAY: f64 = 0.1;
@@ -59,8 +63,8 @@ pub(super) struct Skeleton {
 impl Skeleton {
     /// Tips of the cells at the positions `cells`: one more than `most` at most, and always two; `exactly` so many, however short the detours,
     /// if asked. Where time begins with the cells `first` of them (none: it is not known) and no tip is among these, it begins amid the tips:
-    /// at the one in the middle of `first`, for the others lie on several sides of it. Otherwise the place amid the tips is that from which
-    /// the sum of the squared distances to them is least.
+    /// at the one in the middle of `first`, for the others lie on several sides of it. Otherwise the place amid the tips is where time begins by
+    /// the moments, or, if that is at a tip, the cell from which the sum of the squared distances to the tips is least.
     ///
     /// # Errors
     /// If principal components or neighbours cannot be found.
@@ -102,7 +106,8 @@ impl Skeleton {
             distances.truncate(most);
             middle(&space, first)
         } else {
-            amid(&distances)
+            let times = if first.is_empty() { gaussian::first_times(data, cells) } else { Vec::new() };
+            beginning(&space, &times, &distances, DETOUR * longest).unwrap_or_else(|| amid(&distances))
         };
         let root = if begins_inside { Some(places.len()) } else { nearest };
         places.push(amid);
@@ -159,6 +164,15 @@ fn nearest_tip(distances: &[Vec<f64>], first: &[usize]) -> Option<usize> {
     let distance = |tip: &Vec<f64>| first.iter().map(|&cell| tip[cell]).sum::<f64>();
     let tips = (0..distances.len()).filter(|_| !first.is_empty());
     tips.min_by(|&a, &b| distance(&distances[a]).total_cmp(&distance(&distances[b])))
+}
+
+/// The cell in the middle of those that `times` say are the first, if it is at least `near` from each tip.
+fn beginning(space: &Array2<f32>, times: &[f64], distances: &[Vec<f64>], near: f64) -> Option<usize> {
+    let mut first: Vec<usize> = (0..times.len()).collect();
+    first.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
+    first.truncate((FIRST * times.len() as f64).ceil() as usize);
+    let cell = (!first.is_empty()).then(|| middle(space, &first))?;
+    distances.iter().all(|from_tip| from_tip[cell] >= near).then_some(cell)
 }
 
 /// The cell from which the sum of the squared distances to the tips is least.

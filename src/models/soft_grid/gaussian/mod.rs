@@ -75,6 +75,19 @@ pub(super) fn fit(settings: &SoftGrid, data: &Dataset, run: &mut Run) -> Result<
     Ok(tables.into_fit())
 }
 
+/// A first time in [0, 1] of each of `cells` from moments alone, the consensus of the genes' own times; empty if no gene has one.
+pub(super) fn first_times(data: &Dataset, cells: &[usize]) -> Vec<f64> {
+    let start = |index: usize| {
+        let of = |matrix: &Array2<f32>| cells.iter().map(|&i| f64::from(matrix[[i, index]])).collect::<Vec<f64>>();
+        Start::new(&of(&data.mu), &of(&data.ms)).ok()
+    };
+    let starts: Vec<Start> = (0..data.n_vars()).into_par_iter().filter_map(start).collect();
+    if starts.is_empty() {
+        return Vec::new();
+    }
+    start::consensus(&starts.iter().collect::<Vec<_>>(), cells.len())
+}
+
 /// `t_j`, even over `[0, t_max]`.
 fn grid(settings: &SoftGrid) -> Vec<f64> {
     let last = settings.grid.saturating_sub(1).max(1) as f64;
