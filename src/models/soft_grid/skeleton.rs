@@ -350,3 +350,20 @@ impl Ord for Reached {
         other.distance.total_cmp(&self.distance).then_with(|| other.cell.cmp(&self.cell))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::beginning;
+
+    #[test]
+    fn time_begins_amid_the_tips_where_moments_say_so_and_not_beside_a_tip() {
+        let line = Array2::from_shape_fn((100, 1), |(cell, _)| cell as f32);
+        let from = |place: f64| -> Vec<f64> { (0..100).map(|cell| (f64::from(cell) - place).abs()).collect() };
+        let tips = [from(0.0), from(99.0)];
+        assert_eq!(beginning(&line, &from(40.0), &tips, 10.0), Some(40));
+        assert_eq!(beginning(&line, &from(3.0), &tips, 10.0), None, "that end is tried anyway");
+        assert_eq!(beginning(&line, &[], &tips, 10.0), None, "no gene has a time");
+    }
+}
