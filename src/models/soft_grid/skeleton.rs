@@ -168,10 +168,13 @@ fn nearest_tip(distances: &[Vec<f64>], first: &[usize]) -> Option<usize> {
 
 /// The cell in the middle of those that `times` say are the first, if it is at least `near` from each tip.
 fn beginning(space: &Array2<f32>, times: &[f64], distances: &[Vec<f64>], near: f64) -> Option<usize> {
+    if times.is_empty() {
+        return None;
+    }
     let mut first: Vec<usize> = (0..times.len()).collect();
     first.sort_by(|&a, &b| times[a].total_cmp(&times[b]));
     first.truncate((FIRST * times.len() as f64).ceil() as usize);
-    let cell = (!first.is_empty()).then(|| middle(space, &first))?;
+    let cell = middle(space, &first);
     distances.iter().all(|from_tip| from_tip[cell] >= near).then_some(cell)
 }
 

@@ -32,7 +32,6 @@ mod start;
 
 use std::time::Instant;
 
-use ndarray::Array2;
 use rayon::prelude::*;
 
 use self::capture::Capture;
@@ -78,14 +77,19 @@ pub(super) fn fit(settings: &SoftGrid, data: &Dataset, run: &mut Run) -> Result<
 /// A first time in [0, 1] of each of `cells` from moments alone, the consensus of the genes' own times; empty if no gene has one.
 pub(super) fn first_times(data: &Dataset, cells: &[usize]) -> Vec<f64> {
     let start = |index: usize| {
-        let of = |matrix: &Array2<f32>| cells.iter().map(|&i| f64::from(matrix[[i, index]])).collect::<Vec<f64>>();
-        Start::new(&of(&data.mu), &of(&data.ms)).ok()
+        let [u, s] = moments(data, index, cells.iter().copied());
+        Start::new(&u, &s).ok()
     };
     let starts: Vec<Start> = (0..data.n_vars()).into_par_iter().filter_map(start).collect();
     if starts.is_empty() {
         return Vec::new();
     }
     start::consensus(&starts.iter().collect::<Vec<_>>(), cells.len())
+}
+
+/// Unspliced and spliced moments of one gene in `cells`.
+fn moments(data: &Dataset, gene: usize, cells: impl Iterator<Item = usize> + Clone) -> [Vec<f64>; 2] {
+    [&data.mu, &data.ms].map(|matrix| cells.clone().map(|cell| f64::from(matrix[[cell, gene]])).collect())
 }
 
 /// `t_j`, even over `[0, t_max]`.
@@ -99,8 +103,7 @@ fn known(setting: &Setting<'_>, data: &Dataset) -> (Vec<OrUnfit<Row>>, Vec<Known
     // A gene on its own clock is on from its beginning; only clocks that mean something can tell when it was switched on.
     let free_on = setting.settings.time_scope == TimeScope::Shared || setting.capture.is_some();
     let start = |index: usize| {
-        let column = |matrix: &Array2<f32>| matrix.column(index).iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-        let (u, s) = (column(&data.mu), column(&data.ms));
+        let [u, s] = moments(data, index, 0..data.n_obs());
         let start = Start::new(&u, &s)?;
         let scaled: Vec<f64> = u.iter().map(|u| u / start.scaling).collect();
         let gene = Gene::new(index, start.scaling, &scaled, &s, start.stretched(setting.settings.t_max), free_on);
