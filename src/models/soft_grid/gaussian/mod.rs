@@ -77,7 +77,7 @@ pub(super) fn fit(settings: &SoftGrid, data: &Dataset, run: &mut Run) -> Result<
 /// A first time in [0, 1] of each of `cells` from moments alone, the consensus of the genes' own times; empty if no gene has one.
 pub(super) fn first_times(data: &Dataset, cells: &[usize]) -> Vec<f64> {
     let start = |index: usize| {
-        let [u, s] = moments(data, index, cells.iter().copied());
+        let [u, s] = moments(data, index, cells);
         Start::new(&u, &s).ok()
     };
     let starts: Vec<Start> = (0..data.n_vars()).into_par_iter().filter_map(start).collect();
@@ -88,8 +88,8 @@ pub(super) fn first_times(data: &Dataset, cells: &[usize]) -> Vec<f64> {
 }
 
 /// Unspliced and spliced moments of one gene in `cells`.
-fn moments(data: &Dataset, gene: usize, cells: impl Iterator<Item = usize> + Clone) -> [Vec<f64>; 2] {
-    [&data.mu, &data.ms].map(|matrix| cells.clone().map(|cell| f64::from(matrix[[cell, gene]])).collect())
+fn moments(data: &Dataset, gene: usize, cells: &[usize]) -> [Vec<f64>; 2] {
+    [&data.mu, &data.ms].map(|matrix| cells.iter().map(|&cell| f64::from(matrix[[cell, gene]])).collect())
 }
 
 /// `t_j`, even over `[0, t_max]`.
@@ -102,8 +102,9 @@ fn grid(settings: &SoftGrid) -> Vec<f64> {
 fn known(setting: &Setting<'_>, data: &Dataset) -> (Vec<OrUnfit<Row>>, Vec<Known>) {
     // A gene on its own clock is on from its beginning; only clocks that mean something can tell when it was switched on.
     let free_on = setting.settings.time_scope == TimeScope::Shared || setting.capture.is_some();
+    let all: Vec<usize> = (0..data.n_obs()).collect();
     let start = |index: usize| {
-        let [u, s] = moments(data, index, 0..data.n_obs());
+        let [u, s] = moments(data, index, &all);
         let start = Start::new(&u, &s)?;
         let scaled: Vec<f64> = u.iter().map(|u| u / start.scaling).collect();
         let gene = Gene::new(index, start.scaling, &scaled, &s, start.stretched(setting.settings.t_max), free_on);
